@@ -1,0 +1,245 @@
+"""What the workspace shows: frozen values that templates render and nothing else reads from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from app.domain.diffs import Change
+from app.models import Action, RunState
+
+
+class State(StrEnum):
+    """How a segment stands for its annotator; the words of the icons and rails."""
+
+    UNTOUCHED = "untouched"
+    ACCEPTED = "accepted"
+    EDITED = "edited"
+    NEW = "new"
+    WRITING = "writing"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageView:
+    """An image of the sample; index is 0-based, width and height are the original's, in pixels."""
+
+    index: int
+    sha256: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentView:
+    """A segment on the path. number is 1-based. original and changes: only when it is edited."""
+
+    id: int
+    number: int
+    text: str
+    state: State
+    language: str
+    image_index: int | None
+    original: str | None = None
+    changes: tuple[Change, ...] | None = None
+    unsaved: str | None = None
+    note: str = ""
+    kind: str | None = None
+    generated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EditorView:
+    """The editing card. base is the model's text that the live diff compares with.
+
+    following: later segments on the path; reviewed: those of them that have a verdict.
+    """
+
+    segment: SegmentView
+    base: str
+    text: str
+    changes: tuple[Change, ...]
+    inserted: int
+    deleted: int
+    following: int
+    reviewed: int
+    can_merge: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """The current regeneration. tail: text not cut into a segment yet; after: where to resume."""
+
+    id: int
+    number: int
+    state: RunState
+    after_number: int
+    segments: int
+    words: int
+    words_per_s: float | None
+    tail: str
+    tail_image_index: int | None
+    after: str
+    error: str | None
+    replays: bool
+
+    @property
+    def live(self) -> bool:
+        """It may still write."""
+        return self.state in (RunState.QUEUED, RunState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class SupersededView:
+    """The continuation that a regeneration replaced. number: its run (1 is the imported output)."""
+
+    regeneration_id: int
+    number: int
+    after_number: int
+    count: int
+    segments: tuple[SegmentView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """cells: the state of each segment in order; expected: about how many there will be."""
+
+    cells: tuple[State, ...]
+    done: int
+    expected: int
+    running: bool
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Segments per filter: all, todo, edited, accepted."""
+        return {
+            "all": len(self.cells),
+            "todo": sum(c in (State.UNTOUCHED, State.NEW) for c in self.cells),
+            "edited": sum(c is State.EDITED for c in self.cells),
+            "accepted": sum(c is State.ACCEPTED for c in self.cells),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceView:
+    """One draft, whole."""
+
+    draft_id: int
+    version: int
+    sample_id: int
+    source_id: str
+    title: str
+    instruction: str
+    guidelines: str
+    project_title: str
+    language: str
+    images: tuple[ImageView, ...]
+    segments: tuple[SegmentView, ...]
+    run: RunView | None
+    superseded: SupersededView | None
+    progress: Progress
+    finished_at: datetime | None
+    updated_at: datetime
+    can_undo: bool
+    read_only: bool
+    # What was typed and not saved for a segment that has left the path: offered, never dropped.
+    orphans: tuple[SegmentView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SavedView:
+    """What a save changes beside the segment itself."""
+
+    version: int
+    segment: SegmentView | None
+    run: RunView | None
+    superseded: SupersededView | None
+    progress: Progress
+    can_undo: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRow:
+    """A row of Compare: None where a side has no counterpart; same when both texts are equal."""
+
+    old_number: int | None
+    new_number: int | None
+    old: tuple[Change, ...]
+    new: tuple[Change, ...]
+    same: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonView:
+    """Two continuations after the same place, row by row."""
+
+    regeneration_id: int
+    old_run: int
+    new_run: int
+    after_number: int
+    rows: tuple[ComparedRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionView:
+    """A text that stands or stood at one place of the draft."""
+
+    segment_id: int
+    text: str
+    origin: str
+    run: int | None
+    created_at: datetime
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionView:
+    """A step of the draft's history."""
+
+    version: int
+    action: Action
+    number: int | None
+    at: datetime
+    undone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A continuation in the history; regeneration_id None: the imported output."""
+
+    regeneration_id: int | None
+    number: int
+    state: RunState
+    after_number: int
+    at: datetime
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryView:
+    """Facts, versions and continuations for one segment, and the draft's last steps."""
+
+    segment: SegmentView
+    words: int
+    policy: str | None
+    versions: tuple[VersionView, ...]
+    runs: tuple[RunSummary, ...]
+    revisions: tuple[RevisionView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictView:
+    """A stale save: the text on the server now, and the text that was refused."""
+
+    draft_id: int
+    version: int
+    segment_id: int
+    number: int | None
+    saved_at: datetime
+    theirs: str | None
+    mine: str
+    changes: tuple[Change, ...]
+
+
+Preferences = Mapping[str, Any]

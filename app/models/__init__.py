@@ -1,0 +1,49 @@
+"""All tables. Segments form the tree of each sample; everything else points into it.
+
+The invariants of docs/architecture.md that a database can hold are constraints here; triggers
+(immutable segments, different texts, append-only audit) stand in migrations/.
+"""
+
+from app.models.accounts import ApiToken, AuditEvent, LoginFailure, LoginSession, Role, User
+from app.models.samples import Image, Membership, Policy, Project, Sample, SampleImage, Segment
+from app.models.schema import Base, now
+from app.models.work import (
+    Action,
+    Chunk,
+    Correction,
+    Draft,
+    DraftVerdict,
+    Regeneration,
+    Remark,
+    Revision,
+    RunState,
+    UnsavedEdit,
+)
+
+__all__ = [
+    "Action",
+    "ApiToken",
+    "AuditEvent",
+    "Base",
+    "Chunk",
+    "Correction",
+    "Draft",
+    "DraftVerdict",
+    "Image",
+    "LoginFailure",
+    "LoginSession",
+    "Membership",
+    "Policy",
+    "Project",
+    "Regeneration",
+    "Remark",
+    "Revision",
+    "Role",
+    "RunState",
+    "Sample",
+    "SampleImage",
+    "Segment",
+    "UnsavedEdit",
+    "User",
+    "now",
+]

@@ -1,0 +1,77 @@
+"""Every setting of the product, read once at start from the environment and then passed down."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, PostgresDsn
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Frozen configuration; field NAME is read from ITERDPO_NAME, database_url from DATABASE_URL.
+
+    Raises pydantic.ValidationError at construction for a value that cannot be used.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ITERDPO_", frozen=True, extra="ignore")
+
+    database_url: Annotated[
+        PostgresDsn | None,
+        Field(
+            validation_alias="DATABASE_URL",
+            description="PostgreSQL to use. Unset: the embedded server under the data directory.",
+        ),
+    ] = None
+    data: Annotated[
+        Path, Field(description="Directory of the embedded database, the images and the logs.")
+    ] = Path("data")
+    host: Annotated[str, Field(description="Address the web server listens on.")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535, description="Port of the web server.")] = 8000
+    public_url: Annotated[
+        str | None,
+        Field(
+            description="Address that users type, when a proxy stands before the app. "
+            "With https the session cookie is Secure. Unset: taken from each request."
+        ),
+    ] = None
+    demo: Annotated[
+        bool, Field(description="Allow the demo accounts with their published passwords.")
+    ] = False
+    session_hours: Annotated[
+        int,
+        Field(ge=1, le=8760, description="A log-in lasts this long after its last use, in hours."),
+    ] = 336
+    max_upload_mb: Annotated[
+        int, Field(ge=1, description="Largest file that the import page takes, in MiB.")
+    ] = 512
+    max_image_megapixels: Annotated[
+        int, Field(ge=1, description="Largest image that is decoded, in million pixels.")
+    ] = 64
+    db_pool: Annotated[
+        int, Field(ge=1, le=200, description="Database connections an app process holds at most.")
+    ] = 16
+    lease_s: Annotated[
+        float,
+        Field(gt=0, description="A worker that is silent this long loses its work, in seconds."),
+    ] = 10.0
+    worker_streams: Annotated[
+        int, Field(ge=1, le=1024, description="Regenerations that one worker process runs at once.")
+    ] = 64
+    replay_words_per_s: Annotated[
+        float,
+        Field(gt=0, description="Speed at which the replay engine writes, in words a second."),
+    ] = 60.0
+    log_json: Annotated[bool, Field(description="Logs as JSON lines instead of coloured text.")] = (
+        False
+    )
+    log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    reload: Annotated[
+        bool, Field(description="Developing: re-read templates and static files at each request.")
+    ] = False
+
+    @property
+    def images(self) -> Path:
+        """Directory of the image store."""
+        return self.data / "images"
