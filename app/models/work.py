@@ -118,7 +118,11 @@ class UnsavedEdit(Base):
 
 
 class Correction(Row):
-    """Two siblings, chosen over rejected by an annotator: the preference pair itself."""
+    """Two siblings, chosen over rejected by an annotator: the preference pair itself.
+
+    feed_position: its place in the feed of pairs, given when the feed first shows it (never by
+    the annotator's transaction: ids are not handed out in commit order, places are).
+    """
 
     __tablename__ = "corrections"
 
@@ -133,6 +137,7 @@ class Correction(Row):
     superseded_by: Mapped[int | None] = mapped_column(ForeignKey("corrections.id"))
     retracted_at: Mapped[datetime | None]
     retract_reason: Mapped[str | None]
+    feed_position: Mapped[int | None]
 
     __table_args__ = (
         ForeignKeyConstraint(["draft_id", "sample_id"], ["drafts.id", "drafts.sample_id"]),
@@ -144,6 +149,20 @@ class Correction(Row):
         Index("ix_corrections_draft_id", "draft_id"),
         Index("ix_corrections_sample_id", "sample_id"),
         Index("ix_corrections_chosen_id", "chosen_id"),
+        # Partial: no foreign key can use it, so giving a place does not lock out key readers.
+        Index(
+            "uq_corrections_feed_position",
+            "feed_position",
+            unique=True,
+            postgresql_where=text("feed_position IS NOT NULL"),
+        ),
+        Index(
+            "ix_corrections_not_in_feed",
+            "id",
+            postgresql_where=text(
+                "feed_position IS NULL AND retracted_at IS NULL AND superseded_by IS NULL"
+            ),
+        ),
     )
 
 
@@ -152,7 +171,8 @@ class Regeneration(Row):
 
     number: 2 for a draft's first (run 1 is the imported output). attempt fences every write of a
     worker. leaf_id: the last finished segment, anchor_id while there is none. displaced_id: the
-    leaf of the path that this run replaces, for Compare and Restore.
+    leaf of the path that this run replaces, for Compare and Restore; what it replaces there are
+    the segments deeper than displaced_depth.
     """
 
     __tablename__ = "regenerations"
@@ -163,6 +183,7 @@ class Regeneration(Row):
     anchor_id: Mapped[int]
     leaf_id: Mapped[int]
     displaced_id: Mapped[int]
+    displaced_depth: Mapped[int]
     state: Mapped[RunState] = mapped_column(
         text_enum(RunState, "run_state"), server_default="queued"
     )

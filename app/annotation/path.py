@@ -1,0 +1,189 @@
+"""A draft's path through the segment tree, read in one query and forked by inserting rows."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session, aliased
+
+from app.domain.tree import Origin
+from app.models import Segment
+from app.refusals import Conflict
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A segment on a path. depth: 0 for the root, whose text is empty."""
+
+    id: int
+    parent_id: int | None
+    depth: int
+    text: str
+    origin: Origin
+    ends_output: bool
+    image_index: int | None
+    copied_from: int | None
+    policy_id: int | None
+    author_id: int | None
+    regeneration_id: int | None
+
+    @property
+    def separator(self) -> str:
+        """The newlines that end the segment; they stay when its text is corrected."""
+        return self.text[len(self.text.rstrip("\r\n")) :]
+
+
+_COLUMNS = (
+    Segment.id,
+    Segment.parent_id,
+    Segment.depth,
+    Segment.text,
+    Segment.origin,
+    Segment.ends_output,
+    Segment.image_index,
+    Segment.copied_from,
+    Segment.policy_id,
+    Segment.author_id,
+    Segment.regeneration_id,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Root to leaf; the texts of `steps` concatenate to the output exactly."""
+
+    steps: tuple[Step, ...]
+
+    @classmethod
+    def load(cls, db: Session, leaf_id: int) -> Self:
+        """The path that ends at `leaf_id`, in one recursive query."""
+        walk = select(*_COLUMNS).where(Segment.id == leaf_id).cte("walk", recursive=True)
+        parent = aliased(Segment)
+        columns = [getattr(parent, column.key) for column in _COLUMNS]
+        walk = walk.union_all(select(*columns).join(walk, parent.id == walk.c.parent_id))
+        rows = db.execute(select(*walk.c).order_by(walk.c.depth)).all()
+        return cls(tuple(Step(*row) for row in rows))
+
+    @property
+    def leaf(self) -> Step:
+        """The last segment, or the root of an empty output."""
+        return self.steps[-1]
+
+    @property
+    def segments(self) -> tuple[Step, ...]:
+        """Everything but the root."""
+        return self.steps[1:]
+
+    def find(self, segment_id: int) -> Step | None:
+        """The step with that id; None when it is not on this path."""
+        return next((step for step in self.steps if step.id == segment_id), None)
+
+    def step(self, segment_id: int) -> Step:
+        """The segment with that id. Raises Conflict when the path does not hold it (any more)."""
+        found = self.find(segment_id)
+        if found is None or found.parent_id is None:
+            raise Conflict("This segment is no longer part of the text. Reload to see the text as it is.")
+        return found
+
+    def after(self, step: Step) -> tuple[Step, ...]:
+        """The segments that follow `step`, in order."""
+        return self.deeper_than(step.depth)
+
+    def deeper_than(self, depth: int) -> tuple[Step, ...]:
+        """The segments below `depth`, in order."""
+        return tuple(step for step in self.steps if step.depth > depth)
+
+    def parent(self, step: Step) -> Step:
+        """The step before `step`; the root before the first segment."""
+        return self.steps[step.depth - 1]
+
+
+def add_human(
+    db: Session,
+    *,
+    sample_id: int,
+    parent: Step,
+    text: str,
+    author_id: int,
+    ends_output: bool,
+    image_index: int | None,
+) -> Step:
+    """A new segment that a person wrote, below `parent`."""
+    row = Segment(
+        sample_id=sample_id,
+        parent_id=parent.id,
+        depth=parent.depth + 1,
+        text=text,
+        origin=Origin.HUMAN,
+        ends_output=ends_output,
+        image_index=image_index,
+        author_id=author_id,
+    )
+    db.add(row)
+    db.flush()
+    return Step(
+        row.id,
+        parent.id,
+        row.depth,
+        text,
+        Origin.HUMAN,
+        ends_output,
+        image_index,
+        None,
+        None,
+        author_id,
+        None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Text to copy from `source`; a split or a merge copies other text than the source's whole."""
+
+    source: Step
+    text: str
+    ends_output: bool
+
+
+def add_copies(
+    db: Session, *, sample_id: int, parent: Step, copies: Sequence[Copy]
+) -> tuple[Step, ...]:
+    """Copies, one below the other, starting below `parent`; each names its source."""
+    added: list[Step] = []
+    for copy in copies:
+        source = copy.source
+        values = {
+            "sample_id": sample_id,
+            "parent_id": parent.id,
+            "depth": parent.depth + 1,
+            "text": copy.text,
+            "origin": source.origin,
+            "ends_output": copy.ends_output,
+            "image_index": source.image_index,
+            "copied_from": source.id,
+            "policy_id": source.policy_id,
+            "author_id": source.author_id,
+            "regeneration_id": source.regeneration_id,
+        }
+        new_id = db.execute(insert(Segment).values(values).returning(Segment.id)).scalar_one()
+        parent = Step(
+            new_id,
+            parent.id,
+            parent.depth + 1,
+            copy.text,
+            source.origin,
+            copy.ends_output,
+            source.image_index,
+            source.id,
+            source.policy_id,
+            source.author_id,
+            source.regeneration_id,
+        )
+        added.append(parent)
+    return tuple(added)
+
+
+def whole(steps: Iterable[Step]) -> list[Copy]:
+    """Copies of the steps as they are."""
+    return [Copy(step, step.text, step.ends_output) for step in steps]

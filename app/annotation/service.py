@@ -1,0 +1,289 @@
+"""What an annotator does to the text: accept, correct, continue again, stop.
+
+A verb takes the draft locked by the caller (access.draft_of with write=True), refuses a stale
+base_version with Stale, and leaves the commit to the request.
+"""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app import regenerations
+from app.annotation.path import Path, Step, add_human
+from app.annotation.steps import Standing, begin, carry_on, record, standing
+from app.annotation.unsaved import forget
+from app.domain.corrections import Kind, Verdict, is_on_policy
+from app.domain.text import defect, keep_newlines
+from app.domain.tree import Origin
+from app.models import (
+    Action,
+    Correction,
+    Draft,
+    Policy,
+    Regeneration,
+    Remark,
+    Revision,
+    Segment,
+    now,
+)
+from app.refusals import Conflict, Invalid
+
+
+def accept(db: Session, *, draft: Draft, base_version: int, segment_id: int) -> None:
+    """The segment is right as it stands. Accepting twice changes nothing.
+
+    Text typed and not saved for it stays in unsaved_edits: accepting is no reason to lose it.
+    """
+    begin(draft, base_version)
+    before = standing(db, draft)
+    step = before.path.step(segment_id)
+    if before.verdicts.get(segment_id) is None:
+        confirm_deletion(db, draft=draft, follower=step)
+        record(
+            db,
+            draft=draft,
+            action=Action.ACCEPT,
+            before=before,
+            verdicts={step.id: Verdict.ACCEPTED},
+            segment_id=step.id,
+        )
+
+
+def correct(
+    db: Session, *, draft: Draft, base_version: int, segment_id: int, text: str, rewrite: bool
+) -> int:
+    """Replace a segment's text; the model's text becomes the rejected side of a pair.
+
+    text: as typed, newlines in any form; the newlines that end the segment are kept. rewrite: a
+    regeneration continues after it, else what follows is copied. Text equal to the segment's own
+    is an acceptance; equal to the model's takes an earlier correction back. Returns the id of the
+    segment that now stands there. Raises Invalid (field "text") for an empty or unusable text.
+    """
+    begin(draft, base_version)
+    before = standing(db, draft)
+    step = before.path.step(segment_id)
+    typed = typed_text(step, text)
+    if typed == step.text:
+        accept(db, draft=draft, base_version=base_version, segment_id=segment_id)
+        forget(db, draft_id=draft.id, segment_id=segment_id)
+        return step.id
+    earlier = live_correction(db, draft, step)
+    rejected = rejected_step(db, step, earlier)
+    if rejected is not None and typed == rejected.text:
+        return _take_back(db, draft=draft, before=before, step=step, rejected=rejected, of=earlier)
+    following = before.path.after(step)
+    chosen = add_human(
+        db,
+        sample_id=draft.sample_id,
+        parent=before.path.parent(step),
+        text=typed,
+        author_id=draft.user_id,
+        ends_output=step.ends_output and not following,
+        image_index=image_of(db, draft, step),
+    )
+    correction = None
+    if rejected is not None:
+        kind = earlier.kind if earlier else Kind.REWRITE
+        correction = pair(db, draft=draft, chosen=chosen, rejected=rejected, kind=kind)
+        if earlier is not None:
+            earlier.superseded_by = correction.id
+        else:
+            confirm_deletion(db, draft=draft, follower=chosen, generated=step)
+    verdicts = carry_on(
+        db,
+        draft=draft,
+        before=before,
+        anchor=chosen,
+        following=following,
+        replaced_depth=step.depth,
+        rewrite=rewrite,
+    )
+    forget(db, draft_id=draft.id, segment_id=segment_id)
+    record(
+        db,
+        draft=draft,
+        action=Action.CORRECT if rewrite else Action.KEEP,
+        before=before,
+        verdicts={chosen.id: Verdict.CORRECTED} | verdicts,
+        segment_id=chosen.id,
+        correction_id=correction.id if correction else None,
+    )
+    return chosen.id
+
+
+def regenerate(db: Session, *, draft: Draft, base_version: int, segment_id: int) -> Regeneration:
+    """Continue again after a segment (or after the root: write the whole output).
+
+    Raises Conflict where the output ended: there is nothing to continue.
+    """
+    begin(draft, base_version)
+    before = standing(db, draft)
+    step = before.path.find(segment_id)
+    if step is None:
+        raise Conflict("This segment is no longer part of the text. Reload to see the text as it is.")
+    if step.ends_output and step.origin is not Origin.HUMAN:
+        raise Conflict("The model ended its text here; there is nothing to continue.")
+    run = regenerations.request(
+        db,
+        draft=draft,
+        anchor_id=step.id,
+        displaced_id=before.path.leaf.id,
+        displaced_depth=step.depth,
+    )
+    record(
+        db,
+        draft=draft,
+        action=Action.REGENERATE,
+        before=before,
+        verdicts={},
+        segment_id=step.id if step.parent_id else None,
+    )
+    return run
+
+
+def stop(db: Session, *, draft: Draft, regeneration_id: int) -> None:
+    """Stop a regeneration; what it has written stays. Stopping a finished one changes nothing."""
+    regenerations.cancel(db, draft_id=draft.id, regeneration_id=regeneration_id)
+
+
+def typed_text(step: Step, typed: str) -> str:
+    """What a textarea sent for a segment, as it is stored.
+
+    The browser shows a segment without the newlines that end it, and its textarea knows only LF;
+    both come back here, so an untouched text is the same text, byte for byte.
+    """
+    shown = step.text[: len(step.text) - len(step.separator)]
+    text = keep_newlines(shown, typed) + step.separator
+    if text != step.text:
+        check_text(text, leading_newline=step.text[:1] in ("\r", "\n"))
+    return text
+
+
+def check_text(text: str, *, leading_newline: bool = False) -> None:
+    """Raises Invalid for a text that cannot stand as a segment.
+
+    leading_newline: allowed only where the text it replaces began with one.
+    """
+    if problem := defect(text):
+        raise Invalid(problem, field="text")
+    if not text.strip():
+        raise Invalid("An empty text cannot be saved. Delete the segment instead.", field="text")
+    if text[0] in "\r\n" and not leading_newline:
+        raise Invalid(
+            "A segment cannot begin with an empty line: line breaks end the segment before.",
+            field="text",
+        )
+
+
+def live_correction(db: Session, draft: Draft, step: Step) -> Correction | None:
+    """The pair of this draft whose chosen side is this segment, unless taken back or replaced."""
+    return db.scalar(
+        select(Correction).where(
+            Correction.draft_id == draft.id,
+            Correction.chosen_id == step.id,
+            Correction.retracted_at.is_(None),
+            Correction.superseded_by.is_(None),
+        )
+    )
+
+
+def rejected_step(db: Session, step: Step, earlier: Correction | None) -> Step | None:
+    """The model's text that a correction of `step` is preferred over.
+
+    None for text that a person wrote and that replaced nothing: its correction is no pair.
+    """
+    if earlier is not None:
+        return Path.load(db, earlier.rejected_id).leaf
+    return step if step.origin is Origin.MODEL else None
+
+
+def pair(db: Session, *, draft: Draft, chosen: Step, rejected: Step, kind: Kind) -> Correction:
+    """Store a preference; the schema refuses sides with different parents or equal texts."""
+    policy = db.get(Policy, rejected.policy_id) if rejected.policy_id else None
+    correction = Correction(
+        draft_id=draft.id,
+        sample_id=draft.sample_id,
+        annotator_id=draft.user_id,
+        parent_id=chosen.parent_id,
+        chosen_id=chosen.id,
+        rejected_id=rejected.id,
+        kind=kind,
+        on_policy=is_on_policy(
+            rejected.origin, rejected.copied_from is not None, policy.engine if policy else None
+        ),
+    )
+    db.add(correction)
+    db.flush()
+    return correction
+
+
+def confirm_deletion(
+    db: Session, *, draft: Draft, follower: Step, generated: Step | None = None
+) -> None:
+    """Store the pair of a deletion whose follower was regenerated and now has its verdict.
+
+    The follower (as written, or as corrected from `generated`) is preferred over the segment that
+    was deleted in front of it. Nothing happens for any other segment.
+    """
+    source = generated or follower
+    if source.regeneration_id is None or source.copied_from is not None:
+        return
+    deletion = db.scalar(
+        select(Revision)
+        .join(Segment, Segment.id == Revision.segment_id)
+        .where(
+            Revision.draft_id == draft.id,
+            Revision.action == Action.DELETE,
+            Revision.correction_id.is_(None),
+            Revision.undone_by.is_(None),
+            Segment.parent_id == source.parent_id,
+            Segment.origin == Origin.MODEL,
+            Segment.text != follower.text,
+        )
+        .order_by(Revision.version.desc())
+        .limit(1)
+    )
+    if deletion is not None and deletion.segment_id is not None:
+        rejected = Path.load(db, deletion.segment_id).leaf
+        stored = pair(db, draft=draft, chosen=follower, rejected=rejected, kind=Kind.DELETE)
+        deletion.correction_id = stored.id
+
+
+def image_of(db: Session, draft: Draft, step: Step) -> int | None:
+    """The image linked with a segment: the annotator's choice, else the rule's."""
+    remark = db.get(Remark, (draft.id, step.id))
+    return step.image_index if remark is None or remark.image_index is None else remark.image_index
+
+
+def _take_back(
+    db: Session,
+    *,
+    draft: Draft,
+    before: Standing,
+    step: Step,
+    rejected: Step,
+    of: Correction | None,
+) -> int:
+    """The annotator typed the model's text again: the correction is retracted, that text accepted."""
+    if of is not None:
+        of.retracted_at = now()
+        of.retract_reason = "The annotator went back to the model's text."
+    verdicts = carry_on(
+        db,
+        draft=draft,
+        before=before,
+        anchor=rejected,
+        following=before.path.after(step),
+        replaced_depth=step.depth,
+        rewrite=False,
+    )
+    forget(db, draft_id=draft.id, segment_id=step.id)
+    record(
+        db,
+        draft=draft,
+        action=Action.ACCEPT,
+        before=before,
+        verdicts={rejected.id: Verdict.ACCEPTED} | verdicts,
+        segment_id=rejected.id,
+        correction_id=of.id if of else None,
+    )
+    return rejected.id

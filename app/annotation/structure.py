@@ -1,0 +1,211 @@
+"""Changes of the structure: insert, delete, split, merge. All of them fork; none edits a segment."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from app.annotation.path import Copy, Step, add_copies, add_human
+from app.annotation.service import check_text, image_of, pair
+from app.annotation.steps import Standing, begin, carry_on, record, standing
+from app.domain.corrections import Kind, Verdict
+from app.domain.text import normalise_newlines
+from app.domain.tree import Origin
+from app.models import Action, Draft
+from app.refusals import Conflict, Invalid
+
+PARAGRAPH = "\n\n"
+
+
+def insert(
+    db: Session, *, draft: Draft, base_version: int, after_id: int, text: str, rewrite: bool
+) -> int:
+    """Put a new segment after `after_id` (the root's id: at the very beginning).
+
+    The new segment is preferred over the one it pushes down, if the model wrote that. Returns
+    the id of the new segment.
+    """
+    begin(draft, base_version)
+    before = standing(db, draft)
+    parent = before.path.find(after_id)
+    if parent is None:
+        raise Conflict("This segment is no longer part of the text. Reload to see the text as it is.")
+    following = before.path.after(parent)
+    if parent.parent_id is not None and not parent.separator and not following:
+        raise Invalid(
+            "The text ends here without a line break: add your text to the last segment instead.",
+            field="text",
+        )
+    text = normalise_newlines(text)
+    check_text(text)
+    if not text.endswith("\n") and (following or before.live):
+        text += parent.separator or (following[0].separator if following else "") or PARAGRAPH
+    added = add_human(
+        db,
+        sample_id=draft.sample_id,
+        parent=parent,
+        text=text,
+        author_id=draft.user_id,
+        ends_output=False,
+        image_index=image_of(db, draft, parent) if parent.parent_id else None,
+    )
+    correction = None
+    if following and following[0].origin is Origin.MODEL and following[0].text != text:
+        correction = pair(db, draft=draft, chosen=added, rejected=following[0], kind=Kind.INSERT)
+    verdicts = carry_on(
+        db,
+        draft=draft,
+        before=before,
+        anchor=added,
+        following=following,
+        replaced_depth=parent.depth,
+        rewrite=rewrite and bool(following),
+    )
+    record(
+        db,
+        draft=draft,
+        action=Action.INSERT,
+        before=before,
+        verdicts={added.id: Verdict.CORRECTED} | verdicts,
+        segment_id=added.id,
+        correction_id=correction.id if correction else None,
+    )
+    return added.id
+
+
+def delete(
+    db: Session, *, draft: Draft, base_version: int, segment_id: int, rewrite: bool
+) -> None:
+    """Take a segment out; what follows moves up, copied or rewritten.
+
+    The follower is preferred over the deleted segment, if the model wrote that; the pair counts
+    once the follower has a verdict. A rewritten follower does not exist yet: its pair is stored
+    when it gets its verdict (service.confirm_deletion).
+    """
+    begin(draft, base_version)
+    before = standing(db, draft)
+    step = before.path.step(segment_id)
+    following = before.path.after(step)
+    anchor = before.path.parent(step)
+    rewrites = rewrite and (bool(following) or before.live)
+    verdicts = carry_on(
+        db,
+        draft=draft,
+        before=before,
+        anchor=anchor,
+        following=following,
+        replaced_depth=step.depth,
+        rewrite=rewrites,
+    )
+    correction = None
+    if following and not rewrites and step.origin is Origin.MODEL:
+        follower = standing(db, draft).path.steps[step.depth]
+        if follower.text != step.text:
+            correction = pair(db, draft=draft, chosen=follower, rejected=step, kind=Kind.DELETE)
+    record(
+        db,
+        draft=draft,
+        action=Action.DELETE,
+        before=before,
+        verdicts=verdicts,
+        segment_id=step.id,
+        correction_id=correction.id if correction else None,
+    )
+
+
+def split(db: Session, *, draft: Draft, base_version: int, segment_id: int, at: int) -> int:
+    """Cut a segment in two at code point `at` of its text as a textarea shows it (LF newlines).
+
+    Newlines at the cut end the first part. Only the boundary changes: no pair. Returns the id of
+    the second part. Raises Invalid when a part would be empty.
+    """
+    begin(draft, base_version)
+    before = standing(db, draft)
+    step = before.path.step(segment_id)
+    cut = _raw_offset(step.text, at)
+    while cut < len(step.text) and step.text[cut] in "\r\n":
+        cut += 1
+    first, second = step.text[:cut], step.text[cut:]
+    if not first.strip() or not second.strip():
+        raise Invalid("Put the cursor inside the text to split it there.", field="at")
+    parts = [Copy(step, first, False), Copy(step, second, step.ends_output)]
+    return _redraw(
+        db,
+        draft=draft,
+        action=Action.SPLIT,
+        before=before,
+        first=step,
+        parts=parts,
+        following=before.path.after(step),
+        verdict=before.verdicts.get(step.id),
+    )
+
+
+def merge(db: Session, *, draft: Draft, base_version: int, segment_id: int) -> int:
+    """Join a segment with the one after it. Only the boundary changes: no pair.
+
+    Returns the id of the joined segment. Raises Invalid for the last segment.
+    """
+    begin(draft, base_version)
+    before = standing(db, draft)
+    step = before.path.step(segment_id)
+    following = before.path.after(step)
+    if not following:
+        raise Invalid("There is no segment after this one to merge with.")
+    other = following[0]
+    source = other if other.origin is Origin.HUMAN else step
+    parts = [Copy(source, step.text + other.text, other.ends_output)]
+    verdicts = [before.verdicts.get(step.id), before.verdicts.get(other.id)]
+    verdict = Verdict.CORRECTED if Verdict.CORRECTED in verdicts else verdicts[0] and verdicts[1]
+    return _redraw(
+        db,
+        draft=draft,
+        action=Action.MERGE,
+        before=before,
+        first=step,
+        parts=parts,
+        following=following[1:],
+        verdict=verdict,
+    )
+
+
+def _redraw(
+    db: Session,
+    *,
+    draft: Draft,
+    action: Action,
+    before: Standing,
+    first: Step,
+    parts: list[Copy],
+    following: Sequence[Step],
+    verdict: Verdict | None,
+) -> int:
+    """Replace `first` (and what `parts` swallow) by copies with other boundaries; the last's id."""
+    copies = add_copies(
+        db, sample_id=draft.sample_id, parent=before.path.parent(first), copies=parts
+    )
+    verdicts = carry_on(
+        db,
+        draft=draft,
+        before=before,
+        anchor=copies[-1],
+        following=following,
+        replaced_depth=before.path.leaf.depth,
+        rewrite=False,
+    )
+    record(
+        db,
+        draft=draft,
+        action=action,
+        before=before,
+        verdicts={copy.id: verdict for copy in copies if verdict is not None} | verdicts,
+        segment_id=first.id,
+    )
+    return copies[-1].id
+
+
+def _raw_offset(raw: str, at: int) -> int:
+    """Where the code point `at` of the LF-normalised text stands in the raw text."""
+    raw_at = 0
+    for _ in range(min(at, len(raw))):
+        raw_at += 2 if raw.startswith("\r\n", raw_at) else 1
+    return min(raw_at, len(raw))

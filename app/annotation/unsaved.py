@@ -1,0 +1,92 @@
+"""What an annotator leaves beside a segment: text typed and not saved, a note, another image."""
+
+from datetime import datetime
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.domain.text import normalise_newlines
+from app.models import Draft, Remark, SampleImage, Segment, UnsavedEdit, now
+from app.refusals import Invalid, NotFound
+
+MAX_TEXT = 400_000
+
+
+def keep_unsaved(
+    db: Session, *, draft: Draft, segment_id: int, text: str, typed_at_ms: int
+) -> datetime | None:
+    """Keep typed text for a segment until it is saved or discarded.
+
+    typed_at_ms: the browser's clock; an autosave that arrives late never replaces a newer text.
+    Returns when it was kept; None when a newer text is kept already.
+    """
+    belongs(db, draft, segment_id)
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise Invalid("The text holds a character that cannot be stored.", field="text")
+    if len(text) > MAX_TEXT:
+        raise Invalid(f"A segment can hold {MAX_TEXT:,} characters.", field="text")
+    statement = insert(UnsavedEdit).values(
+        draft_id=draft.id,
+        segment_id=segment_id,
+        text=normalise_newlines(text),
+        typed_at_ms=typed_at_ms,
+        updated_at=now(),
+    )
+    return db.scalar(
+        statement.on_conflict_do_update(
+            index_elements=[UnsavedEdit.draft_id, UnsavedEdit.segment_id],
+            set_={
+                "text": statement.excluded.text,
+                "typed_at_ms": statement.excluded.typed_at_ms,
+                "updated_at": statement.excluded.updated_at,
+            },
+            where=UnsavedEdit.typed_at_ms <= statement.excluded.typed_at_ms,
+        ).returning(UnsavedEdit.updated_at)
+    )
+
+
+def forget(db: Session, *, draft_id: int, segment_id: int) -> None:
+    """Drop the kept text of a segment: it was saved, or the annotator discarded it."""
+    db.execute(
+        delete(UnsavedEdit).where(
+            UnsavedEdit.draft_id == draft_id, UnsavedEdit.segment_id == segment_id
+        )
+    )
+
+
+def note(db: Session, *, draft: Draft, segment_id: int, text: str) -> None:
+    """Leave a note for reviewers on a segment; an empty text removes it."""
+    belongs(db, draft, segment_id)
+    if "\0" in text or len(text) > 10_000:
+        raise Invalid("A note can hold 10,000 characters of plain text.", field="text")
+    _remark(db, draft, segment_id, note=text)
+
+
+def link_image(db: Session, *, draft: Draft, segment_id: int, image_index: int | None) -> None:
+    """Say which image (0-based) a segment speaks of; None goes back to what the rule knew."""
+    belongs(db, draft, segment_id)
+    count = db.scalar(
+        select(func.count()).select_from(SampleImage).where(SampleImage.sample_id == draft.sample_id)
+    )
+    if image_index is not None and not 0 <= image_index < (count or 0):
+        raise Invalid(f"This task has {count} images.", field="image_index")
+    _remark(db, draft, segment_id, image_index=image_index)
+
+
+def belongs(db: Session, draft: Draft, segment_id: int) -> None:
+    """Raises NotFound for a segment of another sample."""
+    found = db.scalar(
+        select(Segment.id).where(Segment.id == segment_id, Segment.sample_id == draft.sample_id)
+    )
+    if found is None:
+        raise NotFound("There is no such segment in this task.")
+
+
+def _remark(db: Session, draft: Draft, segment_id: int, **values: str | int | None) -> None:
+    statement = insert(Remark).values(draft_id=draft.id, segment_id=segment_id, **values)
+    db.execute(
+        statement.on_conflict_do_update(
+            index_elements=[Remark.draft_id, Remark.segment_id], set_=values
+        )
+    )
