@@ -1,0 +1,171 @@
+"""What a route asks for: the transaction of the request and the user behind it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Annotated, Any
+
+from fastapi import Depends, Path, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy import Row, select, update
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from app.models import ApiToken, LoginSession, Role, User, now
+from app.refusals import Forbidden, LoginRequired
+from app.security import SESSION_COOKIE, TOKEN_PREFIX, Actor, digest
+
+# Ids are bigints: what does not fit is no id (errors.py answers 404 for a path that is wrong).
+Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
+
+_ACTOR_COLUMNS = (
+    User.id.label("user_id"),
+    User.name.label("user_name"),
+    User.display_name,
+    User.role,
+    User.preferences,
+)
+_BEARER = HTTPBearer(
+    auto_error=False, scheme_name="token", description="An API token, made on the Tokens page."
+)
+
+
+async def get_session(request: Request) -> AsyncIterator[Session]:
+    """The one transaction of the request: committed before the first byte leaves, or rolled back.
+
+    Requests wait here, on the event loop, for one of fewer slots than the pool has connections.
+    Waiting for a connection inside a thread instead would deadlock under load: those that hold the
+    connections need threads to go on, and all threads would be waiting for connections.
+    """
+    async with request.app.state.slots:
+        session: Session = request.app.state.sessions()
+        try:
+            yield session
+            await run_in_threadpool(session.commit)
+        finally:
+            await run_in_threadpool(session.close)
+
+
+SessionDep = Annotated[Session, Depends(get_session, scope="function")]
+
+
+def optional_user(request: Request, db: SessionDep) -> Actor | None:
+    """The user logged in by the session cookie; None when nobody is."""
+    token = request.cookies.get(SESSION_COOKIE)
+    if not token:
+        return None
+    at = now()
+    row = db.execute(
+        select(LoginSession.id, LoginSession.expires_at, *_ACTOR_COLUMNS)
+        .join(User, User.id == LoginSession.user_id)
+        .where(
+            LoginSession.token_hash == digest(token),
+            LoginSession.expires_at > at,
+            User.disabled_at.is_(None),
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    actor = _actor(row, session_id=row.id)
+    _renew(request, db, row.id, row.expires_at, at)
+    request.state.actor = actor
+    return actor
+
+
+def current_user(actor: Annotated[Actor | None, Depends(optional_user)]) -> Actor:
+    """The user logged in. Raises LoginRequired."""
+    if actor is None:
+        raise LoginRequired
+    return actor
+
+
+def admin_user(actor: Annotated[Actor, Depends(current_user)]) -> Actor:
+    """The admin logged in. Raises LoginRequired or Forbidden."""
+    if not actor.is_admin:
+        raise Forbidden("Only an admin can do this.")
+    return actor
+
+
+CurrentUser = Annotated[Actor, Depends(current_user)]
+AdminUser = Annotated[Actor, Depends(admin_user)]
+
+
+@cache
+def token_user(scope: str) -> Callable[..., Actor | Awaitable[Actor]]:
+    """A dependency: the trainer or admin whose bearer token has this scope.
+
+    Raises LoginRequired for a token that is missing, unknown, expired or revoked, Forbidden for
+    one without the scope. Cookies do not count here.
+    """
+
+    def actor_of_token(
+        request: Request,
+        db: SessionDep,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
+    ) -> Actor:
+        if credentials is None or not credentials.credentials.startswith(TOKEN_PREFIX):
+            raise LoginRequired("Send an API token: Authorization: Bearer idp_…")
+        at = now()
+        row = db.execute(
+            select(ApiToken.id, ApiToken.scopes, ApiToken.last_used_at, *_ACTOR_COLUMNS)
+            .join(User, User.id == ApiToken.user_id)
+            .where(
+                ApiToken.token_hash == digest(credentials.credentials),
+                ApiToken.revoked_at.is_(None),
+                ApiToken.expires_at.is_(None) | (ApiToken.expires_at > at),
+                User.disabled_at.is_(None),
+            )
+        ).one_or_none()
+        if row is None:
+            raise LoginRequired("This API token is unknown, expired or revoked.")
+        actor = _actor(row, scopes=frozenset(row.scopes))
+        if scope not in actor.scopes:
+            raise Forbidden(f"This API token lacks the scope {scope}.")
+        if actor.role is Role.ANNOTATOR:
+            raise Forbidden("Annotators' accounts have no access to the API.")
+        if row.last_used_at is None or at - row.last_used_at > timedelta(minutes=1):
+            _touch_token(db, row.id, at)
+        request.state.actor = actor
+        return actor
+
+    return actor_of_token
+
+
+def _actor(
+    row: Row[Any], *, session_id: int | None = None, scopes: frozenset[str] = frozenset()
+) -> Actor:
+    return Actor(
+        id=row.user_id,
+        name=row.user_name,
+        display_name=row.display_name,
+        role=row.role,
+        preferences=row.preferences,
+        session_id=session_id,
+        scopes=scopes,
+    )
+
+
+def _touch_token(db: Session, token_id: int, at: datetime) -> None:
+    # Whoever finds the row taken leaves it: parallel downloads must not wait for each other.
+    free = select(ApiToken.id).where(ApiToken.id == token_id).with_for_update(skip_locked=True)
+    db.execute(update(ApiToken).where(ApiToken.id.in_(free)).values(last_used_at=at))
+
+
+def _renew(
+    request: Request, db: Session, session_id: int, expires_at: datetime, at: datetime
+) -> None:
+    """Move the end of the log-in on, at most once per twentieth of its life.
+
+    The new cookie leaves by the headers' middleware (app/middleware.py): FastAPI drops a
+    dependency's headers where the route returns a response of its own.
+    """
+    life = timedelta(hours=request.app.state.settings.session_hours)
+    if expires_at - at > life * 0.95:
+        return
+    free = (
+        select(LoginSession.id)
+        .where(LoginSession.id == session_id)
+        .with_for_update(skip_locked=True)
+    )
+    db.execute(update(LoginSession).where(LoginSession.id.in_(free)).values(expires_at=at + life))
+    request.state.renew_session = True

@@ -1,0 +1,42 @@
+"""What services say no with: a sentence for the user, nothing of HTTP (that is in errors.py)."""
+
+
+class Refusal(Exception):  # noqa: N818 - the words of the product: it refuses, it does not break
+    """A request that cannot be served, with a sentence fit for the user."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class LoginRequired(Refusal):
+    """Nobody is logged in, or the log-in or token is no longer good."""
+
+    def __init__(self, message: str = "Please log in to go on.") -> None:
+        super().__init__(message)
+
+
+class NotFound(Refusal):
+    """It does not exist, or not for this user: a stranger learns nothing about what exists."""
+
+    def __init__(self, message: str = "There is nothing here, or it is not yours to see.") -> None:
+        super().__init__(message)
+
+
+class Forbidden(Refusal):
+    """The user may see it but not do this with it."""
+
+    def __init__(self, message: str = "Your account is not allowed to do this.") -> None:
+        super().__init__(message)
+
+
+class Conflict(Refusal):
+    """The state has moved on since the user looked; trying again with a fresh look may work."""
+
+
+class Invalid(Refusal):
+    """The form, file or payload is wrong. field: the name of the input to blame, None for all."""
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field

@@ -1,0 +1,93 @@
+"""Who acts, and the secrets that prove it: passwords, session tokens, API tokens, invitations."""
+
+import hashlib
+import secrets
+import threading
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from argon2 import PasswordHasher, Type
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from app.models import Role
+from app.refusals import Invalid
+
+SESSION_COOKIE = "iterdpo_session"
+TOKEN_PREFIX = "idp_"  # noqa: S105 - a prefix by which leaked tokens are recognised, no secret
+PASSWORD_MIN = 10
+# Longer input only makes the server hash more; NIST SP 800-63B asks for at least 64.
+PASSWORD_MAX = 256
+SCOPES = {
+    "pairs:read": "Read preference pairs and the images they show",
+    "projects:read": "Read projects, their samples and their progress",
+}
+
+# OWASP Password Storage Cheat Sheet: Argon2id with 19 MiB, 2 passes, 1 lane.
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, type=Type.ID)
+# Two at once: a burst of log-ins must not take the memory or the cores of people at work.
+_HASHING = threading.BoundedSemaphore(2)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The user behind a request. session_id: None for a token; scopes: empty for a browser."""
+
+    id: int
+    name: str
+    display_name: str
+    role: Role
+    preferences: dict[str, Any] = field(default_factory=dict)
+    session_id: int | None = None
+    scopes: frozenset[str] = frozenset()
+
+    @property
+    def is_admin(self) -> bool:
+        """Admins see every project and every draft."""
+        return self.role is Role.ADMIN
+
+
+def hash_password(password: str) -> str:
+    """The Argon2id hash to keep. Raises Invalid when the password is too short or too long."""
+    if len(password) < PASSWORD_MIN:
+        raise Invalid(f"A password needs at least {PASSWORD_MIN} characters.", "password")
+    if len(password) > PASSWORD_MAX:
+        raise Invalid(f"A password has at most {PASSWORD_MAX} characters.", "password")
+    with _HASHING:
+        return _HASHER.hash(password)
+
+
+def password_matches(password_hash: str | None, password: str) -> bool:
+    """True when it is the password. Without a hash it takes as long and answers False."""
+    with _HASHING:
+        try:
+            right = _HASHER.verify(password_hash or _decoy(), password[: PASSWORD_MAX + 1])
+        except (VerificationError, InvalidHashError):
+            return False
+    return right and password_hash is not None
+
+
+def needs_new_hash(password_hash: str) -> bool:
+    """True when the hash was made with other parameters than today's."""
+    return _HASHER.check_needs_rehash(password_hash)
+
+
+def new_secret() -> str:
+    """32 random bytes as 43 URL-safe characters: a session, an invitation, the body of a token."""
+    return secrets.token_urlsafe(32)
+
+
+def digest(secret: str) -> bytes:
+    """What the database keeps of a random secret: its SHA-256. (Random, so no slow hash is due.)"""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+def hint(token: str) -> str:
+    """What a token is recognised by in lists: its first and last characters."""
+    return f"{token[: len(TOKEN_PREFIX) + 3]}…{token[-4:]}"
+
+
+@cache
+def _decoy() -> str:
+    # Made on first use: 20 ms that the start of the app need not pay.
+    return _HASHER.hash(new_secret())
