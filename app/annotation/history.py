@@ -75,7 +75,7 @@ def restore(db: Session, *, draft: Draft, base_version: int, regeneration_id: in
     before = standing(db, draft)
     anchor = before.path.find(run.anchor_id)
     if anchor is None:
-        raise Conflict("The text before this continuation has changed since; it cannot be restored.")
+        raise Conflict("The text before this continuation has changed; it cannot be restored.")
     displaced = Path.load(db, run.displaced_id)
     old = displaced.deeper_than(run.displaced_depth)
     if not old:

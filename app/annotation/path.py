@@ -34,6 +34,8 @@ class Step:
         return self.text[len(self.text.rstrip("\r\n")) :]
 
 
+GONE = "This segment is no longer part of the text. Reload to see the text as it is."
+
 _COLUMNS = (
     Segment.id,
     Segment.parent_id,
@@ -83,7 +85,7 @@ class Path:
         """The segment with that id. Raises Conflict when the path does not hold it (any more)."""
         found = self.find(segment_id)
         if found is None or found.parent_id is None:
-            raise Conflict("This segment is no longer part of the text. Reload to see the text as it is.")
+            raise Conflict(GONE)
         return found
 
     def after(self, step: Step) -> tuple[Step, ...]:

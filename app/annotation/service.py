@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import regenerations
-from app.annotation.path import Path, Step, add_human
+from app.annotation.path import GONE, Path, Step, add_human
 from app.annotation.steps import Standing, begin, carry_on, record, standing
 from app.annotation.unsaved import forget
 from app.domain.corrections import Kind, Verdict, is_on_policy
@@ -119,7 +119,7 @@ def regenerate(db: Session, *, draft: Draft, base_version: int, segment_id: int)
     before = standing(db, draft)
     step = before.path.find(segment_id)
     if step is None:
-        raise Conflict("This segment is no longer part of the text. Reload to see the text as it is.")
+        raise Conflict(GONE)
     if step.ends_output and step.origin is not Origin.HUMAN:
         raise Conflict("The model ended its text here; there is nothing to continue.")
     run = regenerations.request(
@@ -263,7 +263,7 @@ def _take_back(
     rejected: Step,
     of: Correction | None,
 ) -> int:
-    """The annotator typed the model's text again: the correction is retracted, that text accepted."""
+    """The annotator typed the model's text again: retract the correction, accept that text."""
     if of is not None:
         of.retracted_at = now()
         of.retract_reason = "The annotator went back to the model's text."

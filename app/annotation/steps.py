@@ -52,7 +52,7 @@ def verdicts_of(db: Session, draft: Draft, path: Path) -> dict[int, Verdict]:
             DraftVerdict.segment_id.in_([step.id for step in path.segments]),
         )
     )
-    return {segment_id: verdict for segment_id, verdict in found}
+    return dict(found.tuples().all())
 
 
 def begin(draft: Draft, base_version: int) -> None:
@@ -98,9 +98,7 @@ def record(
     return revision
 
 
-def set_verdicts(
-    db: Session, *, draft: Draft, verdicts: Mapping[int, Verdict | None]
-) -> None:
+def set_verdicts(db: Session, *, draft: Draft, verdicts: Mapping[int, Verdict | None]) -> None:
     """Write each verdict; None removes it."""
     given = [
         {"draft_id": draft.id, "segment_id": segment, "verdict": verdict}
@@ -144,7 +142,11 @@ def carry_on(
     leaf = before.path.leaf
     if rewrite and not anchor.ends_output:
         regenerations.request(
-            db, draft=draft, anchor_id=anchor.id, displaced_id=leaf.id, displaced_depth=replaced_depth
+            db,
+            draft=draft,
+            anchor_id=anchor.id,
+            displaced_id=leaf.id,
+            displaced_depth=replaced_depth,
         )
         return {}
     copies = add_copies(db, sample_id=draft.sample_id, parent=anchor, copies=whole(following))

@@ -1,10 +1,10 @@
-"""Changes of the structure: insert, delete, split, merge. All of them fork; none edits a segment."""
+"""Changes of the structure: insert, delete, split, merge. They fork; none edits a segment."""
 
 from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from app.annotation.path import Copy, Step, add_copies, add_human
+from app.annotation.path import GONE, Copy, Step, add_copies, add_human
 from app.annotation.service import check_text, image_of, pair
 from app.annotation.steps import Standing, begin, carry_on, record, standing
 from app.domain.corrections import Kind, Verdict
@@ -28,7 +28,7 @@ def insert(
     before = standing(db, draft)
     parent = before.path.find(after_id)
     if parent is None:
-        raise Conflict("This segment is no longer part of the text. Reload to see the text as it is.")
+        raise Conflict(GONE)
     following = before.path.after(parent)
     if parent.parent_id is not None and not parent.separator and not following:
         raise Invalid(
@@ -72,9 +72,7 @@ def insert(
     return added.id
 
 
-def delete(
-    db: Session, *, draft: Draft, base_version: int, segment_id: int, rewrite: bool
-) -> None:
+def delete(db: Session, *, draft: Draft, base_version: int, segment_id: int, rewrite: bool) -> None:
     """Take a segment out; what follows moves up, copied or rewritten.
 
     The follower is preferred over the deleted segment, if the model wrote that; the pair counts

@@ -35,9 +35,7 @@ def open_draft(db: Session, *, sample_id: int, user_id: int) -> Draft:
     if sample.taken >= project.annotators_per_sample:
         raise Conflict("Somebody else took this task in the meantime. Take the next one.")
     sample.taken += 1
-    db.execute(
-        insert(Draft).values(sample_id=sample_id, user_id=user_id, head_id=sample.head_id)
-    )
+    db.execute(insert(Draft).values(sample_id=sample_id, user_id=user_id, head_id=sample.head_id))
     draft = _draft(db, sample_id, user_id)
     assert draft is not None  # noqa: S101 - written two lines above
     return draft
@@ -97,6 +95,4 @@ def _touch(db: Session, draft: Draft) -> None:
 
 
 def _draft(db: Session, sample_id: int, user_id: int) -> Draft | None:
-    return db.scalar(
-        select(Draft).where(Draft.sample_id == sample_id, Draft.user_id == user_id)
-    )
+    return db.scalar(select(Draft).where(Draft.sample_id == sample_id, Draft.user_id == user_id))

@@ -67,7 +67,9 @@ def link_image(db: Session, *, draft: Draft, segment_id: int, image_index: int |
     """Say which image (0-based) a segment speaks of; None goes back to what the rule knew."""
     belongs(db, draft, segment_id)
     count = db.scalar(
-        select(func.count()).select_from(SampleImage).where(SampleImage.sample_id == draft.sample_id)
+        select(func.count())
+        .select_from(SampleImage)
+        .where(SampleImage.sample_id == draft.sample_id)
     )
     if image_index is not None and not 0 <= image_index < (count or 0):
         raise Invalid(f"This task has {count} images.", field="image_index")

@@ -34,7 +34,7 @@ class User(Row):
     preferences: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
 
     __table_args__ = (
-        Index("uq_users_lower_name", func.lower(name), unique=True),
+        Index("uq_users_lower_name", text("lower(name)"), unique=True),
         CheckConstraint("name ~ '^[A-Za-z0-9._@-]{1,64}$'", name="name_form"),
     )
 

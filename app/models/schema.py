@@ -36,7 +36,7 @@ def now() -> datetime:
 
 
 def text_enum(kind: type[StrEnum], name: str) -> Enum:
-    """A StrEnum stored as text with a named CHECK, so that adding a value is one small migration."""
+    """A StrEnum as text with a named CHECK: adding a value is one small migration."""
     return Enum(
         kind,
         name=name,

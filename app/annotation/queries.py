@@ -1,0 +1,288 @@
+"""What the workspace reads: one draft, one segment, what a save changes."""
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.annotation.history import undoable
+from app.annotation.path import Path
+from app.annotation.reading import Line, lines, progress_view, segment_view, shown, word_diff
+from app.annotation.steps import LIVE
+from app.annotation.views import (
+    ConflictView,
+    EditorView,
+    ImageView,
+    Progress,
+    RunView,
+    SavedView,
+    SegmentView,
+    State,
+    SupersededView,
+    WorkspaceView,
+)
+from app.domain.diffs import tally
+from app.domain.words import words
+from app.models import (
+    Chunk,
+    Draft,
+    Image,
+    Policy,
+    Project,
+    Regeneration,
+    Sample,
+    SampleImage,
+    Segment,
+    UnsavedEdit,
+    now,
+)
+from app.refusals import NotFound
+
+
+def workspace(db: Session, *, draft: Draft, read_only: bool = False) -> WorkspaceView:
+    """The whole page of a draft."""
+    sample, project = db.execute(
+        select(Sample, Project)
+        .join(Project, Project.id == Sample.project_id)
+        .where(Sample.id == draft.sample_id)
+    ).one()
+    images = db.execute(
+        select(SampleImage.position, Image.sha256, Image.width, Image.height)
+        .join(Image, Image.sha256 == SampleImage.sha256)
+        .where(SampleImage.sample_id == sample.id)
+        .order_by(SampleImage.position)
+    )
+    reading = _Reading(db, draft, sample.language)
+    return WorkspaceView(
+        draft_id=draft.id,
+        version=draft.version,
+        sample_id=sample.id,
+        source_id=sample.source_id,
+        title=sample.title,
+        instruction=sample.instruction,
+        guidelines=project.guidelines,
+        project_title=project.title,
+        language=sample.language,
+        images=tuple(ImageView(*row) for row in images),
+        segments=tuple(reading.view(line) for line in reading.path),
+        run=reading.run_view(),
+        superseded=reading.superseded_view(),
+        progress=reading.progress(),
+        finished_at=draft.finished_at,
+        updated_at=draft.updated_at,
+        can_undo=undoable(db, draft) is not None,
+        read_only=read_only or draft.finished_at is not None,
+        orphans=reading.orphans(),
+    )
+
+
+def segment(db: Session, *, draft: Draft, segment_id: int) -> SegmentView:
+    """One segment of the draft's path. Raises NotFound when it is not on it."""
+    reading = _Reading(db, draft)
+    return reading.view(reading.line(segment_id))
+
+
+def editor(db: Session, *, draft: Draft, segment_id: int) -> EditorView:
+    """The editing card of a segment on the path."""
+    reading = _Reading(db, draft)
+    line = reading.line(segment_id)
+    base = shown(line.model_text if line.model_text is not None else line.text)
+    text = line.unsaved if line.unsaved is not None else shown(line.text)
+    changes = word_diff(base, text)
+    inserted, deleted = tally(changes)
+    following = reading.path[line.number :]
+    return EditorView(
+        segment=reading.view(line),
+        base=base,
+        text=text,
+        changes=changes,
+        inserted=inserted,
+        deleted=deleted,
+        following=len(following),
+        reviewed=sum(later.verdict is not None for later in following),
+        can_merge=bool(following),
+    )
+
+
+def saved(db: Session, *, draft: Draft, segment_id: int | None) -> SavedView:
+    """What the page must redraw after a step: the segment (None: not on the path) and the rest."""
+    reading = _Reading(db, draft)
+    line = next((line for line in reading.path if line.id == segment_id), None)
+    return SavedView(
+        version=draft.version,
+        segment=reading.view(line) if line else None,
+        run=reading.run_view(),
+        superseded=reading.superseded_view(),
+        progress=reading.progress(),
+        can_undo=undoable(db, draft) is not None,
+    )
+
+
+def progress(db: Session, *, draft: Draft) -> Progress:
+    """How far a draft is."""
+    return _Reading(db, draft).progress()
+
+
+def superseded(db: Session, *, draft: Draft, regeneration_id: int) -> SupersededView:
+    """The continuation that a regeneration replaced, with its segments."""
+    run = db.get(Regeneration, regeneration_id)
+    if run is None or run.draft_id != draft.id:
+        raise NotFound("There is no such run in this task.")
+    view = displaced(db, draft=draft, run=run)
+    if view is None:
+        raise NotFound("This run replaced nothing.")
+    return view
+
+
+def displaced(
+    db: Session, *, draft: Draft, run: Regeneration, language: str | None = None
+) -> SupersededView | None:
+    """What a run replaced, segment by segment; None when it replaced nothing."""
+    old = lines(db, draft, run.displaced_id)[run.displaced_depth :]
+    if not old:
+        return None
+    language = language or _language(db, draft)
+    return SupersededView(
+        regeneration_id=run.id,
+        number=run_number(db, old[0].generated_by),
+        after_number=depth_of(db, run.anchor_id),
+        count=len(old),
+        segments=tuple(segment_view(line, None, language) for line in old),
+    )
+
+
+def conflict(db: Session, *, draft: Draft, segment_id: int, mine: str) -> ConflictView:
+    """Both versions of a segment after a stale save: what stands there now, and what was typed."""
+    reading = _Reading(db, draft)
+    parent_id = db.scalar(select(Segment.parent_id).where(Segment.id == segment_id))
+    line = next((line for line in reading.path if line.parent_id == parent_id), None)
+    theirs = shown(line.text) if line else None
+    return ConflictView(
+        draft_id=draft.id,
+        version=draft.version,
+        segment_id=segment_id,
+        number=line.number if line else None,
+        saved_at=draft.updated_at,
+        theirs=theirs,
+        mine=mine,
+        changes=word_diff(theirs, mine) if theirs is not None else (),
+    )
+
+
+def run_number(db: Session, regeneration_id: int | None) -> int:
+    """The number of a run; 1 stands for the imported output."""
+    if regeneration_id is None:
+        return 1
+    return db.scalar(select(Regeneration.number).where(Regeneration.id == regeneration_id)) or 1
+
+
+def depth_of(db: Session, segment_id: int) -> int:
+    """The number of a segment in its output; 0 for the root."""
+    return db.scalars(select(Segment.depth).where(Segment.id == segment_id)).one()
+
+
+class _Reading:
+    """One draft's path and run, read once for all parts of a view."""
+
+    def __init__(self, db: Session, draft: Draft, language: str | None = None) -> None:
+        self._db = db
+        self._draft = draft
+        self._language = language or _language(db, draft)
+        self.run = db.get(Regeneration, draft.regeneration_id) if draft.regeneration_id else None
+        self.path = lines(db, draft, self.run.leaf_id if self.run else draft.head_id)
+        self._live = self.run is not None and self.run.state in LIVE
+
+    def line(self, segment_id: int) -> Line:
+        found = next((line for line in self.path if line.id == segment_id), None)
+        if found is None:
+            raise NotFound("This segment is no longer part of the text. Reload the page.")
+        return found
+
+    def view(self, line: Line) -> SegmentView:
+        return segment_view(line, self.run, self._language)
+
+    def progress(self) -> Progress:
+        return progress_view(self.path, self.run, live=self._live)
+
+    def run_view(self) -> RunView | None:
+        run = self.run
+        if run is None:
+            return None
+        tail = ""
+        if run.written > run.cut:
+            chunks = self._db.scalars(
+                select(Chunk.text)
+                .where(
+                    Chunk.regeneration_id == run.id,
+                    Chunk.start + func.length(Chunk.text) > run.cut,
+                )
+                .order_by(Chunk.start)
+            )
+            kept = "".join(chunks)
+            tail = kept[len(kept) - (run.written - run.cut) :]
+        written = [line for line in self.path if line.generated_by == run.id and not line.copied]
+        count = sum(words(line.text) for line in written) + words(tail)
+        policy = self._db.get(Policy, run.policy_id) if run.policy_id else None
+        return RunView(
+            id=run.id,
+            number=run.number,
+            state=run.state,
+            after_number=depth_of(self._db, run.anchor_id),
+            segments=len(written),
+            words=count,
+            words_per_s=_speed(count, run.first_text_at, run.finished_at),
+            tail=tail,
+            tail_image_index=None,
+            after=f"{run.id}:{run.written}",
+            error=run.error,
+            replays=policy is not None and policy.engine == "replay",
+        )
+
+    def superseded_view(self) -> SupersededView | None:
+        """The summary only: its segments are read when somebody opens it."""
+        run = self.run
+        if run is None:
+            return None
+        count = depth_of(self._db, run.displaced_id) - run.displaced_depth
+        if count <= 0:
+            return None
+        first = Path.load(self._db, run.displaced_id).steps[run.displaced_depth + 1]
+        return SupersededView(
+            regeneration_id=run.id,
+            number=run_number(self._db, first.regeneration_id),
+            after_number=depth_of(self._db, run.anchor_id),
+            count=count,
+        )
+
+    def orphans(self) -> tuple[SegmentView, ...]:
+        on_path = [line.id for line in self.path]
+        rows = self._db.execute(
+            select(Segment, UnsavedEdit.text)
+            .join(UnsavedEdit, UnsavedEdit.segment_id == Segment.id)
+            .where(UnsavedEdit.draft_id == self._draft.id, Segment.id.not_in(on_path))
+            .order_by(Segment.depth)
+        )
+        return tuple(
+            SegmentView(
+                id=row.id,
+                number=row.depth,
+                text=shown(row.text),
+                state=State.STALE,
+                language=self._language,
+                image_index=row.image_index,
+                unsaved=unsaved,
+            )
+            for row, unsaved in rows
+        )
+
+
+def _language(db: Session, draft: Draft) -> str:
+    return db.scalars(select(Sample.language).where(Sample.id == draft.sample_id)).one()
+
+
+def _speed(count: int, since: datetime | None, until: datetime | None) -> float | None:
+    """Words a second; None before the first text and in the first half second."""
+    if since is None:
+        return None
+    seconds = ((until or now()) - since).total_seconds()
+    return count / seconds if seconds >= 0.5 else None

@@ -1,0 +1,160 @@
+"""The path of a draft with all that its annotator left on it, read in one query."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy.orm import Session, aliased
+
+from app.annotation.views import Progress, SegmentView, State
+from app.domain.corrections import Kind, Verdict
+from app.domain.diffs import Change, Op, diff
+from app.models import Correction, Draft, DraftVerdict, Regeneration, Remark, Segment, UnsavedEdit
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A segment of the path with its verdict, its live correction and what stands beside it."""
+
+    id: int
+    parent_id: int
+    number: int
+    text: str
+    image_index: int | None
+    generated_by: int | None
+    copied: bool
+    verdict: Verdict | None
+    kind: Kind | None
+    model_text: str | None
+    unsaved: str | None
+    note: str
+    ends_output: bool
+    policy_id: int | None
+
+    def state(self, run: Regeneration | None) -> State:
+        """How the segment stands; new is what the current run wrote and nobody has looked at."""
+        if self.verdict is not None:
+            return State.EDITED if self.verdict is Verdict.CORRECTED else State.ACCEPTED
+        if run is not None and self.generated_by == run.id and not self.copied:
+            return State.NEW
+        return State.UNTOUCHED
+
+
+def lines(db: Session, draft: Draft, leaf_id: int) -> tuple[Line, ...]:
+    """The segments from the first to `leaf_id` as the draft's annotator sees them."""
+    walk = (
+        select(Segment.id, Segment.parent_id, Segment.depth)
+        .where(Segment.id == leaf_id)
+        .cte("walk", recursive=True)
+    )
+    parent = aliased(Segment)
+    walk = walk.union_all(
+        select(parent.id, parent.parent_id, parent.depth).join(walk, parent.id == walk.c.parent_id)
+    )
+    rejected = aliased(Segment)
+    rows = db.execute(
+        select(
+            Segment.id,
+            Segment.parent_id,
+            Segment.depth,
+            Segment.text,
+            Segment.image_index,
+            Segment.regeneration_id,
+            Segment.copied_from,
+            DraftVerdict.verdict,
+            Correction.kind,
+            rejected.text,
+            UnsavedEdit.text,
+            Remark.note,
+            Remark.image_index,
+            Segment.ends_output,
+            Segment.policy_id,
+        )
+        .select_from(walk)
+        .join(Segment, Segment.id == walk.c.id)
+        .outerjoin(DraftVerdict, _beside(DraftVerdict, draft))
+        .outerjoin(UnsavedEdit, _beside(UnsavedEdit, draft))
+        .outerjoin(Remark, _beside(Remark, draft))
+        .outerjoin(
+            Correction,
+            and_(
+                Correction.chosen_id == Segment.id,
+                Correction.draft_id == draft.id,
+                Correction.retracted_at.is_(None),
+                Correction.superseded_by.is_(None),
+                Correction.kind != Kind.DELETE,
+            ),
+        )
+        .outerjoin(rejected, rejected.id == Correction.rejected_id)
+        .where(walk.c.parent_id.is_not(None))
+        .order_by(walk.c.depth)
+    ).all()
+    return tuple(
+        Line(
+            id=row[0],
+            parent_id=row[1],
+            number=row[2],
+            text=row[3],
+            image_index=row[12] if row[12] is not None else row[4],
+            generated_by=row[5],
+            copied=row[6] is not None,
+            verdict=row[7],
+            kind=row[8],
+            model_text=row[9],
+            unsaved=row[10],
+            note=row[11] or "",
+            ends_output=row[13],
+            policy_id=row[14],
+        )
+        for row in rows
+    )
+
+
+def segment_view(line: Line, run: Regeneration | None, language: str) -> SegmentView:
+    """A line as the page shows it."""
+    state = line.state(run)
+    original = changes = None
+    if state is State.EDITED and line.kind is Kind.INSERT:
+        changes = (Change(Op.INSERT, shown(line.text)),)
+    elif state is State.EDITED and line.model_text is not None:
+        original = shown(line.model_text)
+        changes = word_diff(original, shown(line.text))
+    return SegmentView(
+        id=line.id,
+        number=line.number,
+        text=shown(line.text),
+        state=state,
+        language=language,
+        image_index=line.image_index,
+        original=original,
+        changes=changes,
+        unsaved=line.unsaved if line.unsaved != shown(line.text) else None,
+        note=line.note,
+        kind=line.kind,
+        generated=line.generated_by is not None,
+    )
+
+
+def progress_view(path: Sequence[Line], run: Regeneration | None, *, live: bool) -> Progress:
+    """How far the draft is. expected: while a run writes, at least as many as it replaces."""
+    cells = tuple(line.state(run) for line in path)
+    done = sum(cell in (State.ACCEPTED, State.EDITED) for cell in cells)
+    return Progress(cells=cells, done=done, expected=len(cells) + int(live), running=live)
+
+
+def shown(text: str) -> str:
+    """A segment without the newlines that end it: they separate, and no editor shows them."""
+    return text.rstrip("\r\n")
+
+
+@lru_cache(maxsize=2048)
+def word_diff(old: str, new: str) -> tuple[Change, ...]:
+    """diff() of two texts; segments never change, so a page that is opened again costs nothing."""
+    return tuple(diff(old, new))
+
+
+def _beside(
+    table: type[DraftVerdict] | type[UnsavedEdit] | type[Remark], draft: Draft
+) -> ColumnElement[bool]:
+    return and_(table.segment_id == Segment.id, table.draft_id == draft.id)

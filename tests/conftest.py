@@ -1,0 +1,90 @@
+"""A real PostgreSQL for the tests: one embedded server, a migrated template, copies of it."""
+
+import itertools
+import os
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from app.db import make_engine
+from app.migrate import upgrade
+from app.postgres import embedded
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a running server; each process of a parallel run has its own."""
+    with embedded(tmp_path_factory.mktemp("server") / "data") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def template_database(server_url: str) -> str:
+    """Name of a migrated database that others are copied from; nobody connects to it."""
+    _execute(server_url, "CREATE DATABASE iterdpo_template")
+    upgrade(database_of(server_url, "iterdpo_template"))
+    return "iterdpo_template"
+
+
+@pytest.fixture(scope="session")
+def database_url(server_url: str, template_database: str) -> str:
+    """A migrated database that all rolled-back tests of this process share."""
+    return _copy(server_url, template_database)
+
+
+@pytest.fixture
+def committed_database(server_url: str, template_database: str) -> Iterator[str]:
+    """A migrated database of a test's own, for what must commit."""
+    url = _copy(server_url, template_database)
+    yield url
+    _execute(server_url, f'DROP DATABASE "{url.partition("?")[0].rpartition("/")[2]}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def engine(database_url: str) -> Iterator[Engine]:
+    """The engine of the shared database."""
+    engine = make_engine(database_url, pool=8)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def db(engine: Engine) -> Iterator[Session]:
+    """A session whose work, commits included, is rolled back after the test."""
+    with engine.connect() as connection:
+        transaction = connection.begin()
+        with Session(
+            connection, join_transaction_mode="create_savepoint", expire_on_commit=False
+        ) as session:
+            yield session
+        transaction.rollback()
+
+
+def database_of(url: str, name: str) -> str:
+    """The URL of another database on the same server."""
+    base, _, query = url.partition("?")
+    return f"{base.rpartition('/')[0]}/{name}?{query}"
+
+
+def _copy(server_url: str, template: str) -> str:
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    _execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    return database_of(server_url, name)
+
+
+def _execute(url: str, statement: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def pytest_sessionstart() -> None:
+    """Nothing in a test may read the developer's own settings or reach a model hub."""
+    for name in [name for name in os.environ if name.startswith("ITERDPO_")]:
+        del os.environ[name]
+    os.environ.pop("DATABASE_URL", None)
+    os.environ["HF_HUB_OFFLINE"] = "1"
