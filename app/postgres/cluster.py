@@ -119,20 +119,27 @@ def server_command(cluster: Path, sockets: Path) -> list[str]:
 
 
 def socket_directory(data: Path, account: Account) -> Path:
-    """A directory only the account can enter, with a path short enough for a socket.
+    """The socket directory, made so that only the account can enter it.
 
-    data/socket where that is short enough, else a directory in the temporary directory named by a
-    hash of the data path. Raises PermissionError when somebody else has taken that name.
+    Raises PermissionError when somebody else has taken its name.
     """
-    place = data / "socket"
-    if len(os.fsencode(place / f".s.PGSQL.{PORT}")) > SOCKET_BYTES:
-        digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
-        place = Path(tempfile.gettempdir()).resolve() / f"iterdpo-{digest}"
+    place = socket_place(data)
     place.mkdir(mode=0o700, exist_ok=True)
     if not account.owns(place):
         raise PermissionError(f"{place} belongs to somebody else; remove it or set TMPDIR")
     account.own(place)
     return place
+
+
+def socket_place(data: Path) -> Path:
+    """data/socket where that path is short enough for a socket, else a name in the temporary
+    directory made from a hash of the data path.
+    """
+    place = data / "socket"
+    if len(os.fsencode(place / f".s.PGSQL.{PORT}")) <= SOCKET_BYTES:
+        return place
+    digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()).resolve() / f"iterdpo-{digest}"
 
 
 def log_file(data: Path) -> Path:

@@ -29,7 +29,7 @@ CAPABILITY_VERSION_3 = 0x20080522
 
 POLL_S = 0.25
 STOP_S = 60.0
-QUICK_ENDS = 8
+QUICK_ENDS = 5
 
 
 class Job(TypedDict):
@@ -104,7 +104,7 @@ class Keeper:
                 self._say(f"PostgreSQL ended {quick_ends} times at once; giving up")
                 return 1
             self._say(f"PostgreSQL ended with status {status}; starting it again")
-            self._sleep(min(2.0, 0.1 * 2**quick_ends))
+            self._sleep(min(1.0, 0.1 * 2**quick_ends))
         return 0
 
     def _start(self) -> int:

@@ -141,6 +141,8 @@ class _Server:
         if self.keeper:
             os.waitpid(self.keeper, 0)
             self.keeper = 0
+        with suppress(OSError):
+            cluster.socket_place(self.data).rmdir()
 
     def _spawn(self, account: Account) -> None:
         """Start the keeper. posix_spawn, not fork: the caller may have threads.
