@@ -269,6 +269,16 @@ def upgrade() -> None:
     op.create_index("ix_corrections_chosen_id", "corrections", ["chosen_id"], unique=False)
     op.create_index("ix_corrections_draft_id", "corrections", ["draft_id"], unique=False)
     op.create_index(
+        "ix_corrections_in_feed",
+        "corrections",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text(
+            "feed_position IS NOT NULL AND "
+            "(retracted_at IS NOT NULL OR superseded_by IS NOT NULL OR kind = 'delete')"
+        ),
+    )
+    op.create_index(
         "ix_corrections_not_in_feed",
         "corrections",
         ["id"],
