@@ -11,8 +11,8 @@ from sqlalchemy import (
     Index,
     UniqueConstraint,
     func,
-    text,
 )
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.domain.corrections import Kind, Verdict
@@ -154,13 +154,22 @@ class Correction(Row):
             "uq_corrections_feed_position",
             "feed_position",
             unique=True,
-            postgresql_where=text("feed_position IS NOT NULL"),
+            postgresql_where=sql("feed_position IS NOT NULL"),
         ),
         Index(
             "ix_corrections_not_in_feed",
             "id",
-            postgresql_where=text(
+            postgresql_where=sql(
                 "feed_position IS NULL AND retracted_at IS NULL AND superseded_by IS NULL"
+            ),
+        ),
+        # What may have stopped being a pair since the feed showed it.
+        Index(
+            "ix_corrections_in_feed",
+            "id",
+            postgresql_where=sql(
+                "feed_position IS NOT NULL AND "
+                "(retracted_at IS NOT NULL OR superseded_by IS NOT NULL OR kind = 'delete')"
             ),
         ),
     )
@@ -190,7 +199,7 @@ class Regeneration(Row):
     attempt: Mapped[int] = mapped_column(server_default="0")
     worker: Mapped[str | None]
     lease_until: Mapped[datetime | None]
-    settings: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    settings: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
     policy_id: Mapped[int | None] = mapped_column(ForeignKey("policies.id"))
     # Code points written so far; the tail of them, from `cut` on, is not a segment yet.
     written: Mapped[int] = mapped_column(server_default="0")
@@ -217,12 +226,12 @@ class Regeneration(Row):
             "uq_regenerations_live",
             "draft_id",
             unique=True,
-            postgresql_where=text("state IN ('queued', 'running')"),
+            postgresql_where=sql("state IN ('queued', 'running')"),
         ),
         Index(
             "ix_regenerations_lease",
             "lease_until",
-            postgresql_where=text("state = 'running'"),
+            postgresql_where=sql("state = 'running'"),
         ),
     )
 
@@ -256,7 +265,7 @@ class Revision(Base):
     previous_head_id: Mapped[int] = mapped_column(ForeignKey("segments.id"))
     previous_regeneration_id: Mapped[int | None]
     # Verdicts as they were before, for the segments this step changed: {segment id: verdict|null}.
-    previous_verdicts: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    previous_verdicts: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
     correction_id: Mapped[int | None] = mapped_column(ForeignKey("corrections.id"))
     undone_by: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

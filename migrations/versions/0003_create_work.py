@@ -268,6 +268,8 @@ def upgrade() -> None:
     )
     op.create_index("ix_corrections_chosen_id", "corrections", ["chosen_id"], unique=False)
     op.create_index("ix_corrections_draft_id", "corrections", ["draft_id"], unique=False)
+    # Places in the feed of pairs: never given twice, also when the last one was given back.
+    op.execute(sa.schema.CreateSequence(sa.Sequence("feed_positions")))
     op.create_index(
         "ix_corrections_in_feed",
         "corrections",
@@ -377,6 +379,7 @@ def downgrade() -> None:
     op.drop_table("revisions")
     op.drop_table("chunks")
     op.drop_table("corrections")
+    op.execute(sa.schema.DropSequence(sa.Sequence("feed_positions")))
     op.drop_table("unsaved_edits")
     op.drop_table("remarks")
     op.drop_table("verdicts")
