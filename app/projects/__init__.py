@@ -1,0 +1,1 @@
+"""Projects, their members and settings, and everyone's queue of samples."""

@@ -1,0 +1,269 @@
+"""The queue of a user: projects with counts, own drafts, samples to begin.
+
+Counts are aggregates over index-only scans, lists are keyset pages; nothing asks per row.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import ColumnElement, and_, false, func, literal, or_, select, tuple_
+from sqlalchemy.orm import Session, aliased
+
+from app.models import (
+    Draft,
+    DraftVerdict,
+    Membership,
+    Project,
+    Regeneration,
+    RunState,
+    Sample,
+    SampleImage,
+    Segment,
+)
+from app.projects.views import DraftItem, OpenItem, Page, ProjectCard, Share
+from app.refusals import Invalid
+
+PAGE = 20
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def my_projects(db: Session, *, user_id: int, every: bool) -> tuple[ProjectCard, ...]:
+    """Projects the user works in (every: all of them, for admins), with the user's own counts.
+
+    open: samples that wait for this user; what others have taken is left out of the total.
+    Archived projects are not listed.
+    """
+    projects = db.execute(
+        select(Project.id, Project.name, Project.title)
+        .where(_reachable(user_id, every))
+        .order_by(Project.title, Project.id)
+    ).all()
+    ids = [project.id for project in projects]
+    totals = {
+        row[0]: row[1]
+        for row in db.execute(
+            select(Sample.project_id, func.count())
+            .where(Sample.project_id.in_(ids))
+            .group_by(Sample.project_id)
+        )
+    }
+    taken = _taken(db, user_id, ids)
+    return tuple(
+        ProjectCard(
+            id=project.id,
+            name=project.name,
+            title=project.title,
+            samples=Share(
+                total=totals.get(project.id, 0) - others, in_progress=in_progress, done=done
+            ),
+        )
+        for project in projects
+        for others, in_progress, done in [taken.get(project.id, (0, 0, 0))]
+    )
+
+
+def my_drafts(
+    db: Session,
+    *,
+    user_id: int,
+    every: bool,
+    finished: bool,
+    project_id: int | None = None,
+    after: str | None = None,
+) -> Page[DraftItem]:
+    """Own drafts, the latest first: in progress, or finished. Raises Invalid for a bad cursor."""
+    at = Draft.finished_at if finished else Draft.updated_at
+    found = (
+        select(Draft.id, at.label("at"))
+        .join(Sample, Sample.id == Draft.sample_id)
+        .join(Project, Project.id == Sample.project_id)
+        .where(
+            Draft.user_id == user_id,
+            Draft.finished_at.is_not(None) if finished else Draft.finished_at.is_(None),
+            _reachable(user_id, every),
+            *_within(project_id),
+        )
+        .order_by(at.desc(), Draft.id.desc())
+        .limit(PAGE + 1)
+    )
+    if after:
+        moment, draft_id = _moment(after)
+        found = found.where(tuple_(at, Draft.id) < tuple_(literal(moment), literal(draft_id)))
+    rows = db.execute(found).all()
+    items = _draft_items(db, [row.id for row in rows[:PAGE]])
+    if len(rows) <= PAGE:
+        return Page(items, None)
+    last = rows[PAGE - 1]
+    return Page(items, f"{(last.at - _EPOCH) // timedelta(microseconds=1)}-{last.id}")
+
+
+def open_samples(
+    db: Session,
+    *,
+    user_id: int,
+    every: bool,
+    project_id: int | None = None,
+    after: str | None = None,
+) -> Page[OpenItem]:
+    """Samples that wait for this user, the oldest first. Raises Invalid for a bad cursor."""
+    drafts = select(
+        func.count().label("taken"),
+        func.coalesce(func.bool_or(Draft.user_id == user_id), false()).label("mine"),
+    ).where(Draft.sample_id == Sample.id)
+    begun = drafts.lateral("begun")
+    rows = db.execute(
+        select(
+            Sample.id,
+            Sample.title,
+            Sample.source_id,
+            Sample.language,
+            Project.title,
+            _image_count(),
+            Sample.target_words,
+        )
+        .join(Project, Project.id == Sample.project_id)
+        .join(begun, ~begun.c.mine)
+        .where(
+            Sample.id > _sample(after),
+            Sample.head_id.is_not(None),
+            _reachable(user_id, every),
+            *_within(project_id),
+            begun.c.taken < Project.annotators_per_sample,
+        )
+        .order_by(Sample.id)
+        .limit(PAGE + 1)
+    ).all()
+    items = tuple(OpenItem(*row) for row in rows[:PAGE])
+    return Page(items, str(items[-1].sample_id) if len(rows) > PAGE else None)
+
+
+def _taken(db: Session, user_id: int, ids: Sequence[int]) -> dict[int, tuple[int, int, int]]:
+    """By project: samples taken by others alone, and the user's own in progress and done."""
+    begun = (
+        select(
+            Sample.project_id,
+            func.count().label("drafts"),
+            func.bool_or(Draft.user_id == user_id).label("mine"),
+            func.bool_or(and_(Draft.user_id == user_id, Draft.finished_at.is_not(None))).label(
+                "done"
+            ),
+        )
+        .join(Draft, Draft.sample_id == Sample.id)
+        .where(Sample.project_id.in_(ids))
+        .group_by(Sample.id)
+        .subquery()
+    )
+    full = begun.c.drafts >= Project.annotators_per_sample
+    rows = db.execute(
+        select(
+            Project.id,
+            func.count().filter(~begun.c.mine, full),
+            func.count().filter(begun.c.mine, ~begun.c.done),
+            func.count().filter(begun.c.done),
+        )
+        .join(begun, begun.c.project_id == Project.id)
+        .group_by(Project.id)
+    )
+    return {row[0]: (row[1], row[2], row[3]) for row in rows}
+
+
+def _draft_items(db: Session, ids: Sequence[int]) -> tuple[DraftItem, ...]:
+    """The drafts in the order of `ids`, with how far each current path is reviewed."""
+    run = aliased(Regeneration)
+    progress = _progress(ids)
+    rows = db.execute(
+        select(
+            Draft.id,
+            Draft.sample_id,
+            Sample.title,
+            Sample.source_id,
+            Sample.language,
+            Project.title,
+            _image_count(),
+            progress.c.reviewed,
+            progress.c.segments,
+            func.coalesce(run.state.in_([RunState.QUEUED, RunState.RUNNING]), false()),
+            Draft.updated_at,
+            Draft.finished_at,
+        )
+        .join(Sample, Sample.id == Draft.sample_id)
+        .join(Project, Project.id == Sample.project_id)
+        .join(progress, progress.c.draft_id == Draft.id)
+        .outerjoin(run, run.id == Draft.regeneration_id)
+        .where(Draft.id.in_(ids))
+    )
+    found = {row[0]: DraftItem(*row) for row in rows}
+    return tuple(found[draft_id] for draft_id in ids)
+
+
+def _progress(ids: Sequence[int]):  # noqa: ANN202
+    """Segments, and segments with a verdict, on the current path of each draft."""
+    run = aliased(Regeneration)
+    leaf = (
+        select(Draft.id.label("draft_id"), Segment.id, Segment.parent_id)
+        .outerjoin(run, run.id == Draft.regeneration_id)
+        .join(Segment, Segment.id == func.coalesce(run.leaf_id, Draft.head_id))
+        .where(Draft.id.in_(ids))
+        .cte("walk", recursive=True)
+    )
+    up = aliased(Segment)
+    walk = leaf.union_all(
+        select(leaf.c.draft_id, up.id, up.parent_id).join(leaf, up.id == leaf.c.parent_id)
+    )
+    return (
+        select(
+            walk.c.draft_id,
+            func.count(walk.c.parent_id).label("segments"),
+            func.count(DraftVerdict.segment_id).label("reviewed"),
+        )
+        .outerjoin(
+            DraftVerdict,
+            and_(
+                DraftVerdict.draft_id == walk.c.draft_id,
+                DraftVerdict.segment_id == walk.c.id,
+            ),
+        )
+        .group_by(walk.c.draft_id)
+        .subquery()
+    )
+
+
+def _reachable(user_id: int, every: bool) -> ColumnElement[bool]:
+    if every:
+        return Project.archived_at.is_(None)
+    member = select(Membership).where(
+        Membership.project_id == Project.id, Membership.user_id == user_id
+    )
+    return and_(Project.archived_at.is_(None), member.exists())
+
+
+def _within(project_id: int | None) -> Sequence[ColumnElement[bool]]:
+    return () if project_id is None else (Sample.project_id == project_id,)
+
+
+def _moment(after: str) -> tuple[datetime, int]:
+    at, _, draft_id = after.partition("-")
+    try:
+        return _EPOCH + timedelta(microseconds=_number(at)), _number(draft_id)
+    except OverflowError:
+        raise Invalid("This page of the list does not exist.", field="after") from None
+
+
+def _sample(after: str | None) -> int:
+    return _number(after) if after else 0
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise Invalid("This page of the list does not exist.", field="after")
+    return int(text)
+
+
+def _image_count() -> ColumnElement[int]:
+    return (
+        select(func.count())
+        .select_from(SampleImage)
+        .where(SampleImage.sample_id == Sample.id)
+        .correlate(Sample)
+        .scalar_subquery()
+    )
