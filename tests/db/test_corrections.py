@@ -1,0 +1,162 @@
+"""Correcting and accepting: what becomes a pair, what follows, what is refused."""
+
+import pytest
+from sqlalchemy import select
+
+from app.annotation import service
+from app.annotation.steps import Stale
+from app.annotation.tasks import finish, reopen
+from app.domain.corrections import Kind, Verdict
+from app.models import Regeneration, RunState, Segment
+from app.refusals import Conflict, Forbidden, Invalid
+from tests.db.conftest import Desk
+from tests.factories import SLIDES
+
+
+def test_a_correction_is_a_pair_of_siblings(desk: Desk) -> None:
+    old = desk.at(2)
+    chosen = desk.correct(2, "## Slide 2\nThe chart shows 21 percent.")
+    (pair,) = desk.pairs
+    assert (pair.chosen_id, pair.rejected_id, pair.parent_id) == (chosen, old.id, old.parent_id)
+    assert pair.kind is Kind.REWRITE
+    assert pair.on_policy
+
+
+def test_a_correction_never_touches_the_prefix(desk: Desk) -> None:
+    before = desk.now.path.steps[:2]
+    desk.correct(2, "## Slide 2\nAnother text.")
+    assert desk.now.path.steps[:2] == before
+
+
+def test_the_newlines_that_end_a_segment_stay(desk: Desk) -> None:
+    desk.correct(2, "## Slide 2\nAnother text.")
+    assert desk.at(2).text == "## Slide 2\nAnother text.\n\n"
+
+
+def test_saving_without_rewriting_copies_what_follows(desk: Desk) -> None:
+    later = desk.now.path.steps[3:]
+    desk.accept(3)
+    desk.correct(2, "## Slide 2\nAnother text.")
+    copies = desk.now.path.steps[3:]
+    assert [copy.copied_from for copy in copies] == [step.id for step in later]
+    assert [copy.text for copy in copies] == [step.text for step in later]
+    assert desk.now.verdicts[copies[0].id] is Verdict.ACCEPTED
+    assert desk.at(4).ends_output
+
+
+def test_a_pair_against_a_copy_is_off_policy(desk: Desk) -> None:
+    desk.correct(2, "## Slide 2\nAnother text.")
+    desk.correct(3, "## Slide 3\nThe table has four rows.")
+    assert [pair.on_policy for pair in desk.pairs] == [True, False]
+
+
+def test_correcting_again_replaces_the_earlier_pair(desk: Desk) -> None:
+    original = desk.at(2)
+    desk.correct(2, "## Slide 2\nFirst try.")
+    second = desk.correct(2, "## Slide 2\nSecond try.")
+    (pair,) = desk.pairs
+    assert (pair.chosen_id, pair.rejected_id) == (second, original.id)
+
+
+def test_going_back_to_the_models_text_retracts_the_pair(desk: Desk) -> None:
+    original = desk.at(2)
+    desk.correct(2, "## Slide 2\nFirst try.")
+    assert desk.correct(2, SLIDES[1].rstrip()) == original.id
+    assert desk.pairs == []
+    assert desk.now.verdicts[original.id] is Verdict.ACCEPTED
+    assert desk.texts == list(SLIDES)
+
+
+def test_an_unchanged_text_is_an_acceptance(desk: Desk) -> None:
+    step = desk.at(2)
+    assert desk.correct(2, SLIDES[1].rstrip("\n"), rewrite=True) == step.id
+    assert desk.pairs == []
+    assert desk.now.verdicts == {step.id: Verdict.ACCEPTED}
+
+
+def test_accepting_twice_is_one_step(desk: Desk) -> None:
+    desk.accept(1)
+    version = desk.draft.version
+    desk.accept(1)
+    assert desk.draft.version == version
+
+
+def test_saving_and_continuing_requests_one_regeneration(desk: Desk) -> None:
+    leaf = desk.now.path.leaf
+    chosen = desk.correct(2, "## Slide 2\nAnother text.", rewrite=True)
+    run = desk.db.get(Regeneration, desk.draft.regeneration_id)
+    assert run is not None
+    assert (run.anchor_id, run.displaced_id, run.displaced_depth) == (chosen, leaf.id, 2)
+    assert (run.number, run.state) == (2, RunState.QUEUED)
+    assert desk.now.path.leaf.id == chosen
+
+
+def test_a_newer_correction_supersedes_a_running_regeneration(desk: Desk) -> None:
+    desk.correct(2, "## Slide 2\nAnother text.", rewrite=True)
+    first = desk.draft.regeneration_id
+    desk.correct(1, "## Slide 1\nGood morning.", rewrite=True)
+    states = dict(desk.db.execute(select(Regeneration.id, Regeneration.state)).tuples().all())
+    assert states[first] is RunState.SUPERSEDED
+    assert states[desk.draft.regeneration_id] is RunState.QUEUED
+
+
+def test_the_last_segment_of_an_output_has_nothing_to_rewrite(desk: Desk) -> None:
+    desk.correct(4, "## Slide 4\nGoodbye.", rewrite=True)
+    assert desk.draft.regeneration_id is None
+    assert desk.at(4).text == "## Slide 4\nGoodbye."
+    assert desk.at(4).ends_output
+
+
+def test_a_stale_save_is_refused_and_changes_nothing(desk: Desk) -> None:
+    version, step = desk.draft.version, desk.at(2)
+    desk.accept(1)
+    with pytest.raises(Stale):
+        service.correct(
+            desk.db,
+            draft=desk.draft,
+            base_version=version,
+            segment_id=step.id,
+            text="late",
+            rewrite=False,
+        )
+    assert desk.texts == list(SLIDES)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "empty"),
+        (" \n ", "empty"),
+        ("\n\nSlide", "empty line"),
+        ("a\0b", "NUL"),
+        ("stop <|im_end|> here", "<|im_end|>"),
+    ],
+)
+def test_an_unusable_text_is_refused_with_its_reason(desk: Desk, text: str, reason: str) -> None:
+    with pytest.raises(Invalid, match=reason.replace("|", r"\|")):
+        desk.correct(2, text)
+    assert desk.pairs == []
+
+
+def test_a_segment_off_the_path_cannot_be_corrected(desk: Desk) -> None:
+    gone = desk.at(3)
+    desk.correct(2, "## Slide 2\nAnother text.")
+    with pytest.raises(Conflict):
+        service.accept(
+            desk.db, draft=desk.draft, base_version=desk.draft.version, segment_id=gone.id
+        )
+
+
+def test_a_finished_draft_refuses_changes(desk: Desk) -> None:
+    finish(desk.db, draft=desk.draft, base_version=desk.draft.version)
+    with pytest.raises(Forbidden):
+        desk.accept(1)
+    reopen(desk.db, draft=desk.draft)
+    desk.accept(1)
+
+
+def test_segments_are_only_ever_added(desk: Desk) -> None:
+    before = set(desk.db.scalars(select(Segment.id)))
+    desk.correct(2, "## Slide 2\nAnother text.")
+    desk.correct(2, SLIDES[1].rstrip())
+    assert before < set(desk.db.scalars(select(Segment.id)))

@@ -1,0 +1,154 @@
+"""The invariants of the segment tree under any sequence of an annotator's steps."""
+
+from collections.abc import Callable
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+from sqlalchemy.orm import Session, aliased
+
+from app.annotation import history, structure, tasks
+from app.annotation.path import Path
+from app.annotation.reading import lines
+from app.domain.corrections import Verdict
+from app.models import Correction, Segment
+from app.refusals import Refusal
+from tests.db.conftest import Desk
+from tests.factories import add_draft, add_policy, add_project, add_sample, add_user
+
+STEPS: dict[str, Callable[[Desk, int, str], object]] = {
+    "accept": lambda desk, at, text: desk.accept(at),
+    "correct": lambda desk, at, text: desk.correct(at, text),
+    "continue": lambda desk, at, text: desk.correct(at, text, rewrite=True),
+    "insert": lambda desk, at, text: desk.insert(at - 1, text),
+    "delete": lambda desk, at, text: desk.delete(at),
+    "delete and continue": lambda desk, at, text: desk.delete(at, rewrite=True),
+    "split": lambda desk, at, text: structure.split(
+        desk.db,
+        draft=desk.draft,
+        base_version=desk.draft.version,
+        segment_id=desk.at(at).id,
+        at=len(text),
+    ),
+    "merge": lambda desk, at, text: structure.merge(
+        desk.db, draft=desk.draft, base_version=desk.draft.version, segment_id=desk.at(at).id
+    ),
+    "undo": lambda desk, at, text: history.undo(
+        desk.db, draft=desk.draft, base_version=desk.draft.version
+    ),
+    "restore": lambda desk, at, text: history.restore(
+        desk.db,
+        draft=desk.draft,
+        base_version=desk.draft.version,
+        regeneration_id=desk.draft.regeneration_id or 0,
+    ),
+    "finish and reopen": lambda desk, at, text: (
+        tasks.finish(desk.db, draft=desk.draft, base_version=desk.draft.version),
+        tasks.reopen(desk.db, draft=desk.draft),
+    ),
+}
+
+steps = st.tuples(
+    st.sampled_from(sorted(STEPS)),
+    st.integers(1, 6),
+    st.text(alphabet=st.sampled_from("ab .\n\r第😀"), min_size=1, max_size=12),
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(sequence=st.lists(steps, max_size=12))
+def test_any_sequence_of_steps_keeps_the_invariants(
+    db: Session, sequence: list[tuple[str, int, str]]
+) -> None:
+    with db.begin_nested() as savepoint:
+        desk = _desk(db)
+        tree = _tree(desk)
+        for name, at, text in sequence:
+            at = min(at, len(desk.texts))
+            if at == 0:
+                break
+            try:
+                with db.begin_nested():
+                    STEPS[name](desk, at, text)
+            except Refusal:
+                continue
+            _check_path(desk)
+            _check_pairs(desk)
+            grown = _tree(desk)
+            assert tree.items() <= grown.items(), "a segment was changed or removed"
+            tree = grown
+        savepoint.rollback()
+    db.expire_all()
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(sequence=st.lists(steps.filter(lambda step: step[0] != "undo"), max_size=8))
+def test_undoing_every_step_leads_back_to_the_beginning(
+    db: Session, sequence: list[tuple[str, int, str]]
+) -> None:
+    with db.begin_nested() as savepoint:
+        desk = _desk(db)
+        before = desk.now
+        for name, at, text in sequence:
+            at = min(at, len(desk.texts))
+            if at == 0:
+                break
+            try:
+                with db.begin_nested():
+                    STEPS[name](desk, at, text)
+            except Refusal:
+                continue
+        while history.undo(desk.db, draft=desk.draft, base_version=desk.draft.version):
+            pass
+        assert desk.now.path == before.path
+        assert desk.now.verdicts == before.verdicts
+        assert desk.pairs == []
+        savepoint.rollback()
+    db.expire_all()
+
+
+def _desk(db: Session) -> Desk:
+    user = add_user(db)
+    sample = add_sample(db, project=add_project(db, user), images=4, policy=add_policy(db))
+    return Desk(db, add_draft(db, sample=sample, user=user), user)
+
+
+def _tree(desk: Desk) -> dict[int, tuple[int | None, str]]:
+    rows = desk.db.execute(
+        select(Segment.id, Segment.parent_id, Segment.text).where(
+            Segment.sample_id == desk.draft.sample_id
+        )
+    )
+    return {row.id: (row.parent_id, row.text) for row in rows}
+
+
+def _check_path(desk: Desk) -> None:
+    standing = desk.now
+    steps = standing.path.steps
+    assert steps[0].text == ""
+    assert all(step.parent_id == above.id for above, step in zip(steps, steps[1:], strict=False))
+    assert [step.depth for step in steps] == list(range(len(steps)))
+    seen = lines(desk.db, desk.draft, standing.path.leaf.id)
+    assert [line.text for line in seen] == [step.text for step in standing.path.segments]
+    assert not any(step.ends_output for step in steps[:-1]), "the output ends before its end"
+    assert set(standing.verdicts.values()) <= set(Verdict)
+
+
+def _check_pairs(desk: Desk) -> None:
+    chosen, rejected = aliased(Segment), aliased(Segment)
+    rows = desk.db.execute(
+        select(Correction, chosen, rejected)
+        .join(chosen, chosen.id == Correction.chosen_id)
+        .join(rejected, rejected.id == Correction.rejected_id)
+        .where(Correction.draft_id == desk.draft.id)
+    )
+    for pair, good, bad in rows:
+        assert good.parent_id == bad.parent_id == pair.parent_id
+        assert good.text != bad.text
+        assert good.text
+        assert bad.text
+        assert Path.load(desk.db, good.id).steps[:-1] == Path.load(desk.db, bad.id).steps[:-1]

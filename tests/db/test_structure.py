@@ -1,0 +1,124 @@
+"""Insert, delete, split, merge: forks that keep every character."""
+
+import pytest
+
+from app.annotation import history, structure
+from app.domain.corrections import Kind, Verdict
+from app.refusals import Invalid
+from tests.db.conftest import Desk
+from tests.factories import SLIDES
+
+
+def split(desk: Desk, number: int, at: int) -> int:
+    return structure.split(
+        desk.db,
+        draft=desk.draft,
+        base_version=desk.draft.version,
+        segment_id=desk.at(number).id,
+        at=at,
+    )
+
+
+def merge(desk: Desk, number: int) -> int:
+    return structure.merge(
+        desk.db,
+        draft=desk.draft,
+        base_version=desk.draft.version,
+        segment_id=desk.at(number).id,
+    )
+
+
+def undo(desk: Desk) -> None:
+    history.undo(desk.db, draft=desk.draft, base_version=desk.draft.version)
+
+
+def test_an_inserted_segment_is_preferred_over_the_one_it_pushes_down(desk: Desk) -> None:
+    pushed = desk.at(2)
+    added = desk.insert(1, "An outline of the lecture.")
+    (pair,) = desk.pairs
+    assert (pair.kind, pair.chosen_id, pair.rejected_id) == (Kind.INSERT, added, pushed.id)
+    assert desk.texts == [SLIDES[0], "An outline of the lecture.\n\n", *SLIDES[1:]]
+
+
+def test_a_segment_can_be_inserted_at_the_very_beginning(desk: Desk) -> None:
+    desk.insert(0, "Good morning.")
+    assert desk.texts == ["Good morning.\n\n", *SLIDES]
+
+
+def test_what_follows_a_deleted_segment_moves_up(desk: Desk) -> None:
+    gone = desk.at(2)
+    desk.delete(2)
+    assert desk.texts == [SLIDES[0], *SLIDES[2:]]
+    (pair,) = desk.pairs
+    assert (pair.kind, pair.chosen_id, pair.rejected_id) == (Kind.DELETE, desk.at(2).id, gone.id)
+
+
+def test_deleting_the_last_segment_makes_no_pair(desk: Desk) -> None:
+    desk.delete(4)
+    assert desk.texts == list(SLIDES[:3])
+    assert desk.pairs == []
+
+
+def test_deleting_and_rewriting_makes_its_pair_when_the_follower_is_accepted(desk: Desk) -> None:
+    gone = desk.at(2)
+    desk.delete(2, rewrite=True)
+    assert desk.pairs == []
+    assert desk.draft.regeneration_id is not None
+    assert desk.texts == [SLIDES[0]]
+    assert gone.text == SLIDES[1]
+
+
+@pytest.mark.parametrize("at", range(1, len(SLIDES[1]) - 2))
+def test_a_split_only_draws_a_boundary(desk: Desk, at: int) -> None:
+    split(desk, 2, at)
+    assert "".join(desk.texts) == "".join(SLIDES)
+    assert len(desk.texts) == 5
+    assert not desk.at(3).text.startswith("\n")
+    assert desk.pairs == []
+
+
+@pytest.mark.parametrize("at", [0, len(SLIDES[1])])
+def test_a_split_without_a_second_part_is_refused(desk: Desk, at: int) -> None:
+    with pytest.raises(Invalid):
+        split(desk, 2, at)
+
+
+def test_a_merge_only_removes_a_boundary(desk: Desk) -> None:
+    joined = merge(desk, 2)
+    assert desk.texts == [SLIDES[0], SLIDES[1] + SLIDES[2], SLIDES[3]]
+    assert desk.at(2).id == joined
+    assert desk.pairs == []
+
+
+def test_a_merge_with_the_last_segment_ends_the_output(desk: Desk) -> None:
+    merge(desk, 3)
+    assert desk.at(3).ends_output
+
+
+def test_the_last_segment_cannot_be_merged(desk: Desk) -> None:
+    with pytest.raises(Invalid):
+        merge(desk, 4)
+
+
+def test_split_parts_keep_the_verdict(desk: Desk) -> None:
+    desk.accept(2)
+    split(desk, 2, 10)
+    verdicts = desk.now.verdicts
+    assert [verdicts.get(desk.at(number).id) for number in (2, 3)] == [Verdict.ACCEPTED] * 2
+
+
+@pytest.mark.parametrize("change", ["insert", "delete", "split", "merge", "correct"])
+def test_every_change_can_be_undone(desk: Desk, change: str) -> None:
+    before = desk.now.path
+    desk.accept(3)
+    {
+        "insert": lambda: desk.insert(1, "An outline."),
+        "delete": lambda: desk.delete(2),
+        "split": lambda: split(desk, 2, 12),
+        "merge": lambda: merge(desk, 2),
+        "correct": lambda: desk.correct(2, "## Slide 2\nAnother text."),
+    }[change]()
+    undo(desk)
+    assert desk.now.path == before
+    assert desk.now.verdicts == {desk.at(3).id: Verdict.ACCEPTED}
+    assert desk.pairs == []
