@@ -1,0 +1,42 @@
+"""What makes two segments a preference pair, and whether its rejected side is the policy's own."""
+
+from enum import StrEnum
+
+from app.domain.tree import Node, Origin
+
+REPLAY_ENGINE = "replay"
+
+
+class Kind(StrEnum):
+    """How the annotator changed the path."""
+
+    REWRITE = "rewrite"
+    INSERT = "insert"
+    DELETE = "delete"
+
+
+class Verdict(StrEnum):
+    """What the annotator said of a segment; no verdict means that it is not reviewed."""
+
+    ACCEPTED = "accepted"
+    CORRECTED = "corrected"
+
+
+def check_pair(chosen: Node, rejected: Node) -> None:
+    """Raise ValueError, with a sentence, unless the two can be compared: both continue the same
+    prefix, their texts differ and neither is empty."""
+    if chosen.parent_id is None or chosen.parent_id != rejected.parent_id:
+        raise ValueError("The two segments do not continue the same text.")
+    if not chosen.text or not rejected.text:
+        raise ValueError("An empty text is no side of a pair.")
+    if chosen.text == rejected.text:
+        raise ValueError("The two texts are the same: nothing was corrected.")
+
+
+def is_on_policy(rejected_origin: Origin, copied: bool, policy_engine: str | None) -> bool:
+    """Whether a model wrote the rejected segment itself, under the prefix that it now stands on.
+
+    copied: the segment was carried below a correction. policy_engine: what the text came from;
+    the replay engine is no model. None, for an imported output, counts as a model's.
+    """
+    return rejected_origin is Origin.MODEL and not copied and policy_engine != REPLAY_ENGINE

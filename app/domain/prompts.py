@@ -1,0 +1,67 @@
+"""The prompt contract: what a model is given, as messages for a server and as a trainer's string.
+
+Constant parts come first (system, images in order, instruction), so that a server's prefix cache
+serves every continuation of a sample; the prefix comes last and is left open to be continued.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+DEFAULT_SYSTEM = "You are a helpful assistant."
+END_OF_TURN = "<|im_end|>"
+_IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
+
+
+class Template(StrEnum):
+    """A family of chat templates; Qwen2-VL's is that of Qwen2.5-VL, byte for byte."""
+
+    QWEN2_5_VL = "qwen2.5-vl"
+    QWEN3_VL = "qwen3-vl"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPrompt:
+    """What a continuation is asked with.
+
+    system: "" leaves it to the model's own template (Qwen2.5-VL then says DEFAULT_SYSTEM, Qwen3-VL
+    nothing). images: SHA-256 of each, in order. prefix: the text to go on from, exactly.
+    """
+
+    system: str
+    images: tuple[str, ...]
+    instruction: str
+    prefix: str
+
+
+def chat_messages(
+    prompt: ChatPrompt, image_part: Callable[[str], dict[str, object]]
+) -> list[dict[str, object]]:
+    """The prompt as OpenAI chat messages; image_part makes the content part for a SHA-256.
+
+    The last message is the assistant's, to be continued and not closed. Without a prefix there is
+    none: then the server must open the turn (add_generation_prompt).
+    """
+    messages: list[dict[str, object]] = []
+    if prompt.system:
+        messages.append({"role": "system", "content": prompt.system})
+    content = [image_part(sha256) for sha256 in prompt.images]
+    content.append({"type": "text", "text": prompt.instruction})
+    messages.append({"role": "user", "content": content})
+    if prompt.prefix:
+        messages.append({"role": "assistant", "content": prompt.prefix})
+    return messages
+
+
+def render(prompt: ChatPrompt, template: Template) -> str:
+    """The prompt as the model's template writes it; ends exactly in the prefix."""
+    system = prompt.system
+    if not system and template is Template.QWEN2_5_VL:
+        system = DEFAULT_SYSTEM
+    head = _turn("system", system) if system else ""
+    user = _turn("user", _IMAGE * len(prompt.images) + prompt.instruction)
+    return f"{head}{user}<|im_start|>assistant\n{prompt.prefix}"
+
+
+def _turn(role: str, content: str) -> str:
+    return f"<|im_start|>{role}\n{content}{END_OF_TURN}\n"
