@@ -197,6 +197,8 @@ class Regeneration(Row):
         text_enum(RunState, "run_state"), server_default="queued"
     )
     attempt: Mapped[int] = mapped_column(server_default="0")
+    # How often a worker died over it or its engine failed; being handed on does not count.
+    failures: Mapped[int] = mapped_column(server_default="0")
     worker: Mapped[str | None]
     lease_until: Mapped[datetime | None]
     settings: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))

@@ -1,0 +1,55 @@
+"""Background jobs: which there are, and how one is deferred inside the caller's transaction.
+
+procrastinate dispatches them; what is true about the work stands in our own rows. A job carries
+ids only, and running one twice is harmless.
+"""
+
+from enum import IntEnum, StrEnum
+
+import procrastinate
+from procrastinate import PsycopgConnector, SyncPsycopgConnector
+from sqlalchemy.orm import Session
+
+# Its connector is never opened: each job goes in on the connection of the caller's transaction.
+_deferring = procrastinate.App(connector=SyncPsycopgConnector())
+
+
+class Task(StrEnum):
+    """The kinds of jobs; a worker registers a function for each (worker/process.py)."""
+
+    REGENERATE = "regenerate"
+
+
+class Priority(IntEnum):
+    """Who goes first when workers are busy; the higher one."""
+
+    BATCH = 0
+    INTERACTIVE = 10
+
+
+def defer(
+    db: Session, task: Task, *, priority: Priority, delay_s: float = 0, **arguments: int | str
+) -> None:
+    """Have a worker do it once this transaction is committed, or never if it is rolled back.
+
+    delay_s: not before so many seconds.
+    """
+    _deferring.configure_task(
+        task.value,
+        connection=db.connection().connection.driver_connection,
+        priority=priority.value,
+        schedule_in={"seconds": delay_s} if delay_s else None,
+    ).defer(**arguments)
+
+
+def make_app(url: str) -> procrastinate.App:
+    """The app that a worker process opens, with a few connections of its own to `url`."""
+    return procrastinate.App(
+        connector=PsycopgConnector(
+            conninfo=url,
+            kwargs={"application_name": "iterdpo jobs"},
+            min_size=1,
+            max_size=4,
+            timeout=5,
+        )
+    )
