@@ -1,0 +1,1 @@
+"""Samples: import, lists and the page of one."""

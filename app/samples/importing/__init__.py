@@ -1,0 +1,15 @@
+"""Import: files of four kinds become samples with their segment tree, all of them or none."""
+
+from app.samples.importing.incoming import ImportRefused, RowError
+from app.samples.importing.service import ImportReport, Progress, import_path, import_samples
+from app.samples.importing.sources import ImportOptions
+
+__all__ = [
+    "ImportOptions",
+    "ImportRefused",
+    "ImportReport",
+    "Progress",
+    "RowError",
+    "import_path",
+    "import_samples",
+]

@@ -1,0 +1,312 @@
+"""Import of a path into a project: read, check, write, all of it or nothing."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app import audit
+from app.domain.segments import Piece, Rule, RuleKind, split, words
+from app.domain.text import language
+from app.images.inspection import ImageFacts
+from app.images.store import ImageStore
+from app.models import Policy, Project, Sample
+from app.refusals import Conflict, Invalid
+from app.samples.importing.incoming import (
+    MAX_ERRORS,
+    MAX_TITLE,
+    ImportRefused,
+    IncomingSample,
+    RowError,
+    Where,
+    id_error,
+)
+from app.samples.importing.pictures import Pictures
+from app.samples.importing.sources import ImportOptions, opened
+from app.samples.importing.writing import NewSample, write_samples
+
+_BATCH_SAMPLES = 200
+_BATCH_CHARACTERS = 8_000_000
+_BATCH_IMAGES = 200
+# What a person can still read and correct as one segment; DESIGN of the rules: about 120 to 200.
+_LONG_SEGMENT_WORDS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an import has come. fraction: of the source, 0 to 1."""
+
+    samples: int
+    images: int
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import did. images: different ones that its samples show. segments: written ones.
+    recut: samples that the project's rule did not divide, so that another rule did."""
+
+    added: int
+    unchanged: int
+    images: int
+    segments: int
+    recut: int
+
+
+def import_path(
+    db: Session,
+    *,
+    project: Project,
+    path: Path,
+    store: ImageStore,
+    actor_id: int | None,
+    options: ImportOptions | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> ImportReport:
+    """Add the samples of a folder, JSON Lines file, zip archive or PDF deck to a project.
+
+    A sample whose id and content are there already is left as it is and counted as unchanged.
+    Raises ImportRefused with every error found (at most 50), having written nothing; Conflict while
+    another import into the project is running.
+    """
+    options = options or ImportOptions()
+    name = options.name or path.name
+    try:
+        with opened(path, options) as reading:
+            return import_samples(
+                db,
+                project=project,
+                reading=reading,
+                store=store,
+                actor_id=actor_id,
+                policy=options.policy,
+                source=name,
+                progress=progress,
+            )
+    except ImportRefused:
+        raise
+    except Invalid as error:
+        raise ImportRefused([RowError(Where(name), error.field, error.message)]) from error
+
+
+def import_samples(
+    db: Session,
+    *,
+    project: Project,
+    reading: Iterable[IncomingSample | RowError],
+    store: ImageStore,
+    actor_id: int | None,
+    policy: str = "imported",
+    source: str,
+    progress: Callable[[Progress], None] | None = None,
+) -> ImportReport:
+    """Add what a reader gives to a project; as import_path, which opens the reader.
+
+    source: what is imported, for the audit log.
+    """
+    if id_error(policy):
+        raise Invalid("The name of the model needs 1 to 200 printable characters.", "policy")
+    key = func.hashtextextended(f"iterdpo import {project.id}", 0)
+    if not db.scalar(select(func.pg_try_advisory_xact_lock(key))):
+        raise Conflict("Another import into this project is running. Try again when it is done.")
+    run = _Import(db, project, store, progress or (lambda _: None))
+    try:
+        with db.begin_nested():
+            report = run.all(reading, policy_id=_policy_id(db, policy))
+            audit.record(
+                db,
+                actor_id,
+                "imported",
+                f"project:{project.id}",
+                source=source,
+                added=report.added,
+                unchanged=report.unchanged,
+            )
+    except BaseException:
+        run.pictures.discard()
+        raise
+    return report
+
+
+class _Import:
+    """One import while it runs."""
+
+    def __init__(
+        self,
+        db: Session,
+        project: Project,
+        store: ImageStore,
+        progress: Callable[[Progress], None],
+    ) -> None:
+        self._db = db
+        self._project = project
+        self._rule = Rule(project.rule, project.rule_words)
+        self._progress = progress
+        self._errors: list[RowError] = []
+        self._seen: dict[str, Where] = {}
+        self._unchanged = self._added = self._segments = self._recut = self._images = 0
+        self._fraction = 0.0
+        self.pictures = Pictures(db, store, taken=self._image_taken)
+
+    def all(self, reading: Iterable[IncomingSample | RowError], *, policy_id: int) -> ImportReport:
+        """Check everything and write it batch by batch; ImportRefused when anything is wrong."""
+        for batch in _batches(self._unique(reading)):
+            new = self._checked(batch)
+            # After an error the rest is only checked, so that one look shows all that is wrong.
+            if not self._errors:
+                write_samples(self._db, new, project_id=self._project.id, policy_id=policy_id)
+            self._added += len(new)
+            self._segments += sum(len(sample.pieces) for sample in new)
+            self._fraction = batch[-1].progress
+            self._report_progress()
+            if len(self._errors) >= MAX_ERRORS:
+                break
+        if self._errors:
+            raise ImportRefused(self._errors)
+        if not self._seen:
+            raise Invalid("There are no samples in it.")
+        return ImportReport(
+            self._added, self._unchanged, self.pictures.count, self._segments, self._recut
+        )
+
+    def _unique(self, reading: Iterable[IncomingSample | RowError]) -> Iterator[IncomingSample]:
+        for item in reading:
+            if isinstance(item, RowError):
+                self._errors.append(item)
+            elif (first := self._seen.get(item.source_id)) is not None:
+                place = f"line {first.line}" if first.line else first.file
+                message = f"The id {item.source_id} is there already, at {place}."
+                self._errors.append(RowError(item.where, "id", message))
+            else:
+                self._seen[item.source_id] = item.where
+                yield item
+            if len(self._errors) >= MAX_ERRORS:
+                return
+
+    def _checked(self, batch: list[IncomingSample]) -> list[NewSample]:
+        self.pictures.take(source for sample in batch for source in sample.images)
+        there = select(Sample.source_id, Sample.content_hash).where(
+            Sample.project_id == self._project.id,
+            Sample.source_id.in_([sample.source_id for sample in batch]),
+        )
+        known = {row.source_id: row.content_hash for row in self._db.execute(there)}
+        new = []
+        for sample in batch:
+            images = self._facts(sample)
+            if images is None:
+                continue
+            content_hash = _content_hash(sample, images)
+            if sample.source_id not in known:
+                new.append(self._new(sample, images, content_hash))
+            elif known[sample.source_id] == content_hash:
+                self._unchanged += 1
+            else:
+                message = (
+                    f"The project has a sample {sample.source_id} with other content. Nothing is "
+                    "overwritten: give the new one another id."
+                )
+                self._errors.append(RowError(sample.where, "id", message))
+        return new
+
+    def _facts(self, sample: IncomingSample) -> tuple[ImageFacts, ...] | None:
+        found = [self.pictures.facts(source) for source in sample.images]
+        errors = [item for item in found if isinstance(item, RowError)]
+        self._errors += errors
+        if errors:
+            return None
+        return tuple(item for item in found if isinstance(item, ImageFacts))
+
+    def _new(
+        self, sample: IncomingSample, images: tuple[ImageFacts, ...], content_hash: bytes
+    ) -> NewSample:
+        metadata = dict(sample.metadata)
+        pieces, rule = self._cut(sample, len(images))
+        if rule is not None:
+            self._recut += 1
+            metadata["rule"] = rule.value
+        return NewSample(
+            source_id=sample.source_id,
+            title=_title(sample),
+            instruction=sample.instruction,
+            language=language(sample.output or sample.instruction),
+            target_words=sample.target_words,
+            metadata=metadata,
+            content_hash=content_hash,
+            images=images,
+            pieces=pieces,
+        )
+
+    def _cut(
+        self, sample: IncomingSample, images: int
+    ) -> tuple[tuple[Piece, ...], RuleKind | None]:
+        """The segments, and the rule where it is not the project's own."""
+        if sample.pieces is not None:
+            return tuple(Piece(piece.text, piece.image_index) for piece in sample.pieces), None
+        pieces = split(sample.output, self._rule, images=images)
+        if len(pieces) != 1 or words(sample.output) <= _LONG_SEGMENT_WORDS:
+            return tuple(pieces), None
+        for kind in (RuleKind.PARAGRAPHS, RuleKind.SENTENCES):
+            finer = split(sample.output, Rule(kind, self._project.rule_words))
+            if len(finer) > 1:
+                return tuple(finer), kind
+        return tuple(pieces), None
+
+    def _image_taken(self) -> None:
+        self._images += 1
+        self._report_progress()
+
+    def _report_progress(self) -> None:
+        self._progress(Progress(self._added + self._unchanged, self._images, self._fraction))
+
+
+def _batches(samples: Iterable[IncomingSample]) -> Iterator[list[IncomingSample]]:
+    batch: list[IncomingSample] = []
+    characters = images = 0
+    for sample in samples:
+        batch.append(sample)
+        characters += len(sample.output)
+        images += len(sample.images)
+        if (
+            len(batch) >= _BATCH_SAMPLES
+            or characters >= _BATCH_CHARACTERS
+            or images >= _BATCH_IMAGES
+        ):
+            yield batch
+            batch, characters, images = [], 0, 0
+    if batch:
+        yield batch
+
+
+def _content_hash(sample: IncomingSample, images: tuple[ImageFacts, ...]) -> bytes:
+    """SHA-256 of what the file says; what we derive from it (title, segments) may change."""
+    content = {
+        "title": sample.title,
+        "instruction": sample.instruction,
+        "images": sample.fingerprint or [image.sha256 for image in images],
+        "output": sample.output,
+        "segments": sample.pieces and [piece.text for piece in sample.pieces],
+        "length": sample.target_words,
+        "metadata": sample.metadata,
+    }
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).digest()
+
+
+def _title(sample: IncomingSample) -> str:
+    """The file's own title, else an id that says something, else how the instruction begins."""
+    if sample.title:
+        return sample.title
+    if any(map(str.isalpha, sample.source_id)):
+        return sample.source_id
+    first = sample.instruction.strip().splitlines()[0]
+    return first if len(first) <= MAX_TITLE // 3 else f"{first[: MAX_TITLE // 3 - 1].rstrip()}…"
+
+
+def _policy_id(db: Session, name: str) -> int:
+    db.execute(insert(Policy).values(name=name, engine="import").on_conflict_do_nothing())
+    return db.scalars(select(Policy.id).where(Policy.name == name)).one()
