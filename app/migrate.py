@@ -29,9 +29,18 @@ def check(url: str) -> None:
 
 def is_current(engine: Engine) -> bool:
     """True when the database has every migration of this code and no unknown one."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
+    head = _scripts().get_current_head()
     with engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision() == head
+
+
+def knows(revision: str) -> bool:
+    """True when this code's history has that migration: a database at it can be upgraded."""
+    return any(script.revision == revision for script in _scripts().walk_revisions())
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
 
 
 def _config() -> Config:

@@ -1,0 +1,94 @@
+# `make` alone lists what can be done. Needs Python 3.11+, git and make; everything else goes
+# into .venv. Paths here are relative, so a clone may stand in any directory.
+
+PORT ?= 8000
+DATA ?= data
+HOST ?= 127.0.0.1
+# Test processes at once; each starts a database of its own.
+JOBS ?= 2
+# Extra words for pytest: make test ARGS="-k segments"
+ARGS ?=
+export PORT DATA HOST
+
+PYTHON := .venv/bin/python
+# Quiet, never asking, never a file that the hash list does not know.
+PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
+LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
+
+.DEFAULT_GOAL := help
+.PHONY: help demo dev test test-without-browser check format lock bench browser clean
+.SUFFIXES:
+
+help: ## List these targets
+	@echo "IterDPO Studio"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | \
+		awk -F'|' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@echo
+	@echo "  make demo PORT=8123 DATA=/some/dir    choose the port and the data directory"
+	@echo "  make test ARGS='-k segments'          words for pytest"
+
+demo: .venv/run.stamp ## Start everything with a demo project; Ctrl+C stops it
+	@exec $(PYTHON) -m app.cli demo --host "$$HOST" --port "$$PORT" --data "$$DATA"
+
+dev: .venv/dev.stamp ## The demo, restarting the app when its code changes
+	@exec $(PYTHON) -m app.cli demo --reload --host "$$HOST" --port "$$PORT" --data "$$DATA"
+
+test: .venv/test.stamp browser ## Install what the tests need and run them all
+	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+test-without-browser: .venv/test.stamp
+	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile --ignore tests/browser $(ARGS)
+
+check: .venv/dev.stamp ## Formatting, lint, types, layers, migration drift, templates, docs
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@$(PYTHON) -m app.cli migrate --check --data build/drift
+	@$(PYTHON) -m pytest tests/project/test_templates.py tests/project/test_repository.py \
+		tests/project/test_docs.py
+
+format: .venv/dev.stamp ## Rewrite the Python files in the one format
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+lock: .venv/dev.stamp ## Resolve the dependencies anew into requirements/*.txt
+	@$(LOCK) requirements/build.in -o requirements/build.txt
+	@$(LOCK) pyproject.toml -o requirements/run.txt
+	@$(LOCK) requirements/test.in -o requirements/test.txt
+	@$(LOCK) requirements/dev.in -o requirements/dev.txt
+
+bench: .venv/test.stamp ## Measure the workspace and the import on this machine
+	@$(PYTHON) -m bench.workspace
+	@$(PYTHON) -m bench.import_speed
+
+browser:
+	@.ci/chromium
+
+clean: ## Remove .venv, caches and build leftovers; never the data
+	@rm -rf .venv build .mypy_cache .ruff_cache .import_linter_cache .hypothesis tests/output
+	@find app worker tests migrations bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is newer than what it was made from; an interrupted installation leaves none.
+.venv/made.stamp: requirements/build.txt
+	@.ci/venv
+	@$(PIP) -r requirements/build.txt
+	@touch $@
+
+.venv/run.stamp: .venv/made.stamp requirements/run.txt pyproject.toml
+	@echo "Installing the dependencies into .venv (once, about a minute) …"
+	@$(PIP) -r requirements/run.txt
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--editable .
+	@touch $@
+
+.venv/test.stamp: .venv/run.stamp requirements/test.txt
+	@echo "Installing what the tests need …"
+	@$(PIP) -r requirements/test.txt
+	@touch $@
+
+.venv/dev.stamp: .venv/test.stamp requirements/dev.txt
+	@echo "Installing what the checks need …"
+	@$(PIP) -r requirements/dev.txt
+	@touch $@
