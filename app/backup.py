@@ -61,7 +61,9 @@ def back_up(url: str, images: Path, file: Path, *, advance: Advance) -> Contents
             dump = Path(scratch) / DUMP
             advance("Dumping the database", 0, 0)
             with _client(url, Path(scratch)) as dsn:
-                _run("pg_dump", "--format=custom", "--no-owner", f"--file={dump}", f"--dbname={dsn}")
+                _run(
+                    "pg_dump", "--format=custom", "--no-owner", f"--file={dump}", f"--dbname={dsn}"
+                )
             originals = sorted(path for path in images.rglob("*") if IMAGE.fullmatch(path.name))
             manifest = {
                 "format": FORMAT,
@@ -199,7 +201,7 @@ def _client(url: str, scratch: Path) -> Iterator[str]:
         file.write_text(f"*:*:*:*:{escaped}\n")
         parts["passfile"] = str(file)
     try:
-        yield make_conninfo(**parts)
+        yield make_conninfo(**{name: str(value) for name, value in parts.items()})
     finally:
         file.unlink(missing_ok=True)
 

@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -139,7 +138,7 @@ def stop_with_parent() -> None:
     """For a supervised child: turn the end of standard input into SIGTERM for this process."""
 
     def watch() -> None:
-        while sys.stdin.buffer.raw.read(1024):
+        while os.read(0, 1024):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -1,0 +1,110 @@
+"""iterdpo serve, iterdpo worker: the two processes of a running studio."""
+
+import os
+from typing import Annotated
+
+import typer
+import uvicorn
+from fastapi import FastAPI
+
+from app.cli.console import Data, database, end_on_sigterm, settings_for
+from app.main import create_app
+from app.settings import ROOT, Settings
+from app.supervise import require_free_port, stop_with_parent
+
+commands = typer.Typer()
+
+Supervised = Annotated[
+    bool,
+    typer.Option("--supervised", hidden=True, help="End when standard input ends."),
+]
+HTTP = {"http": "httptools", "loop": "uvloop", "log_config": None, "access_log": False}
+# An open event stream would keep uvicorn from ever ending.
+GRACE_S = 2
+
+
+@commands.command()
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on [ITERDPO_HOST].", show_default=False)
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on [ITERDPO_PORT].", show_default=False)
+    ] = None,
+    data: Data = None,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Developing: restart when the code changes.")
+    ] = False,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Allow demo accounts, whose passwords are published.")
+    ] = False,
+    supervised: Supervised = False,
+) -> None:
+    """Serve the pages and the API; a worker must run beside it.
+
+    Behind a proxy set ITERDPO_PUBLIC_URL to the address that users type.
+
+    Examples:
+
+        iterdpo serve
+
+        iterdpo serve --host 0.0.0.0 --port 8123 --data /srv/iterdpo
+    """
+    settings = settings_for(
+        host=host, port=port, data=data, reload=reload or None, demo=demo or None
+    )
+    require_free_port(settings.host, settings.port)
+    end_on_sigterm()
+    if supervised:
+        stop_with_parent()
+    with database(settings):
+        if reload:
+            # The reloading child process gets its settings by its environment alone.
+            os.environ |= {
+                "ITERDPO_DATA": str(settings.data),
+                "ITERDPO_DEMO": str(settings.demo),
+                "ITERDPO_RELOAD": "1",
+            }
+            uvicorn.run(
+                "app.cli.serving:reloaded",
+                factory=True,
+                reload=True,
+                reload_dirs=[str(ROOT / "app"), str(ROOT / "worker")],
+                host=settings.host,
+                port=settings.port,
+                timeout_graceful_shutdown=GRACE_S,
+                **HTTP,  # type: ignore[arg-type]  # one dict for two calls
+            )
+        else:
+            uvicorn.run(
+                create_app(settings),
+                host=settings.host,
+                port=settings.port,
+                timeout_graceful_shutdown=GRACE_S,
+                **HTTP,  # type: ignore[arg-type]  # one dict for two calls
+            )
+
+
+@commands.command()
+def worker(
+    data: Data = None,
+    supervised: Supervised = False,
+) -> None:
+    """Regenerate continuations; run as many as you like, on any host that reaches the database.
+
+    Examples:
+
+        iterdpo worker
+
+        DATABASE_URL=postgresql://iterdpo@db/iterdpo iterdpo worker
+    """
+    settings = settings_for(data=data)
+    if supervised:
+        stop_with_parent()
+    with database(settings) as url:
+        raise NotImplementedError(url)
+
+
+def reloaded() -> FastAPI:
+    """The app from the environment alone, for uvicorn's reloading child process."""
+    return create_app(Settings())

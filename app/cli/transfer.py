@@ -1,0 +1,95 @@
+"""iterdpo import, export: samples in, pairs out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.cli.console import Data, note, progress, say, settings_for, transaction
+from app.images.store import ImageStore
+from app.models import Project
+from app.refusals import NotFound
+from app.samples.importing import ImportOptions, Progress, import_path
+from app.samples.importing.sources import INSTRUCTION
+
+commands = typer.Typer()
+
+ProjectName = Annotated[str, typer.Argument(help="The project's name, as in its address.")]
+
+
+@commands.command("import")
+def import_samples(
+    project: ProjectName,
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="A .jsonl file, a .zip of one with its images, a folder of slides and scripts, "
+            "or a PDF deck.",
+            exists=True,
+        ),
+    ],
+    policy: Annotated[
+        str, typer.Option(help="The model that wrote the outputs, with its revision.")
+    ] = "imported",
+    instruction: Annotated[
+        str | None,
+        typer.Option(
+            help="What the model was asked, where the files do not say it.", show_default=False
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="A text file with the model's output for a PDF deck.", exists=True),
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Add samples to a project: all of them, or none and a list of what is wrong.
+
+    Importing the same files again changes nothing. Formats: docs/formats.md.
+
+    Examples:
+
+        iterdpo import lectures samples.jsonl --policy qwen2.5-vl-7b@main
+
+        iterdpo import lectures courses/ --instruction "Write the script of this lecture."
+
+        iterdpo import lectures deck.pdf --output script.txt
+    """
+    settings = settings_for(data=data)
+    store = ImageStore(settings.images, max_megapixels=settings.max_image_megapixels)
+    with transaction(settings) as db, progress() as bars:
+        bar = bars.add_task("Importing", total=1.0)
+
+        def advance(state: Progress) -> None:
+            bars.update(
+                bar,
+                completed=state.fraction,
+                description=f"{state.samples} samples, {state.images} images",
+            )
+
+        report = import_path(
+            db,
+            project=_project(db, project),
+            path=path,
+            store=store,
+            actor_id=None,
+            options=ImportOptions(
+                policy=policy, instruction=instruction or INSTRUCTION, output=output
+            ),
+            progress=advance,
+        )
+    say(
+        f"Added {report.added} samples with {report.segments} segments and {report.images} images; "
+        f"{report.unchanged} were there already."
+    )
+    if report.recut:
+        note(f"{report.recut} of them were cut by another rule, as the project's found no place.")
+
+
+def _project(db: Session, name: str) -> Project:
+    found = db.scalar(select(Project).where(Project.name == name))
+    if found is None:
+        raise NotFound(f"There is no project named {name}. Add it: iterdpo project add {name}")
+    return found
