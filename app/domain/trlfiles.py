@@ -1,5 +1,7 @@
 """The two files that go with an export for TRL: what it holds and how to train on it."""
 
+import json
+
 from app.domain.prompts import Template
 
 _MODELS = {
@@ -17,16 +19,17 @@ def trl_readme(
     with_images: int,
     without_images: int,
     images: int,
+    folder: str = "trl",
 ) -> str:
-    """README.md of an export in the folder trl/, which stands beside it or holds it.
+    """README.md of an export in the folder of that name.
 
     pairs = mid_document + last = with_images + without_images; images: distinct files. It begins
     without a YAML header, which would make datasets read the folder as plain JSON.
     """
     load = (
-        'load_dataset("trl", split="train")'
+        f'load_dataset({_quoted(folder)}, split="train")'
         if with_images or not pairs
-        else 'load_dataset("json", data_files="trl/metadata.jsonl", split="train")'
+        else f'load_dataset("json", data_files={_quoted(folder + "/metadata.jsonl")}, split="train")'
     )
     return f"""# IterDPO preference pairs
 
@@ -66,7 +69,7 @@ trainer = DPOTrainer(
 trainer.train()
 ```
 
-Or, for pairs with images, without code: `trl dpo --config dpo.yaml`.
+Or without code, where this folder stands: `trl dpo --config {folder}/dpo.yaml`.
 
 **Keep `max_length=None`** (`max_length: null` in YAML). TRL's default of 1024 tokens cuts the
 segment off long rows without an error: the loss stays at 0.693 and the gradient is zero. Bound
@@ -79,16 +82,16 @@ drops the rest. `instruction`, `prefix`, `segment_chosen`, `segment_rejected`, `
 `n_images` let a script render the rows for a model with another template. `on_policy` is true where
 the model itself wrote the rejected segment under this prefix.
 
-Keep the folder `trl` as it is: `metadata.jsonl` and the images. Another data file in it can make
+Keep the folder as it is: `metadata.jsonl` and the images. Another data file in it can make
 datasets choose another loader, and the images are lost.
 """
 
 
-def trl_config(template: Template) -> str:
-    """dpo.yaml for `trl dpo --config dpo.yaml`, run where the folder trl/ stands."""
-    return f"""# trl dpo --config dpo.yaml
+def trl_config(template: Template, folder: str = "trl") -> str:
+    """dpo.yaml, kept in the export's folder and run where that folder stands."""
+    return f"""# trl dpo --config {folder}/dpo.yaml
 model_name_or_path: {_MODELS[template]}
-dataset_name: trl
+dataset_name: {_quoted(folder)}
 output_dir: out
 # TRL's default of 1024 tokens silently cuts the segments off: no gradient, no error.
 max_length: null
@@ -96,3 +99,8 @@ beta: 0.1
 per_device_train_batch_size: 1
 gradient_accumulation_steps: 16
 """
+
+
+def _quoted(text: str) -> str:
+    # A JSON string is one in Python and in YAML too.
+    return json.dumps(text, ensure_ascii=False)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, select
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from app.domain.formats import Pair
@@ -130,7 +130,7 @@ def image_file(sha256: str, kind: str) -> str:
     return f"images/{sha256}.{'jpg' if kind == 'jpeg' else kind}"
 
 
-def _rows(cursor: InstrumentedAttribute[Any], project_id: int):  # noqa: ANN202
+def _rows(cursor: InstrumentedAttribute[Any], project_id: int) -> Select[*tuple[Any, ...]]:
     chosen, rejected = aliased(Segment), aliased(Segment)
     return (
         select(
@@ -171,7 +171,9 @@ def _segments_above(db: Session, parents: set[int]) -> Mapping[int, tuple[int | 
         .cte("walk", recursive=True)
     )
     # UNION, not UNION ALL: paths that meet are followed once from there on.
-    walk = walk.union(select(Segment.id, Segment.parent_id).join(walk, Segment.id == walk.c.parent_id))
+    walk = walk.union(
+        select(Segment.id, Segment.parent_id).join(walk, Segment.id == walk.c.parent_id)
+    )
     rows = db.execute(
         select(Segment.id, Segment.parent_id, Segment.text).join(walk, walk.c.id == Segment.id)
     )

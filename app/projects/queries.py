@@ -91,13 +91,16 @@ def people(db: Session, *, project_id: int) -> tuple[PersonView, ...]:
 
 
 def candidates(db: Session, *, project_id: int) -> Sequence[tuple[str, str, Role]]:
-    """Who may be added as a member: name, display name, role. Admins need no membership."""
+    """Who may be added as a member: name, display name, role.
+
+    Admins see every project without it; as members they find its samples in their own queue.
+    """
     member = select(Membership).where(
         Membership.user_id == User.id, Membership.project_id == project_id
     )
     rows = db.execute(
         select(User.name, User.display_name, User.role)
-        .where(User.disabled_at.is_(None), User.role != Role.ADMIN, ~member.exists())
+        .where(User.disabled_at.is_(None), ~member.exists())
         .order_by(User.display_name, User.name)
     )
     return [(row[0], row[1], row[2]) for row in rows]

@@ -6,7 +6,18 @@ Counts are aggregates over index-only scans, lists are keyset pages; nothing ask
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, false, func, literal, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Subquery,
+    and_,
+    exists,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.orm import Session, aliased
 
 from app.models import (
@@ -27,38 +38,31 @@ PAGE = 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def my_projects(db: Session, *, user_id: int, every: bool) -> tuple[ProjectCard, ...]:
-    """Projects the user works in (every: all of them, for admins), with the user's own counts.
+def my_projects(db: Session, *, user_id: int) -> tuple[ProjectCard, ...]:
+    """Projects the user is a member of, archived ones left out, with the user's own counts.
 
     open: samples that wait for this user; what others have taken is left out of the total.
-    Archived projects are not listed.
     """
     projects = db.execute(
         select(Project.id, Project.name, Project.title)
-        .where(_reachable(user_id, every))
+        .where(_mine(user_id))
         .order_by(Project.title, Project.id)
     ).all()
     ids = [project.id for project in projects]
-    totals = {
-        row[0]: row[1]
-        for row in db.execute(
-            select(Sample.project_id, func.count())
-            .where(Sample.project_id.in_(ids))
-            .group_by(Sample.project_id)
-        )
-    }
-    taken = _taken(db, user_id, ids)
+    free, begun = _free(db, ids), _begun(db, user_id, ids)
     return tuple(
         ProjectCard(
             id=project.id,
             name=project.name,
             title=project.title,
             samples=Share(
-                total=totals.get(project.id, 0) - others, in_progress=in_progress, done=done
+                total=free.get(project.id, 0) - still_free + in_progress + done,
+                in_progress=in_progress,
+                done=done,
             ),
         )
         for project in projects
-        for others, in_progress, done in [taken.get(project.id, (0, 0, 0))]
+        for in_progress, done, still_free in [begun.get(project.id, (0, 0, 0))]
     )
 
 
@@ -66,7 +70,6 @@ def my_drafts(
     db: Session,
     *,
     user_id: int,
-    every: bool,
     finished: bool,
     project_id: int | None = None,
     after: str | None = None,
@@ -80,7 +83,7 @@ def my_drafts(
         .where(
             Draft.user_id == user_id,
             Draft.finished_at.is_not(None) if finished else Draft.finished_at.is_(None),
-            _reachable(user_id, every),
+            _mine(user_id),
             *_within(project_id),
         )
         .order_by(at.desc(), Draft.id.desc())
@@ -98,19 +101,10 @@ def my_drafts(
 
 
 def open_samples(
-    db: Session,
-    *,
-    user_id: int,
-    every: bool,
-    project_id: int | None = None,
-    after: str | None = None,
+    db: Session, *, user_id: int, project_id: int | None = None, after: str | None = None
 ) -> Page[OpenItem]:
     """Samples that wait for this user, the oldest first. Raises Invalid for a bad cursor."""
-    drafts = select(
-        func.count().label("taken"),
-        func.coalesce(func.bool_or(Draft.user_id == user_id), false()).label("mine"),
-    ).where(Draft.sample_id == Sample.id)
-    begun = drafts.lateral("begun")
+    begun = exists().where(Draft.sample_id == Sample.id, Draft.user_id == user_id)
     rows = db.execute(
         select(
             Sample.id,
@@ -122,13 +116,14 @@ def open_samples(
             Sample.target_words,
         )
         .join(Project, Project.id == Sample.project_id)
-        .join(begun, ~begun.c.mine)
         .where(
-            Sample.id > _sample(after),
-            Sample.head_id.is_not(None),
-            _reachable(user_id, every),
+            _mine(user_id),
             *_within(project_id),
-            begun.c.taken < Project.annotators_per_sample,
+            _is_free(),
+            Sample.id > (_number(after) if after else 0),
+            Sample.head_id.is_not(None),
+            # A sample that nobody has taken needs no look at the drafts.
+            or_(Sample.taken == 0, ~begun),
         )
         .order_by(Sample.id)
         .limit(PAGE + 1)
@@ -137,32 +132,35 @@ def open_samples(
     return Page(items, str(items[-1].sample_id) if len(rows) > PAGE else None)
 
 
-def _taken(db: Session, user_id: int, ids: Sequence[int]) -> dict[int, tuple[int, int, int]]:
-    """By project: samples taken by others alone, and the user's own in progress and done."""
-    begun = (
-        select(
-            Sample.project_id,
-            func.count().label("drafts"),
-            func.bool_or(Draft.user_id == user_id).label("mine"),
-            func.bool_or(and_(Draft.user_id == user_id, Draft.finished_at.is_not(None))).label(
-                "done"
-            ),
-        )
-        .join(Draft, Draft.sample_id == Sample.id)
-        .where(Sample.project_id.in_(ids))
-        .group_by(Sample.id)
-        .subquery()
+def _is_free() -> ColumnElement[bool]:
+    return Sample.taken < Project.annotators_per_sample
+
+
+def _free(db: Session, ids: Sequence[int]) -> dict[int, int]:
+    """By project, the samples that somebody may still take; from an index alone."""
+    rows = db.execute(
+        select(Sample.project_id, func.count())
+        .join(Project, Project.id == Sample.project_id)
+        .where(Sample.project_id.in_(ids), _is_free())
+        .group_by(Sample.project_id)
     )
-    full = begun.c.drafts >= Project.annotators_per_sample
+    return {row[0]: row[1] for row in rows}
+
+
+def _begun(db: Session, user_id: int, ids: Sequence[int]) -> dict[int, tuple[int, int, int]]:
+    """By project, the user's drafts: in progress, done, and those that others may still join."""
     rows = db.execute(
         select(
-            Project.id,
-            func.count().filter(~begun.c.mine, full),
-            func.count().filter(begun.c.mine, ~begun.c.done),
-            func.count().filter(begun.c.done),
+            Sample.project_id,
+            func.count().filter(Draft.finished_at.is_(None)),
+            func.count(Draft.finished_at),
+            func.count().filter(_is_free()),
         )
-        .join(begun, begun.c.project_id == Project.id)
-        .group_by(Project.id)
+        .select_from(Draft)
+        .join(Sample, Sample.id == Draft.sample_id)
+        .join(Project, Project.id == Sample.project_id)
+        .where(Draft.user_id == user_id, Project.id.in_(ids))
+        .group_by(Sample.project_id)
     )
     return {row[0]: (row[1], row[2], row[3]) for row in rows}
 
@@ -196,7 +194,7 @@ def _draft_items(db: Session, ids: Sequence[int]) -> tuple[DraftItem, ...]:
     return tuple(found[draft_id] for draft_id in ids)
 
 
-def _progress(ids: Sequence[int]):  # noqa: ANN202
+def _progress(ids: Sequence[int]) -> Subquery:
     """Segments, and segments with a verdict, on the current path of each draft."""
     run = aliased(Regeneration)
     leaf = (
@@ -228,13 +226,9 @@ def _progress(ids: Sequence[int]):  # noqa: ANN202
     )
 
 
-def _reachable(user_id: int, every: bool) -> ColumnElement[bool]:
-    if every:
-        return Project.archived_at.is_(None)
-    member = select(Membership).where(
-        Membership.project_id == Project.id, Membership.user_id == user_id
-    )
-    return and_(Project.archived_at.is_(None), member.exists())
+def _mine(user_id: int) -> ColumnElement[bool]:
+    member = exists().where(Membership.project_id == Project.id, Membership.user_id == user_id)
+    return and_(Project.archived_at.is_(None), member)
 
 
 def _within(project_id: int | None) -> Sequence[ColumnElement[bool]]:
@@ -247,10 +241,6 @@ def _moment(after: str) -> tuple[datetime, int]:
         return _EPOCH + timedelta(microseconds=_number(at)), _number(draft_id)
     except OverflowError:
         raise Invalid("This page of the list does not exist.", field="after") from None
-
-
-def _sample(after: str | None) -> int:
-    return _number(after) if after else 0
 
 
 def _number(text: str) -> int:

@@ -157,7 +157,8 @@ def test_pairs_without_any_image_are_read_as_json() -> None:
 @pytest.mark.parametrize("template", Template)
 def test_the_configuration_lifts_the_length_limit(template: Template) -> None:
     assert "\nmax_length: null\n" in trl_config(template)
-    assert "\ndataset_name: trl\n" in trl_config(template)
+    assert '\ndataset_name: "trl"\n' in trl_config(template)
+    assert '\ndataset_name: "no: \\"bool\\""\n' in trl_config(template, 'no: "bool"')
 
 
 def image_part(sha256: str) -> dict[str, object]:
