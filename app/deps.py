@@ -37,6 +37,9 @@ async def get_session(request: Request) -> AsyncIterator[Session]:
     Waiting for a connection inside a thread instead would deadlock under load: those that hold the
     connections need threads to go on, and all threads would be waiting for connections.
     """
+    if request.method == "POST":
+        # For errors.py: a page about a failure gives back the text that the form brought.
+        request.state.route_request = request
     async with request.app.state.slots:
         session: Session = request.app.state.sessions()
         try:

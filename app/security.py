@@ -12,6 +12,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from app.models import Role
 from app.refusals import Invalid
+from app.settings import Settings
 
 SESSION_COOKIE = "iterdpo_session"
 TOKEN_PREFIX = "idp_"  # noqa: S105 - a prefix by which leaked tokens are recognised, no secret
@@ -85,6 +86,19 @@ def digest(secret: str) -> bytes:
 def hint(token: str) -> str:
     """What a token is recognised by in lists: its first and last characters."""
     return f"{token[: len(TOKEN_PREFIX) + 3]}…{token[-4:]}"
+
+
+def session_cookie(settings: Settings, token: str, *, https: bool) -> str:
+    """The Set-Cookie value of a log-in; an empty token takes the cookie away.
+
+    https: the scheme of the request, which decides on Secure when no public_url is set.
+    """
+    secure = settings.public_url.startswith("https:") if settings.public_url else https
+    age = settings.session_hours * 3600 if token else 0
+    return (
+        f"{SESSION_COOKIE}={token}; Max-Age={age}; Path=/; HttpOnly; SameSite=Lax"
+        f"{'; Secure' if secure else ''}"
+    )
 
 
 @cache

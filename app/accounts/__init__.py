@@ -1,0 +1,1 @@
+"""People: log-in, invitations, passwords, preferences, API tokens."""

@@ -1,0 +1,104 @@
+"""The page on which admins add people and give them links to set a password."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from app.accounts import queries, service
+from app.deps import AdminUser, Id, SessionDep
+from app.models import Role
+from app.refusals import Invalid
+from app.web import render
+
+router = APIRouter(prefix="/people", include_in_schema=False)
+
+_BACK = "/people"
+
+
+@router.get("")
+def people_page(request: Request, db: SessionDep, _actor: AdminUser) -> Response:
+    """All accounts."""
+    return _page(request, db)
+
+
+@router.post("")
+def add_person(
+    request: Request,
+    db: SessionDep,
+    actor: AdminUser,
+    name: Annotated[str, Form()] = "",
+    display_name: Annotated[str, Form()] = "",
+    role: Annotated[str, Form()] = "annotator",
+) -> Response:
+    """The page with the invitation's link, which is shown once, or with what is wrong."""
+    form = {"name": name, "display_name": display_name, "role": role}
+    try:
+        invitation = service.add_user(
+            db, name=name, display_name=display_name, role=_role(role), actor_id=actor.id
+        )
+    except Invalid as fault:
+        return _page(request, db, form=form, fault=fault)
+    return _page(request, db, invitation=invitation)
+
+
+@router.post("/{user_id}/invitation")
+def invite(request: Request, db: SessionDep, actor: AdminUser, user_id: Id) -> Response:
+    """The page with a new link: for who lost the first one, or forgot the password."""
+    invitation = service.invite(db, user_id=user_id, actor_id=actor.id)
+    return _page(request, db, invitation=invitation)
+
+
+@router.post("/{user_id}/role")
+def change_role(
+    db: SessionDep, actor: AdminUser, user_id: Id, role: Annotated[str, Form()] = ""
+) -> Response:
+    """Back to the page."""
+    service.change_role(db, user_id=user_id, role=_role(role), actor=actor)
+    return RedirectResponse(_BACK, 303)
+
+
+@router.post("/{user_id}/disablement")
+def disable(db: SessionDep, actor: AdminUser, user_id: Id) -> Response:
+    """Back to the page."""
+    service.disable(db, user_id=user_id, actor=actor)
+    return RedirectResponse(_BACK, 303)
+
+
+@router.post("/{user_id}/enablement")
+def enable(db: SessionDep, actor: AdminUser, user_id: Id) -> Response:
+    """Back to the page."""
+    service.enable(db, user_id=user_id, actor=actor)
+    return RedirectResponse(_BACK, 303)
+
+
+def _page(
+    request: Request,
+    db: SessionDep,
+    *,
+    form: dict[str, str] | None = None,
+    fault: Invalid | None = None,
+    invitation: service.Invitation | None = None,
+) -> Response:
+    base = request.app.state.settings.public_url or str(request.base_url)
+    return render(
+        request,
+        "accounts/people.html",
+        {
+            "people": queries.people(db),
+            "roles": list(Role),
+            "form": form or {"name": "", "display_name": "", "role": "annotator"},
+            "fault": fault,
+            "invitation": invitation,
+            "link": f"{base.rstrip('/')}/invitation/{invitation.secret}" if invitation else None,
+        },
+        status_code=422 if fault else 200,
+        headers={"Cache-Control": "no-store"} if invitation else None,
+    )
+
+
+def _role(text: str) -> Role:
+    try:
+        return Role(text)
+    except ValueError as error:
+        raise Invalid("Choose a role: annotator, admin or trainer.", "role") from error

@@ -1,0 +1,220 @@
+"""Refusals and failures as HTTP: a page, a fragment for htmx, or problem+json (RFC 9457)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import orjson
+import psycopg
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse, Response
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.refusals import Conflict, Forbidden, Invalid, LoginRequired, NotFound, Refusal
+from app.web import is_htmx, local_path, render
+
+log = structlog.get_logger("errors")
+
+_STATUS: dict[type[Refusal], int] = {
+    LoginRequired: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    Conflict: 409,
+    Invalid: 422,
+}
+_NEVER_SHOWN = frozenset({"password", "new_password", "repeated", "token"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What went wrong, for the user. field: the input to blame; faults: (field, message) each."""
+
+    status: int
+    detail: str
+    faults: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] | None = None
+
+    @property
+    def title(self) -> str:
+        """The status in words."""
+        return HTTPStatus(self.status).phrase
+
+
+def install(app: FastAPI) -> None:
+    """Answer refusals, wrong requests and a database in trouble in the form the request wants."""
+    for kind in (Refusal, RequestValidationError, HTTPException, DBAPIError, PoolTimeout):
+        app.add_exception_handler(kind, _answer)
+
+
+class Faults:
+    """ASGI: answers what nobody expected with a 500 in the form the request wants.
+
+    Starlette's own handler for it stands outside all other middleware: its answer would lack the
+    security headers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. What breaks after the answer has begun can only end the connection."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception as exception:
+            if started:
+                raise
+            # The request of the route has read the form, which cannot be read twice.
+            request = scope["state"].get("route_request") or Request(scope, receive)
+            response = await _answer(request, exception)
+            await response(scope, receive, send)
+
+
+async def _answer(request: Request, exception: Exception) -> Response:
+    fault = _fault(request, exception)
+    if fault.status >= 500:
+        log.error("failed", path=request.url.path, status=fault.status, exc_info=exception)
+    headers = dict(fault.headers or {})
+    wanted = _wanted(request)
+    if fault.status == 401:
+        if wanted == "page" and request.method in ("GET", "HEAD"):
+            return RedirectResponse(login_address(request), 303)
+        # No HX-Redirect: it would throw away what is typed in the page. The page shows a notice.
+        headers["X-Login"] = login_address(request)
+        headers["WWW-Authenticate"] = "Bearer"
+    if wanted == "problem":
+        return _problem(request, fault, headers)
+    context: dict[str, Any] = {
+        "fault": fault,
+        "login": headers.get("X-Login"),
+        "request_id": getattr(request.state, "request_id", ""),
+    }
+    if wanted == "fragment":
+        # By default beside what the form would have replaced: an editor must keep its text.
+        # hx-status rules of the element come after these headers and win.
+        headers |= {"HX-Retarget": "#notice", "HX-Reswap": "innerHTML"}
+        return render(
+            request, "errors/_refusal.html", context, status_code=fault.status, headers=headers
+        )
+    context["sent"] = await _sent(request)
+    return render(request, "errors/page.html", context, status_code=fault.status, headers=headers)
+
+
+def login_address(request: Request) -> str:
+    """The log-in page that leads back to where the user is."""
+    if request.method == "GET" and not is_htmx(request):
+        back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    else:
+        # A fragment or a form has no page of its own: back to the page that holds it.
+        page = request.headers.get("hx-current-url") or request.headers.get("referer") or "/"
+        back = urlsplit(page).path or "/"
+    return f"/login?next={quote(local_path(back))}"
+
+
+def _fault(request: Request, exception: Exception) -> Fault:
+    if isinstance(exception, Refusal):
+        status = next(_STATUS[kind] for kind in type(exception).__mro__ if kind in _STATUS)
+        field = getattr(exception, "field", None)
+        faults = ((field, exception.message),) if field else ()
+        return Fault(status, exception.message, faults)
+    if isinstance(exception, RequestValidationError):
+        return _validation_fault(exception)
+    if isinstance(exception, HTTPException):
+        detail = _PLAIN.get(exception.status_code, str(exception.detail))
+        return Fault(exception.status_code, detail, headers=exception.headers)
+    if isinstance(exception, (OperationalError, InterfaceError, PoolTimeout)):
+        return Fault(503, _PLAIN[503], headers={"Retry-After": "5"})
+    original = getattr(exception, "orig", None)
+    if isinstance(original, psycopg.errors.NumericValueOutOfRange):
+        return Fault(404, NotFound().message)
+    if isinstance(original, psycopg.DataError) and "NUL" in str(original):
+        return Fault(422, "The text contains a NUL character, which cannot be kept.")
+    if isinstance(exception, UnicodeEncodeError):
+        return Fault(422, "The text contains half a character (a lone surrogate).")
+    return Fault(500, _PLAIN[500])
+
+
+_PLAIN = {
+    404: "There is nothing at this address.",
+    405: "This address does not take that kind of request.",
+    413: "What was sent is too large.",
+    500: "Something went wrong on the server. It has been logged; what was saved is safe.",
+    503: "The database does not answer just now. Please try again in a few seconds.",
+}
+
+
+def _validation_fault(exception: RequestValidationError) -> Fault:
+    faults = tuple(
+        (".".join(str(part) for part in error["loc"][1:]), str(error["msg"]))
+        for error in exception.errors()
+    )
+    if any(error["loc"][:1] == ("path",) for error in exception.errors()):
+        return Fault(404, _PLAIN[404])
+    named = "; ".join(f"{field}: {message}" if field else message for field, message in faults)
+    return Fault(422, f"The request is not right. {named}", faults)
+
+
+def _wanted(request: Request) -> str:
+    """Which form the answer takes: "problem", "fragment" or "page"."""
+    if request.url.path.startswith("/api/"):
+        return "problem"
+    if is_htmx(request):
+        return "fragment"
+    headers = request.headers
+    by_script = headers.get("sec-fetch-dest") == "empty" or "json" in headers.get("accept", "")
+    if by_script or headers.get("content-type", "").startswith("application/json"):
+        return "problem"
+    return "page"
+
+
+def _problem(request: Request, fault: Fault, headers: Mapping[str, str]) -> Response:
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": fault.title,
+        "status": fault.status,
+        "detail": fault.detail,
+        "instance": request.url.path,
+        "request_id": getattr(request.state, "request_id", ""),
+    }
+    if fault.faults:
+        body["errors"] = [{"field": field, "detail": text} for field, text in fault.faults]
+    return Response(
+        orjson.dumps(body), fault.status, dict(headers), media_type="application/problem+json"
+    )
+
+
+async def _sent(request: Request) -> list[tuple[str, str]]:
+    """The long texts of a form that was refused, so that its page can show them for copying."""
+    kind = request.headers.get("content-type", "")
+    if request.method == "GET" or not kind.startswith(
+        ("application/x-www-form-urlencoded", "multipart/form-data")
+    ):
+        return []
+    try:
+        # Kept by the request since the route read it; a body nobody read is read here.
+        form = await request.form()
+    except (HTTPException, ClientDisconnect, RuntimeError):
+        # The form itself is what is wrong, or its bytes are gone: there is no text to give back.
+        return []
+    return [
+        (name, value)
+        for name, value in form.multi_items()
+        if isinstance(value, str) and value.strip() and name not in _NEVER_SHOWN
+    ]

@@ -1,0 +1,115 @@
+"""The web app put together: settings, database, templates, middleware, routes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from sqlalchemy import Engine, select, text
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from app import errors, logs
+from app.accounts import routes as accounts
+from app.assets import Assets
+from app.db import make_engine, make_sessions
+from app.middleware import CrossSite, SecurityHeaders
+from app.migrate import is_current
+from app.models import User
+from app.postgres import database_url
+from app.settings import ROOT, Settings
+from app.web import Templates
+
+# A request body beyond this is refused with 413 before it is read, unless its route says more.
+MAX_BODY = 8 * 2**20
+# Connections kept for what is not a request: streams, health checks, the pages' listeners.
+SPARE_CONNECTIONS = 4
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The app, ready to be served; the database is opened when the server starts it.
+
+    Starting raises RuntimeError when the database lacks migrations, or when demo accounts with
+    their published passwords could log in outside demo.
+    """
+    logs.configure(json=settings.log_json, level=settings.log_level)
+    app = FastAPI(
+        title="IterDPO Studio",
+        lifespan=_lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        max_body_size=MAX_BODY,
+        # The outermost first.
+        middleware=[
+            Middleware(logs.RequestLog),
+            Middleware(SecurityHeaders, settings=settings),
+            Middleware(CrossSite, settings=settings),
+            Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4),
+            Middleware(errors.Faults),
+        ],
+    )
+    errors.install(app)
+    app.include_router(accounts.router)
+    assets = Assets(ROOT / "static", reload=settings.reload)
+    app.state.settings = settings
+    app.state.templates = Templates(
+        ROOT / "templates", ROOT / "app" / "locale", assets, settings.data / "cache" / "templates"
+    )
+    app.router.routes += [
+        Route("/static/{version}/{path:path}", assets.serve),
+        Route("/favicon.ico", lambda _: Response(status_code=404)),
+        Route("/healthz", _healthz),
+        Route("/readyz", _readyz),
+    ]
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    with database_url(settings) as url:
+        engine = make_engine(url, pool=settings.db_pool)
+        try:
+            app.state.engine = engine
+            app.state.sessions = make_sessions(engine)
+            app.state.slots = asyncio.Semaphore(max(1, settings.db_pool - SPARE_CONNECTIONS))
+            await run_in_threadpool(_refuse_unsafe_start, engine, demo=settings.demo)
+            yield
+        finally:
+            engine.dispose()
+
+
+def _refuse_unsafe_start(engine: Engine, *, demo: bool) -> None:
+    if not is_current(engine):
+        raise RuntimeError("The database lacks migrations: run `iterdpo migrate` first.")
+    if demo:
+        return
+    with Session(engine) as db:
+        names = db.scalars(
+            select(User.name).where(User.demo, User.disabled_at.is_(None)).order_by(User.name)
+        ).all()
+    if names:
+        raise RuntimeError(
+            f"Refusing to start: the demo accounts {', '.join(names)} have published passwords. "
+            "Disable them (iterdpo user disable NAME), or set ITERDPO_DEMO=1 for a demonstration."
+        )
+
+
+def _healthz(request: Request) -> Response:
+    """200 when this process runs and its database answers; for load balancers and `make demo`."""
+    with request.app.state.engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+    return JSONResponse({"status": "ok"})
+
+
+def _readyz(request: Request) -> Response:
+    """200 when the database also has every migration of this code; 503 otherwise."""
+    ready = is_current(request.app.state.engine)
+    return JSONResponse({"status": "ok" if ready else "migrations missing"}, 200 if ready else 503)

@@ -1,0 +1,171 @@
+"""Pages and fragments: one Jinja environment per language, and what every template may use."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import brotli
+from babel import Locale, negotiate_locale
+from babel.dates import format_datetime, format_timedelta
+from babel.numbers import format_decimal
+from babel.support import NullTranslations, Translations
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+
+from app.assets import Assets
+from app.security import Actor
+
+DEFAULT_LOCALE = "en"
+# What browsers ask for, and the catalogue that serves it.
+_ALIASES = {"zh": "zh_Hans", "zh_cn": "zh_Hans", "zh_sg": "zh_Hans"}
+
+
+class Templates:
+    """The templates in every language there is a catalogue for.
+
+    Blocks keep their whitespace (no trim_blocks, no lstrip_blocks): the newline after <textarea>
+    is part of the round trip of the text. Blank lines cost nothing once compressed.
+    """
+
+    def __init__(self, root: Path, locales: Path, assets: Assets, cache: Path) -> None:
+        self.assets = assets
+        found = (path.parent.parent.name for path in locales.glob("*/LC_MESSAGES/messages.mo"))
+        self.locales = (DEFAULT_LOCALE, *sorted({*found} - {DEFAULT_LOCALE}))
+        cache.mkdir(parents=True, exist_ok=True)
+        self._environments = {
+            locale: self._environment(root, locales, locale, cache) for locale in self.locales
+        }
+
+    def render(self, name: str, locale: str, context: Mapping[str, Any]) -> str:
+        """The text of a template. Raises jinja2.UndefinedError for a name nobody defined."""
+        return self._environments[locale].get_template(name).render(context)
+
+    def _environment(self, root: Path, locales: Path, locale: str, cache: Path) -> Environment:
+        environment = Environment(
+            loader=FileSystemLoader(root),
+            autoescape=True,
+            undefined=StrictUndefined,
+            extensions=["jinja2.ext.i18n"],
+            auto_reload=self.assets.reload,
+            bytecode_cache=FileSystemBytecodeCache(str(cache)),
+            cache_size=-1,
+        )
+        environment.policies["ext.i18n.trimmed"] = True
+        catalogue = Translations.load(locales, [locale]) if locale != DEFAULT_LOCALE else None
+        install: Callable[..., None] = environment.install_gettext_translations  # type: ignore[attr-defined] # added by ext.i18n
+        install(catalogue or NullTranslations(), newstyle=True)
+        known = Locale.parse(locale)
+        environment.globals.update(
+            static=self.assets.url,
+            format_datetime=partial(_datetime, locale=known),
+            languages={code: _own_name(code) for code in self.locales},
+        )
+        environment.filters.update(
+            number=partial(_number, locale=known),
+            datetime=partial(_datetime, locale=known),
+            ago=partial(_ago, locale=known),
+        )
+        return environment
+
+
+def render(
+    request: Request,
+    name: str,
+    context: Mapping[str, Any] | None = None,
+    *,
+    status_code: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> HTMLResponse:
+    """The template as a response, in the user's language and theme.
+
+    Beside `context` a template has request, actor (None when nobody is logged in), theme ("light",
+    "dark" or None), locale and is_htmx.
+    """
+    templates: Templates = request.app.state.templates
+    actor: Actor | None = getattr(request.state, "actor", None)
+    locale = locale_of(request, templates.locales)
+    theme = request.cookies.get("theme")
+    html = templates.render(
+        name,
+        locale,
+        {
+            "request": request,
+            "actor": actor,
+            "theme": theme if theme in ("light", "dark") else None,
+            "locale": locale,
+            "is_htmx": is_htmx(request),
+            **(context or {}),
+        },
+    )
+    return _compressed(request, html, status_code, dict(headers or {}))
+
+
+def _compressed(request: Request, html: str, status: int, headers: dict[str, str]) -> HTMLResponse:
+    """Brotli at quality 3 for browsers: measured on the workspace (31 KB) 0.15 ms and 5.7 KB, where
+    gzip at 4 takes 0.35 ms for 5.9 KB. Done here, in the thread of the route, not on the event
+    loop; who takes no brotli gets gzip from the middleware."""
+    body = html.encode()
+    if len(body) < 1000 or "br" not in request.headers.get("accept-encoding", ""):
+        return HTMLResponse(body, status, headers)
+    return HTMLResponse(
+        brotli.compress(body, mode=brotli.MODE_TEXT, quality=3),
+        status,
+        headers | {"Content-Encoding": "br", "Vary": "Accept-Encoding"},
+    )
+
+
+def is_htmx(request: Request) -> bool:
+    """True when htmx asks for a fragment of a page."""
+    return (
+        request.headers.get("hx-request") == "true"
+        and request.headers.get("hx-boosted") != "true"
+        and request.headers.get("hx-history-restore-request") != "true"
+    )
+
+
+def locale_of(request: Request, locales: tuple[str, ...]) -> str:
+    """The language to answer in: the cookie, then the account, then what the browser asks for."""
+    if len(locales) == 1:
+        return locales[0]
+    actor: Actor | None = getattr(request.state, "actor", None)
+    chosen = (request.cookies.get("locale"), actor and actor.preferences.get("locale"))
+    for locale in chosen:
+        if locale in locales:
+            return str(locale)
+    asked = (
+        part.partition(";")[0].strip().replace("-", "_")
+        for part in request.headers.get("accept-language", "").split(",")
+    )
+    preferred = [_ALIASES.get(code.lower(), code) for code in asked]
+    return negotiate_locale(preferred, locales, sep="_") or DEFAULT_LOCALE
+
+
+def local_path(path: str | None) -> str:
+    """`path` if it stays on this site, else "/": never a redirect to where a link's author says.
+
+    Browsers take "//host", "/\\host" and a path with a tab or newline in it as another site.
+    """
+    if not path or not path.startswith("/") or path[1:2] in ("/", "\\"):
+        return "/"
+    if "\\" in path or any(ord(character) <= 32 or ord(character) == 127 for character in path):
+        return "/"
+    return path
+
+
+def _number(value: float, *, locale: Locale) -> str:
+    return format_decimal(value, locale=locale)
+
+
+def _datetime(value: datetime, *, locale: Locale) -> str:
+    return format_datetime(value, "d MMM y, HH:mm 'UTC'", tzinfo=UTC, locale=locale)
+
+
+def _ago(value: datetime, *, locale: Locale) -> str:
+    return format_timedelta(value - datetime.now(UTC), add_direction=True, locale=locale)
+
+
+def _own_name(code: str) -> str:
+    return Locale.parse(code).get_display_name() or code

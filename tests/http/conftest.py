@@ -1,0 +1,153 @@
+"""The app over a real database, and its actors. What requests commit is rolled back afterwards."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+from fastapi import FastAPI
+from pydantic import PostgresDsn
+from sqlalchemy.orm import Session, sessionmaker
+from starlette.testclient import TestClient
+
+from app.main import create_app
+from app.models import Draft, LoginSession, Project, Role, Sample, User, now
+from app.security import SESSION_COOKIE, digest, new_secret
+from app.settings import Settings
+from tests.factories import add_draft, add_policy, add_project, add_sample, add_user
+
+# What a browser sends with a form on one of our own pages.
+BROWSER = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "document"}
+HTMX = {"HX-Request": "true", "Accept": "text/html", "Sec-Fetch-Dest": "empty"}
+
+
+@pytest.fixture(scope="session")
+def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of the tested app: the shared database, a data directory of its own."""
+    return Settings(
+        DATABASE_URL=PostgresDsn(database_url), data=tmp_path_factory.mktemp("data"), demo=True
+    )
+
+
+@pytest.fixture(scope="session")
+def running_app(settings: Settings) -> Iterator[TestClient]:
+    """The started app."""
+    with TestClient(create_app(settings)) as client:
+        yield client
+
+
+@pytest.fixture
+def app(running_app: TestClient, db: Session) -> Iterator[FastAPI]:
+    """The app, whose transactions are savepoints of the test's own."""
+    app = running_app.app
+    assert isinstance(app, FastAPI)
+    own = app.state.sessions
+    app.state.sessions = sessionmaker(
+        db.connection(), join_transaction_mode="create_savepoint", expire_on_commit=False
+    )
+    yield app
+    app.state.sessions = own
+
+
+Browse = Callable[[User | None], TestClient]
+
+
+@pytest.fixture
+def browse(app: FastAPI, running_app: TestClient, db: Session) -> Browse:
+    """A browser in which that user is logged in; None: nobody is."""
+
+    def open_browser(user: User | None) -> TestClient:
+        client = TestClient(app, headers=BROWSER, follow_redirects=False)
+        client.portal = running_app.portal
+        if user:
+            client.cookies.set(SESSION_COOKIE, log_in(db, user))
+        return client
+
+    return open_browser
+
+
+def log_in(db: Session, user: User, *, ends_in: timedelta = timedelta(days=14)) -> str:
+    """The cookie of a log-in that ends then."""
+    token = new_secret()
+    db.add(LoginSession(user_id=user.id, token_hash=digest(token), expires_at=now() + ends_in))
+    db.commit()
+    return token
+
+
+@dataclass(frozen=True)
+class World:
+    """A project with a sample that the owner works on, and everybody who might want to look."""
+
+    project: Project
+    sample: Sample
+    draft: Draft
+    admin: User
+    owner: User
+    other: User
+    stranger: User
+    trainer: User
+
+
+@pytest.fixture
+def world(db: Session) -> World:
+    """owner and other are annotators of the project, stranger is one of none."""
+    owner, other, stranger = add_user(db), add_user(db), add_user(db)
+    trainer = add_user(db, role=Role.TRAINER)
+    project = add_project(db, owner, other, trainer)
+    sample = add_sample(db, project=project, images=4, policy=add_policy(db))
+    draft = add_draft(db, sample=sample, user=owner)
+    db.commit()
+    return World(
+        project=project,
+        sample=sample,
+        draft=draft,
+        admin=add_user(db, role=Role.ADMIN),
+        owner=owner,
+        other=other,
+        stranger=stranger,
+        trainer=trainer,
+    )
+
+
+@pytest.fixture
+def visitor(browse: Browse) -> TestClient:
+    """A browser in which nobody is logged in."""
+    return browse(None)
+
+
+@pytest.fixture
+def owner(browse: Browse, world: World) -> TestClient:
+    """The annotator whose draft it is."""
+    return browse(world.owner)
+
+
+@pytest.fixture
+def other(browse: Browse, world: World) -> TestClient:
+    """Another annotator of the same project."""
+    return browse(world.other)
+
+
+@pytest.fixture
+def stranger(browse: Browse, world: World) -> TestClient:
+    """An annotator of no project."""
+    return browse(world.stranger)
+
+
+@pytest.fixture
+def trainer(browse: Browse, world: World) -> TestClient:
+    """A trainer of the project."""
+    return browse(world.trainer)
+
+
+@pytest.fixture
+def admin(browse: Browse, world: World) -> TestClient:
+    """An admin."""
+    return browse(world.admin)
+
+
+@pytest.fixture
+def expired(browse: Browse, world: World, db: Session) -> TestClient:
+    """The owner's browser, an instant after the log-in ended."""
+    client = browse(None)
+    client.cookies.set(SESSION_COOKIE, log_in(db, world.owner, ends_in=timedelta(seconds=-1)))
+    return client
