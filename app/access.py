@@ -9,7 +9,7 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, exists, select, true
 from sqlalchemy.orm import Session
 
-from app.models import Draft, Image, Membership, Project, Sample, SampleImage
+from app.models import Draft, Image, Membership, Project, Role, Sample, SampleImage
 from app.refusals import Forbidden, NotFound
 from app.security import Actor
 
@@ -41,9 +41,12 @@ def project_named(db: Session, actor: Actor, name: str) -> Project:
     return _found(known, "There is no project of that name, or you are not a member of it.")
 
 
-def sample_of(db: Session, actor: Actor, sample_id: int) -> Sample:
-    """The sample, if its project is visible to the actor. Raises NotFound."""
-    return _found(
+def sample_of(db: Session, actor: Actor, sample_id: int, *, annotate: bool = False) -> Sample:
+    """The sample, if its project is visible to the actor. Raises NotFound.
+
+    annotate: to work on it, which trainers do not: Forbidden for them.
+    """
+    sample = _found(
         db.scalar(
             select(Sample)
             .join(Project, Project.id == Sample.project_id)
@@ -51,6 +54,9 @@ def sample_of(db: Session, actor: Actor, sample_id: int) -> Sample:
         ),
         "There is no such sample, or you are not a member of its project.",
     )
+    if annotate and actor.role is Role.TRAINER:
+        raise Forbidden("Trainers pull pairs; annotators and admins correct texts.")
+    return sample
 
 
 def draft_of(db: Session, actor: Actor, draft_id: int, *, write: bool) -> Draft:

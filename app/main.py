@@ -17,7 +17,9 @@ from starlette.routing import Route
 from app import errors, logs
 from app.accounts import routes as accounts
 from app.assets import Assets
+from app.changes import Hub
 from app.db import make_engine, make_sessions
+from app.images.store import ImageStore
 from app.middleware import CrossSite, SecurityHeaders
 from app.migrate import is_current
 from app.models import User
@@ -80,8 +82,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             app.state.engine = engine
             app.state.sessions = make_sessions(engine)
             app.state.slots = asyncio.Semaphore(max(1, settings.db_pool - SPARE_CONNECTIONS))
+            app.state.image_store = ImageStore(
+                settings.images, max_megapixels=settings.max_image_megapixels
+            )
             await run_in_threadpool(_refuse_unsafe_start, engine, demo=settings.demo)
-            yield
+            async with Hub(url) as hub:
+                app.state.hub = hub
+                yield
         finally:
             engine.dispose()
 
