@@ -143,6 +143,8 @@ def _unpack(file: Path, into: Path, advance: Advance) -> tuple[dict[str, Any], l
         with tarfile.open(file, "r:") as archive:
             manifest = _manifest(archive)
             for part in archive:
+                if part.name == MANIFEST:
+                    continue
                 advance("Checking the backup", part.offset_data, size)
                 name = part.name.removeprefix("images/")
                 if not part.isreg() or (name != DUMP and not IMAGE.fullmatch(name)):

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.cli.console import complain
 from app.postgres import ServerError
-from app.refusals import Invalid, Refusal
+from app.refusals import Refusal
 from app.supervise import StartError
 
 MODULES = {
@@ -79,9 +79,6 @@ def main() -> NoReturn:
     """Run the command line and end the process; an expected error is a message, not a trace."""
     try:
         command_line(sys.argv[1:])(prog_name="iterdpo")
-    except Invalid as refusal:
-        where = f"{refusal.field}: " if refusal.field else ""
-        _refuse(f"{where}{refusal}", 1)
     except (Refusal, ServerError, StartError) as refusal:
         _refuse(str(refusal), 1)
     except OperationalError as error:
