@@ -1,0 +1,100 @@
+"""What streams send: read for all of them at once, and rendered as the page shows it."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import anyio
+from sqlalchemy import select
+
+from app import regenerations
+from app.annotation.reading import lines, segment_view
+from app.db import Sessions
+from app.models import Draft, Regeneration, Sample
+from app.regenerations import News, Position
+from app.web import Templates
+
+# Connections and threads that all streams of a process use together, however many they are.
+_AT_ONCE = 2
+
+
+class Reader:
+    """Reads for all streams of this process: whoever asks while a read runs shares the next."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self.sessions = sessions
+        self.limiter = anyio.CapacityLimiter(_AT_ONCE)
+        self._asked: list[tuple[Position, asyncio.Future[News]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def read(self, position: Position) -> News:
+        """What is new since `position`. Raises SQLAlchemyError while the database is away."""
+        future: asyncio.Future[News] = asyncio.get_running_loop().create_future()
+        self._asked.append((position, future))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._serve())
+        return await future
+
+    async def _serve(self) -> None:
+        while self._asked:
+            asked, self._asked = self._asked, []
+            positions = [position for position, _ in asked]
+            try:
+                found = await anyio.to_thread.run_sync(self._news, positions, limiter=self.limiter)
+            except Exception as error:  # each reader gets it, and decides
+                for _, future in asked:
+                    if not future.done():
+                        future.set_exception(error)
+            else:
+                for (_, future), news in zip(asked, found, strict=True):
+                    if not future.done():
+                        future.set_result(news)
+
+    def _news(self, positions: Sequence[Position]) -> list[News]:
+        with self.sessions() as db:
+            db.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            return regenerations.news(db, positions)
+
+
+class Pages:
+    """A draft's news for one page, with its segments in the reader's language."""
+
+    def __init__(self, reader: Reader, templates: Templates, draft_id: int, locale: str) -> None:
+        self._reader = reader
+        self._templates = templates
+        self._draft_id = draft_id
+        self._locale = locale
+
+    async def since(self, at: Position) -> tuple[News, list[dict[str, Any]]]:
+        """What is new since `at`, and the data of a `seg` event for each new segment."""
+        news = await self._reader.read(at)
+        if not news.segments:
+            return news, []
+        rendered = await anyio.to_thread.run_sync(
+            self._render, at.regeneration_id, news, limiter=self._reader.limiter
+        )
+        return news, rendered
+
+    def _render(self, regeneration_id: int, news: News) -> list[dict[str, Any]]:
+        with self._reader.sessions() as db:
+            draft = db.get_one(Draft, self._draft_id)
+            run = db.get_one(Regeneration, regeneration_id)
+            language = db.scalars(select(Sample.language).where(Sample.id == run.sample_id)).one()
+            views = {
+                line.id: segment_view(line, run, language)
+                for line in lines(db, draft, news.leaf_id)
+            }
+        return [
+            {
+                "segment_id": one.segment_id,
+                "start": one.start,
+                "end": one.end,
+                "number": views[one.segment_id].number,
+                "html": self._templates.render(
+                    "annotation/_segment.html",
+                    self._locale,
+                    {"segment": views[one.segment_id], "draft_id": self._draft_id},
+                ),
+            }
+            for one in news.segments
+        ]

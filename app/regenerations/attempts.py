@@ -1,0 +1,205 @@
+"""Attempts at a regeneration: taken by a worker, handed on, recovered from a dead one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app import changes, jobs
+from app.domain.prompts import ChatPrompt
+from app.domain.segments import Rule
+from app.models import Policy, Project, Regeneration, RunState, Sample, SampleImage, now
+from app.regenerations.requests import announce_end
+from app.regenerations.texts import keep_tail, path_text, written_text
+
+MAX_FAILURES = 5
+_LOST = (
+    "The worker that was writing this text died, {times} times. What is written is kept. "
+    "Retry; if it happens again, tell your admin."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """All that a worker needs to write a regeneration, as one attempt holds it.
+
+    prompt: what a model is asked with; its prefix is the path's text and what earlier attempts
+    have kept. before: the path's text alone. kept: that of earlier attempts, of which the first
+    `cut` code points are segments. anchor_id: the segment that is continued.
+    """
+
+    regeneration_id: int
+    attempt: int
+    draft_id: int
+    sample_id: int
+    anchor_id: int
+    prompt: ChatPrompt
+    rule: Rule
+    before: str
+    kept: str
+    cut: int
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What recover() found: handed on, failed for good, and waiting without a job."""
+
+    requeued: tuple[int, ...] = ()
+    failed: tuple[int, ...] = ()
+    deferred: tuple[int, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.requeued or self.failed or self.deferred)
+
+
+def register_policy(db: Session, *, name: str, engine: str, **facts: str | int) -> int:
+    """The id of the policy of that name, written at the first call with these facts."""
+    db.execute(
+        insert(Policy)
+        .values(name=name, engine=engine, **facts)
+        .on_conflict_do_nothing(index_elements=[Policy.name])
+    )
+    return db.scalars(select(Policy.id).where(Policy.name == name)).one()
+
+
+def start(
+    db: Session, *, regeneration_id: int, worker: str, policy_id: int, lease_s: float
+) -> Work | None:
+    """Take a queued regeneration: the next attempt, with a lease. None: it is not to be had."""
+    run = db.scalar(
+        select(Regeneration)
+        .where(Regeneration.id == regeneration_id, Regeneration.state == RunState.QUEUED)
+        .with_for_update(key_share=True)
+    )
+    if run is None:
+        return None
+    run.state = RunState.RUNNING
+    run.attempt += 1
+    run.worker = worker
+    run.policy_id = policy_id
+    run.lease_until = _lease(lease_s)
+    run.started_at = run.started_at or now()
+    db.flush()
+    changes.notify(db, f"regeneration:{run.id}", f"draft:{run.draft_id}")
+    instruction, kind, words = db.execute(
+        select(Sample.instruction, Project.rule, Project.rule_words)
+        .join(Project, Project.id == Sample.project_id)
+        .where(Sample.id == run.sample_id)
+    ).one()
+    images = db.scalars(
+        select(SampleImage.sha256)
+        .where(SampleImage.sample_id == run.sample_id)
+        .order_by(SampleImage.position)
+    )
+    before = path_text(db, run.anchor_id)
+    kept = written_text(db, run.id) if run.written else ""
+    return Work(
+        regeneration_id=run.id,
+        attempt=run.attempt,
+        draft_id=run.draft_id,
+        sample_id=run.sample_id,
+        anchor_id=run.anchor_id,
+        prompt=ChatPrompt(
+            system=str(run.settings.get("system", "")),
+            images=tuple(images),
+            instruction=instruction,
+            prefix=before + kept,
+        ),
+        rule=Rule(kind, words),
+        before=before,
+        kept=kept,
+        cut=run.cut,
+        settings=run.settings,
+    )
+
+
+def give_back(
+    db: Session, held: Sequence[tuple[int, int]], *, error: str | None = None, delay_s: float = 0
+) -> None:
+    """Let another worker go on with what these attempts (regeneration id, attempt) still hold.
+
+    error: the attempt failed and this is why; after MAX_FAILURES the regeneration has failed with
+    that reason. delay_s: not to be taken up before so many seconds.
+    """
+    attempts = dict(held)
+    rows = db.scalars(
+        select(Regeneration)
+        .where(Regeneration.id.in_(attempts), Regeneration.state == RunState.RUNNING)
+        .order_by(Regeneration.id)
+        .with_for_update(key_share=True)
+    ).all()
+    for run in rows:
+        if run.attempt == attempts[run.id]:
+            _hand_on(db, run, error=error, delay_s=delay_s)
+
+
+def recover(db: Session) -> Recovered:
+    """Hand on what dead workers held, and defer again what waits without a job.
+
+    Any number of workers may call it at any time.
+    """
+    lost = db.scalars(
+        select(Regeneration)
+        .where(Regeneration.state == RunState.RUNNING, Regeneration.lease_until < func.now())
+        .order_by(Regeneration.id)
+        .with_for_update(key_share=True, skip_locked=True)
+    ).all()
+    for run in lost:
+        _hand_on(db, run, error=_LOST.format(times=MAX_FAILURES))
+    waiting = db.scalars(_WAITING_WITHOUT_JOB, {"task": jobs.Task.REGENERATE.value}).all()
+    for regeneration_id in waiting:
+        _defer(db, regeneration_id)
+    return Recovered(
+        requeued=tuple(run.id for run in lost if run.state is RunState.QUEUED),
+        failed=tuple(run.id for run in lost if run.state is RunState.FAILED),
+        deferred=tuple(waiting),
+    )
+
+
+def _hand_on(db: Session, run: Regeneration, *, error: str | None, delay_s: float = 0) -> None:
+    """Back to the queue, or failed for good; the row is locked by the caller."""
+    run.worker = run.lease_until = None
+    run.failures += error is not None
+    if error is not None and run.failures >= MAX_FAILURES:
+        keep_tail(db, run)
+        run.state, run.error, run.finished_at = RunState.FAILED, error, now()
+        db.flush()
+        announce_end(db, run.draft_id, run.id)
+        return
+    run.state = RunState.QUEUED
+    db.flush()
+    _defer(db, run.id, delay_s)
+    changes.notify(db, f"regeneration:{run.id}", f"draft:{run.draft_id}")
+    changes.notify(db, f"regeneration:{run.id}", channel=changes.WORKERS)
+
+
+def _defer(db: Session, regeneration_id: int, delay_s: float = 0) -> None:
+    jobs.defer(
+        db,
+        jobs.Task.REGENERATE,
+        priority=jobs.Priority.INTERACTIVE,
+        delay_s=delay_s,
+        regeneration_id=regeneration_id,
+    )
+
+
+def _lease(lease_s: float) -> Any:
+    return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, lease_s)
+
+
+_WAITING_WITHOUT_JOB = text(
+    """
+    SELECT id FROM regenerations AS run
+    WHERE state = 'queued' AND NOT EXISTS (
+        SELECT 1 FROM procrastinate_jobs AS job
+        WHERE job.task_name = :task AND job.status IN ('todo', 'doing')
+            AND (job.args ->> 'regeneration_id')::bigint = run.id
+    )
+    ORDER BY id
+    FOR NO KEY UPDATE SKIP LOCKED
+    """
+)

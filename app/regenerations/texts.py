@@ -1,0 +1,75 @@
+"""The texts around a regeneration: what it continues, what it has written, its uncut tail."""
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, aliased
+
+from app.domain.segments import Rule, Splitter
+from app.domain.tree import Origin
+from app.models import Chunk, Project, Regeneration, Sample, SampleImage, Segment
+
+
+def path_text(db: Session, leaf_id: int) -> str:
+    """The text from the root to `leaf_id`, both included, in one recursive query."""
+    columns = (Segment.parent_id, Segment.depth, Segment.text)
+    walk = select(*columns).where(Segment.id == leaf_id).cte("walk", recursive=True)
+    parent = aliased(Segment)
+    walk = walk.union_all(
+        select(parent.parent_id, parent.depth, parent.text).join(
+            walk, parent.id == walk.c.parent_id
+        )
+    )
+    return "".join(db.scalars(select(walk.c.text).order_by(walk.c.depth)))
+
+
+def written_text(db: Session, regeneration_id: int, since: int = 0) -> str:
+    """What a regeneration has written from code point `since` on, cut into segments or not."""
+    rows = db.execute(
+        select(Chunk.start, Chunk.text)
+        .where(
+            Chunk.regeneration_id == regeneration_id,
+            Chunk.start + func.length(Chunk.text) > since,
+        )
+        .order_by(Chunk.start)
+    )
+    return "".join(text[max(0, since - start) :] for start, text in rows)
+
+
+def rule_of(db: Session, sample_id: int) -> tuple[Rule, int]:
+    """How the sample's texts are cut, and how many images it has."""
+    kind, words = db.execute(
+        select(Project.rule, Project.rule_words)
+        .join(Sample, Sample.project_id == Project.id)
+        .where(Sample.id == sample_id)
+    ).one()
+    images = db.scalar(
+        select(func.count()).select_from(SampleImage).where(SampleImage.sample_id == sample_id)
+    )
+    return Rule(kind, words), images or 0
+
+
+def keep_tail(db: Session, run: Regeneration) -> None:
+    """Make the text that is no segment yet the last one, as it stands; blanks alone are left.
+
+    For a regeneration that ends before its text does: what an annotator has read stays, and can
+    be edited. The row is locked by the caller.
+    """
+    tail = written_text(db, run.id, run.cut)
+    if not tail.strip():
+        return
+    rule, images = rule_of(db, run.sample_id)
+    splitter = Splitter(rule, images=images, before=path_text(db, run.leaf_id))
+    for piece in [*splitter.feed(tail), *splitter.close()]:
+        segment = Segment(
+            sample_id=run.sample_id,
+            parent_id=run.leaf_id,
+            depth=db.scalars(select(Segment.depth).where(Segment.id == run.leaf_id)).one() + 1,
+            text=piece.text,
+            origin=Origin.MODEL,
+            image_index=piece.image_index,
+            policy_id=run.policy_id,
+            regeneration_id=run.id,
+        )
+        db.add(segment)
+        db.flush()
+        run.leaf_id = segment.id
+        run.cut += len(piece.text)
