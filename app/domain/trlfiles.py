@@ -26,10 +26,11 @@ def trl_readme(
     pairs = mid_document + last = with_images + without_images; images: distinct files. It begins
     without a YAML header, which would make datasets read the folder as plain JSON.
     """
+    rows = _quoted(f"{folder}/metadata.jsonl")
     load = (
         f'load_dataset({_quoted(folder)}, split="train")'
         if with_images or not pairs
-        else f'load_dataset("json", data_files={_quoted(folder + "/metadata.jsonl")}, split="train")'
+        else f'load_dataset("json", data_files={rows}, split="train")'
     )
     return f"""# IterDPO preference pairs
 

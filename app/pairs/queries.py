@@ -130,6 +130,11 @@ def image_file(sha256: str, kind: str) -> str:
     return f"images/{sha256}.{'jpg' if kind == 'jpeg' else kind}"
 
 
+def image_kind(file: str) -> str:
+    """The format of an image, from where an export keeps it."""
+    return file.rpartition(".")[2].replace("jpg", "jpeg")
+
+
 def _rows(cursor: InstrumentedAttribute[Any], project_id: int) -> Select[*tuple[Any, ...]]:
     chosen, rejected = aliased(Segment), aliased(Segment)
     return (
