@@ -93,7 +93,7 @@ def lines(db: Session, draft: Draft, leaf_id: int) -> tuple[Line, ...]:
     return tuple(
         Line(
             id=row[0],
-            parent_id=row[1],
+            parent_id=parent_id,
             number=row[2],
             text=row[3],
             image_index=row[12] if row[12] is not None else row[4],
@@ -108,13 +108,15 @@ def lines(db: Session, draft: Draft, leaf_id: int) -> tuple[Line, ...]:
             policy_id=row[14],
         )
         for row in rows
+        if (parent_id := row[1]) is not None
     )
 
 
 def segment_view(line: Line, run: Regeneration | None, language: str) -> SegmentView:
     """A line as the page shows it."""
     state = line.state(run)
-    original = changes = None
+    original: str | None = None
+    changes: tuple[Change, ...] | None = None
     if state is State.EDITED and line.kind is Kind.INSERT:
         changes = (Change(Op.INSERT, shown(line.text)),)
     elif state is State.EDITED and line.model_text is not None:

@@ -52,7 +52,7 @@ def verdicts_of(db: Session, draft: Draft, path: Path) -> dict[int, Verdict]:
             DraftVerdict.segment_id.in_([step.id for step in path.segments]),
         )
     )
-    return dict(found.tuples().all())
+    return {row.segment_id: row.verdict for row in found}
 
 
 def begin(draft: Draft, base_version: int) -> None:

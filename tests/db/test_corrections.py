@@ -95,7 +95,8 @@ def test_a_newer_correction_supersedes_a_running_regeneration(desk: Desk) -> Non
     desk.correct(2, "## Slide 2\nAnother text.", rewrite=True)
     first = desk.draft.regeneration_id
     desk.correct(1, "## Slide 1\nGood morning.", rewrite=True)
-    states = dict(desk.db.execute(select(Regeneration.id, Regeneration.state)).tuples().all())
+    rows = desk.db.execute(select(Regeneration.id, Regeneration.state))
+    states = {row.id: row.state for row in rows}
     assert states[first] is RunState.SUPERSEDED
     assert states[desk.draft.regeneration_id] is RunState.QUEUED
 

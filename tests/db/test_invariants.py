@@ -1,5 +1,6 @@
 """The invariants of the segment tree under any sequence of an annotator's steps."""
 
+import itertools
 from collections.abc import Callable
 
 from hypothesis import HealthCheck, given, settings
@@ -130,7 +131,7 @@ def _check_path(desk: Desk) -> None:
     standing = desk.now
     steps = standing.path.steps
     assert steps[0].text == ""
-    assert all(step.parent_id == above.id for above, step in zip(steps, steps[1:], strict=False))
+    assert all(step.parent_id == above.id for above, step in itertools.pairwise(steps))
     assert [step.depth for step in steps] == list(range(len(steps)))
     seen = lines(desk.db, desk.draft, standing.path.leaf.id)
     assert [line.text for line in seen] == [step.text for step in standing.path.segments]

@@ -1,0 +1,42 @@
+"""Small facts that a fragment needs, read without the whole path."""
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, aliased
+
+from app.annotation.reading import shown
+from app.domain.corrections import Kind
+from app.models import Correction, Draft, SampleImage, Segment
+from app.refusals import NotFound
+
+
+def image_count(db: Session, *, draft: Draft) -> int:
+    """How many images the draft's sample shows."""
+    count = select(func.count()).where(SampleImage.sample_id == draft.sample_id)
+    return db.scalars(count).one()
+
+
+def base_text(db: Session, *, draft: Draft, segment_id: int) -> str:
+    """The model's text that a segment is compared with, as a textarea shows it.
+
+    A segment that corrects nothing is compared with itself. Raises NotFound for a segment of
+    another sample.
+    """
+    rejected = aliased(Segment)
+    own_and_rejected = db.execute(
+        select(Segment.text, rejected.text)
+        .outerjoin(
+            Correction,
+            (Correction.chosen_id == Segment.id)
+            & (Correction.draft_id == draft.id)
+            & (Correction.kind == Kind.REWRITE)
+            & Correction.retracted_at.is_(None)
+            & Correction.superseded_by.is_(None),
+        )
+        .outerjoin(rejected, rejected.id == Correction.rejected_id)
+        .where(Segment.id == segment_id, Segment.sample_id == draft.sample_id)
+        .limit(1)
+    ).one_or_none()
+    if own_and_rejected is None:
+        raise NotFound("There is no such segment in this task.")
+    own, model = own_and_rejected
+    return shown(own if model is None else model)

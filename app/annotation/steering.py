@@ -1,0 +1,95 @@
+"""The routes that steer a draft: continue again, stop, restore, undo, finish, reopen."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import Response
+
+from app.access import draft_of
+from app.annotation import history, service, tasks
+from app.annotation.answers import listed_answer, run_answer, to_page
+from app.annotation.saves import BaseVersion
+from app.annotation.steps import standing
+from app.deps import CurrentUser, Id, SessionDep
+from app.models import Draft
+from app.web import is_htmx
+
+router = APIRouter()
+
+
+@router.post("/drafts/{draft_id}/regenerations")
+def regenerate(
+    request: Request,
+    draft_id: Id,
+    base_version: BaseVersion,
+    db: SessionDep,
+    actor: CurrentUser,
+    segment_id: Annotated[int | None, Form()] = None,
+) -> Response:
+    """Continue again after a segment; without one, after the last."""
+    draft = draft_of(db, actor, draft_id, write=True)
+    after = segment_id or standing(db, draft).path.leaf.id
+    service.regenerate(db, draft=draft, base_version=base_version, segment_id=after)
+    return listed_answer(request, db, draft=draft, segment_id=after, done="regenerating")
+
+
+@router.delete("/drafts/{draft_id}/regenerations/{regeneration_id}")
+def stop(
+    request: Request, draft_id: Id, regeneration_id: Id, db: SessionDep, actor: CurrentUser
+) -> Response:
+    """Stop a run; what it has written stays."""
+    draft = draft_of(db, actor, draft_id, write=True)
+    service.stop(db, draft=draft, regeneration_id=regeneration_id)
+    return run_answer(request, db, draft=draft)
+
+
+@router.post("/drafts/{draft_id}/regenerations/{regeneration_id}/restoration")
+def restore(
+    request: Request,
+    draft_id: Id,
+    regeneration_id: Id,
+    base_version: BaseVersion,
+    db: SessionDep,
+    actor: CurrentUser,
+) -> Response:
+    """Bring back the continuation that this run displaced."""
+    draft = draft_of(db, actor, draft_id, write=True)
+    history.restore(db, draft=draft, base_version=base_version, regeneration_id=regeneration_id)
+    return listed_answer(request, db, draft=draft, segment_id=None, done="restored")
+
+
+@router.post("/drafts/{draft_id}/reversals")
+def undo(
+    request: Request, draft_id: Id, base_version: BaseVersion, db: SessionDep, actor: CurrentUser
+) -> Response:
+    """Take back the last step."""
+    draft = draft_of(db, actor, draft_id, write=True)
+    undone = history.undo(db, draft=draft, base_version=base_version)
+    done = "undone" if undone else "nothing"
+    return listed_answer(request, db, draft=draft, segment_id=None, done=done)
+
+
+@router.api_route("/drafts/{draft_id}/completion", methods=["PUT", "POST"])
+def finish(
+    request: Request, draft_id: Id, base_version: BaseVersion, db: SessionDep, actor: CurrentUser
+) -> Response:
+    """The work on this sample is done."""
+    draft = draft_of(db, actor, draft_id, write=True)
+    tasks.finish(db, draft=draft, base_version=base_version)
+    return _page_again(request, draft)
+
+
+@router.delete("/drafts/{draft_id}/completion")
+@router.post("/drafts/{draft_id}/reopening")
+def reopen(request: Request, draft_id: Id, db: SessionDep, actor: CurrentUser) -> Response:
+    """Work on a finished draft again."""
+    draft = draft_of(db, actor, draft_id, write=True)
+    tasks.reopen(db, draft=draft)
+    return _page_again(request, draft)
+
+
+def _page_again(request: Request, draft: Draft) -> Response:
+    """The page as a whole is another one now."""
+    if is_htmx(request):
+        return Response(headers={"HX-Redirect": f"/drafts/{draft.id}"})
+    return to_page(draft)
