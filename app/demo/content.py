@@ -1,0 +1,124 @@
+"""What the demonstration shows: projects, and samples with the pictures drawn for them."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from app.demo.slides import draw_slide
+from app.demo.still import draw_still
+from app.domain.segments import RuleKind
+from app.samples.importing.incoming import GivenPiece, ImageSource, IncomingSample, Where
+
+_DATA = Path(__file__).resolve().parent.parent / "demo_data"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoProject:
+    """A project of the demonstration. samples: read only when one of them is missing."""
+
+    name: str
+    title: str
+    guidelines: str
+    rule: RuleKind
+    policy: str
+    sample_ids: tuple[str, ...]
+    samples: Callable[[], list[IncomingSample]] = field(repr=False)
+
+
+def demo_projects() -> tuple[DemoProject, ...]:
+    """The projects, in the order in which a newcomer should meet them."""
+    return (
+        DemoProject(
+            name="lectures",
+            title="Lectures",
+            guidelines=(
+                "Read each segment beside its slide. Correct what the slide contradicts: wrong "
+                "numbers, wrong names, things that are not there. Keep the tone of a teacher who "
+                "speaks to a class. Change as little as needed; accept what is right."
+            ),
+            rule=RuleKind.SLIDES,
+            policy="LongWriter-V-7B",
+            sample_ids=("generative-ai-16-slides", "water-5-slides", "compiler-6-slides"),
+            samples=_lectures,
+        ),
+        DemoProject(
+            name="film-reviews",
+            title="电影评论 · Film reviews",
+            guidelines=(
+                "逐段对照剧照阅读影评。改正与画面或影片不符之处，删去重复的套话，保持原有的语气。"
+                "没有问题的段落请直接接受。"
+            ),
+            rule=RuleKind.PARAGRAPHS,
+            policy="LongWriter-V-7B",
+            sample_ids=("pursuit-of-happyness",),
+            samples=_reviews,
+        ),
+        DemoProject(
+            name="reports",
+            title="Reports",
+            guidelines=(
+                "Check every number against the figure beside it. A sentence that the figure does "
+                "not support is rewritten or deleted."
+            ),
+            rule=RuleKind.HEADINGS,
+            policy="demo-writer",
+            sample_ids=("energy-report",),
+            samples=_reports,
+        ),
+    )
+
+
+def _lectures() -> list[IncomingSample]:
+    lecture = _read("longwriter-v/lecture_16_slides.en.json")
+    lecture |= {
+        "id": "generative-ai-16-slides",
+        "title": "Generative AI in K-12 education",
+        "length": 3200,
+        "slides": _read("lecture_16_slides.slides.json"),
+    }
+    decks = [_read("water_5_slides.en.json"), _read("compiler_6_slides.en.json")]
+    return [_deck(content) for content in (lecture, *decks)]
+
+
+def _reviews() -> list[IncomingSample]:
+    review = _read("longwriter-v/film_review.zh.json")
+    review |= {"id": "pursuit-of-happyness", "title": "《当幸福来敲门》影评", "length": 1600}
+    return [_sample(review, [draw_still])]
+
+
+def _reports() -> list[IncomingSample]:
+    return [_deck(_read("energy_report.en.json"))]
+
+
+def _deck(content: dict[str, Any]) -> IncomingSample:
+    slides = content["slides"]
+    pictures = [
+        partial(draw_slide, slide, deck=content["title"], number=number, count=len(slides))
+        for number, slide in enumerate(slides, start=1)
+    ]
+    return _sample(content, pictures)
+
+
+def _sample(content: dict[str, Any], pictures: Sequence[Callable[[], bytes]]) -> IncomingSample:
+    where = Where(content["id"])
+    pieces = [GivenPiece(text, image) for text, image in content.get("segments", [])]
+    return IncomingSample(
+        where=where,
+        source_id=content["id"],
+        title=content["title"],
+        instruction=content["instruction"],
+        images=tuple(
+            ImageSource(f"{content['id']}/{number}", where, f"image {number}", picture)
+            for number, picture in enumerate(pictures, start=1)
+        ),
+        output=content["output"],
+        pieces=tuple(pieces) or None,
+        target_words=content["length"],
+    )
+
+
+def _read(name: str) -> Any:
+    return json.loads((_DATA / name).read_text(encoding="utf-8"))
