@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from app import demo as demonstration
+from app import migrate
 from app.accounts.demo import DEMO_ACCOUNTS
 from app.cli.console import Data, note, say, settings_for, transaction
 from app.postgres import database_url
@@ -41,7 +42,8 @@ def demo(
     """
     settings = settings_for(host=host, port=port, data=data, demo=True)
     require_free_port(settings.host, settings.port)
-    with database_url(settings):
+    with database_url(settings) as url:
+        migrate.upgrade(url)
         _seed(settings)
         common = [f"--data={settings.data}", "--supervised"]
         serve = ["serve", f"--host={settings.host}", f"--port={settings.port}", "--demo"]
@@ -65,7 +67,9 @@ def demo(
 
 def _seed(settings: Settings) -> None:
     with transaction(settings) as db:
-        demonstration.seed(db, settings)
+        added = demonstration.seed(db, settings)
+    if added.samples:
+        note(f"Made {added.projects} demo projects with {added.samples} samples.")
 
 
 def _welcome(settings: Settings) -> None:
