@@ -1,0 +1,60 @@
+/* Messages above the segments that the page itself has to give, and the buttons of a conflict. */
+import { $, texts } from './dom.js';
+
+const shown = new Map(); // kind -> element
+
+/** Show a message once per kind; a button: {text, href} or {text, act: () => …}. */
+export function message(kind, text, buttons = []) {
+  withdraw(kind);
+  const box = document.createElement('div');
+  box.className = 'notice warn';
+  box.setAttribute('role', 'alert');
+  const words = document.createElement('p');
+  words.textContent = text;
+  const actions = document.createElement('span');
+  actions.className = 'actions';
+  for (const button of [...buttons, { text: texts.dismiss }]) actions.append(made(kind, button));
+  box.append(words, actions);
+  shown.set(kind, box);
+  $('#messages').append(box);
+  return box;
+}
+
+function made(kind, { text, href, act }) {
+  const element = document.createElement(href ? 'a' : 'button');
+  element.className = act || href ? 'btn small' : 'btn small ghost';
+  element.textContent = text;
+  if (href) {
+    element.href = href;
+    element.target = '_blank';
+    element.rel = 'opener';
+  } else {
+    element.type = 'button';
+    element.addEventListener('click', () => {
+      withdraw(kind);
+      act?.();
+    });
+  }
+  return element;
+}
+
+export function withdraw(...kinds) {
+  for (const kind of kinds) {
+    shown.get(kind)?.remove();
+    shown.delete(kind);
+  }
+}
+
+/** Servers that fail and networks that drop: the page says so, the text stays where it is. */
+export function watchFailures() {
+  addEventListener('htmx:response:error', ({ detail }) => {
+    const { status } = detail.ctx.response;
+    if (status >= 500) message('broken', texts.broken);
+  });
+  addEventListener('htmx:error', ({ detail }) => {
+    if (detail.ctx) message('lost', texts.lost);
+  });
+  addEventListener('htmx:after:request', ({ detail }) => {
+    if (detail.ctx.response.status < 400) withdraw('broken', 'lost', 'login');
+  });
+}
