@@ -92,17 +92,16 @@ def pair_batch(
     """The next `limit` pairs after the cursor; see pairs."""
     cursor = Correction.feed_position if order is Order.FEED else Correction.id
     rows = db.execute(
-        _rows(cursor, project_id)
+        pair_rows(cursor, project_id)
         .where(cursor > after, *([cursor <= until] if until is not None else []))
         .order_by(cursor)
         .limit(limit)
     ).all()
-    above = _segments_above(db, {row.parent_id for row in rows})
-    images = _images(db, {row.sample_id for row in rows})
+    pair_of = pair_maker(db, rows)
     found: list[Placed] = []
     for row in rows:
         try:
-            found.append(Placed(row.cursor, _pair(row, above, images)))
+            found.append(Placed(row.cursor, pair_of(row)))
         except ValueError as error:
             if on_refused is None:
                 raise
@@ -135,7 +134,8 @@ def image_kind(file: str) -> str:
     return file.rpartition(".")[2].replace("jpg", "jpeg")
 
 
-def _rows(cursor: InstrumentedAttribute[Any], project_id: int) -> Select[*tuple[Any, ...]]:
+def pair_rows(cursor: InstrumentedAttribute[Any], project_id: int) -> Select[*tuple[Any, ...]]:
+    """The project's live pairs, without their prefixes and images."""
     chosen, rejected = aliased(Segment), aliased(Segment)
     return (
         select(
@@ -143,6 +143,7 @@ def _rows(cursor: InstrumentedAttribute[Any], project_id: int) -> Select[*tuple[
             cursor.label("cursor"),
             Correction.sample_id,
             Correction.parent_id,
+            Correction.draft_id,
             Correction.kind,
             Correction.on_policy,
             Correction.created_at,
@@ -152,8 +153,11 @@ def _rows(cursor: InstrumentedAttribute[Any], project_id: int) -> Select[*tuple[
             (chosen.ends_output & rejected.ends_output).label("ends_output"),
             Project.name.label("project"),
             Sample.source_id,
+            Sample.title.label("sample_title"),
+            Sample.language,
             Sample.instruction,
             User.name.label("annotator"),
+            User.display_name,
             Policy.name.label("policy"),
         )
         .join(Sample, Sample.id == Correction.sample_id)
@@ -164,6 +168,13 @@ def _rows(cursor: InstrumentedAttribute[Any], project_id: int) -> Select[*tuple[
         .outerjoin(Policy, Policy.id == rejected.policy_id)
         .where(Sample.project_id == project_id, is_live_pair())
     )
+
+
+def pair_maker(db: Session, rows: Sequence[Row[Any]]) -> Callable[[Row[Any]], Pair]:
+    """Makes pairs of these rows of pair_rows; raises ValueError for one that can be none."""
+    above = _segments_above(db, {row.parent_id for row in rows})
+    images = _images(db, {row.sample_id for row in rows})
+    return lambda row: _pair(row, above, images)
 
 
 def _segments_above(db: Session, parents: set[int]) -> Mapping[int, tuple[int | None, str]]:

@@ -1,0 +1,69 @@
+"""How the model is asked to continue: a project's generation settings, checked."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.domain.text import defect
+from app.refusals import Invalid
+
+Value = str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A number that may be set. whole: an integer; otherwise a decimal with a dot."""
+
+    least: float
+    most: float
+    whole: bool
+
+
+LIMITS: Mapping[str, Limit] = {
+    "max_tokens": Limit(1, 131_072, whole=True),
+    "temperature": Limit(0, 2, whole=False),
+    "top_p": Limit(0.01, 1, whole=False),
+    "look_ahead": Limit(1, 1000, whole=True),
+}
+_SYSTEM_MAX = 20_000
+
+
+def generation_settings(values: Mapping[str, str]) -> dict[str, Any]:
+    """The settings as they are kept: what is given, nothing for what is left to the model.
+
+    system: said to the model before the task. max_tokens: of one continuation. temperature, top_p:
+    of the sampling. look_ahead: segments to write after a correction (left out: to the end).
+    Raises Invalid, naming the field, for an unknown one or a number out of its range.
+    """
+    settings: dict[str, Any] = {}
+    for name, text in values.items():
+        if not text.strip():
+            continue
+        if name == "system":
+            settings[name] = _system(text)
+        elif name in LIMITS:
+            settings[name] = _number(name, text.strip(), LIMITS[name])
+        else:
+            raise Invalid(f"There is no generation setting named {name}.", name)
+    return settings
+
+
+def _system(text: str) -> str:
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if problem := defect(text):
+        raise Invalid(problem, "system")
+    if len(text) > _SYSTEM_MAX:
+        raise Invalid(f"A system prompt has at most {_SYSTEM_MAX} characters.", "system")
+    return text
+
+
+def _number(name: str, text: str, limit: Limit) -> Value:
+    try:
+        value = int(text) if limit.whole else float(text)
+    except ValueError:
+        value = math.nan
+    if not limit.least <= value <= limit.most:
+        kind = "a whole number" if limit.whole else "a number"
+        raise Invalid(f"This takes {kind} from {limit.least:g} to {limit.most:g}.", name)
+    return value

@@ -1,0 +1,170 @@
+"""Adding projects, changing their settings, and who belongs to them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app import audit
+from app.domain.segments import RuleKind
+from app.domain.text import defect
+from app.models import Membership, Project, User, now
+from app.projects.generation import generation_settings
+from app.refusals import Invalid, NotFound
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_TITLE_MAX = 200
+_GUIDELINES_MAX = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectSettings:
+    """What an admin decides about a project, as typed; see generation_settings for the last one.
+
+    rule_words counts for the rule "sentences" only.
+    """
+
+    title: str = ""
+    guidelines: str = ""
+    rule: str = RuleKind.SLIDES
+    rule_words: str = "120"
+    annotators_per_sample: str = "1"
+    generation: Mapping[str, str] = field(default_factory=dict)
+
+
+def add(
+    db: Session,
+    *,
+    name: str,
+    settings: ProjectSettings | None = None,
+    actor_id: int | None = None,
+) -> Project:
+    """A new project; without settings it has the defaults and its name as title.
+
+    name: how addresses, exports and scripts call it; never changes. actor_id: the admin, None on
+    the command line. Raises Invalid naming the field, also for a name that is taken.
+    """
+    name = name.strip()
+    if not _NAME.fullmatch(name):
+        raise Invalid(
+            "A name has 1 to 64 small letters, digits, dots, dashes or underscores, and begins "
+            "with a letter or digit.",
+            "name",
+        )
+    project = Project(name=name)
+    _apply(project, settings or ProjectSettings(title=name))
+    try:
+        with db.begin_nested():
+            db.add(project)
+    except IntegrityError as error:
+        raise Invalid(f"There is a project named {name} already.", "name") from error
+    audit.record(db, actor_id, "added_project", f"project:{project.id}")
+    return project
+
+
+def change(
+    db: Session, *, project: Project, settings: ProjectSettings, actor_id: int | None = None
+) -> None:
+    """Give the project these settings. Raises Invalid naming the field; then nothing is changed.
+
+    A new rule cuts what is imported or written from now on; segments that are there stay.
+    """
+    _apply(project, settings)
+    db.flush()
+    audit.record(db, actor_id, "changed_project", f"project:{project.id}")
+
+
+def archive(db: Session, *, project: Project, actor_id: int | None = None) -> None:
+    """Close the project: it leaves all queues, nothing is deleted, its pairs stay readable."""
+    if project.archived_at is None:
+        project.archived_at = now()
+        audit.record(db, actor_id, "archived_project", f"project:{project.id}")
+
+
+def reopen(db: Session, *, project: Project, actor_id: int | None = None) -> None:
+    """Take an archived project back into the queues."""
+    if project.archived_at is not None:
+        project.archived_at = None
+        audit.record(db, actor_id, "reopened_project", f"project:{project.id}")
+
+
+def add_member(db: Session, *, project: Project, name: str, actor_id: int | None = None) -> User:
+    """Let a user work in the project, or pull its pairs. Adding a member again changes nothing.
+
+    Raises Invalid (field "name") when there is no such account, or it is disabled.
+    """
+    user = db.scalar(select(User).where(func.lower(User.name) == name.strip().lower()))
+    if user is None:
+        raise Invalid("There is no account of that name. Add the person first.", "name")
+    if user.disabled_at is not None:
+        raise Invalid("This account is disabled.", "name")
+    statement = insert(Membership).values(project_id=project.id, user_id=user.id)
+    added = db.scalar(statement.on_conflict_do_nothing().returning(Membership.user_id))
+    if added is not None:
+        audit.record(db, actor_id, "added_member", f"project:{project.id}", user=user.id)
+    return user
+
+
+def remove_member(
+    db: Session, *, project: Project, user_id: int, actor_id: int | None = None
+) -> None:
+    """Take a user out. The work done stays and counts. Raises NotFound for who is no member."""
+    member = db.get(Membership, (project.id, user_id))
+    if member is None:
+        raise NotFound("This user is no member of the project.")
+    db.delete(member)
+    audit.record(db, actor_id, "removed_member", f"project:{project.id}", user=user_id)
+
+
+def _apply(project: Project, settings: ProjectSettings) -> None:
+    # Everything is checked before anything is set: a refused form leaves the project as it was.
+    title = _line(settings.title)
+    guidelines = _guidelines(settings.guidelines)
+    rule = _rule(settings.rule)
+    words = _whole(settings.rule_words, 10, 2000, "rule_words")
+    annotators = _whole(settings.annotators_per_sample, 1, 100, "annotators_per_sample")
+    generation = generation_settings(settings.generation)
+    project.title = title
+    project.guidelines = guidelines
+    project.rule = rule
+    project.rule_words = words
+    project.annotators_per_sample = annotators
+    project.generation = generation
+
+
+def _line(title: str) -> str:
+    title = " ".join(title.split())
+    if not title:
+        raise Invalid("A project needs a title.", "title")
+    if len(title) > _TITLE_MAX:
+        raise Invalid(f"A title has at most {_TITLE_MAX} characters.", "title")
+    if problem := defect(title):
+        raise Invalid(problem, "title")
+    return title
+
+
+def _guidelines(text: str) -> str:
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if len(text) > _GUIDELINES_MAX:
+        raise Invalid(f"Guidelines have at most {_GUIDELINES_MAX} characters.", "guidelines")
+    if "\0" in text:
+        raise Invalid("The text contains a NUL character, which cannot be kept.", "guidelines")
+    return text
+
+
+def _rule(value: str) -> RuleKind:
+    try:
+        return RuleKind(value)
+    except ValueError:
+        raise Invalid("Choose one of the rules.", "rule") from None
+
+
+def _whole(text: str, least: int, most: int, name: str) -> int:
+    text = text.strip()
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
+        raise Invalid(f"This takes a whole number from {least} to {most}.", name)
+    return int(text)
