@@ -89,6 +89,7 @@ def admin_user(actor: Annotated[Actor, Depends(current_user)]) -> Actor:
     return actor
 
 
+OptionalUser = Annotated[Actor | None, Depends(optional_user)]
 CurrentUser = Annotated[Actor, Depends(current_user)]
 AdminUser = Annotated[Actor, Depends(admin_user)]
 

@@ -46,7 +46,7 @@ def configure(*, json: bool, level: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     # Said better by our own line for each request, or with the content of statements in it.
-    for name in ("uvicorn.access", "httpx", "httpcore", "PIL", "python_multipart"):
+    for name in ("uvicorn.access", "httpx", "httpx2", "httpcore", "PIL", "python_multipart"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()

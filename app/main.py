@@ -11,10 +11,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from app import errors, logs
+from app import api_docs, errors, logs
 from app.accounts import routes as accounts
 from app.assets import Assets
 from app.changes import Hub
@@ -58,7 +58,9 @@ def create_app(settings: Settings) -> FastAPI:
         ],
     )
     errors.install(app)
-    app.include_router(accounts.router)
+    for pages in (accounts,):
+        app.include_router(pages.router, include_in_schema=False)
+    app.include_router(api_docs.router)
     assets = Assets(ROOT / "static", reload=settings.reload)
     app.state.settings = settings
     app.state.templates = Templates(
@@ -66,7 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.router.routes += [
         Route("/static/{version}/{path:path}", assets.serve),
-        Route("/favicon.ico", lambda _: Response(status_code=404)),
+        Route("/favicon.ico", lambda _: RedirectResponse(assets.url("favicon.svg"))),
         Route("/healthz", _healthz),
         Route("/readyz", _readyz),
     ]

@@ -2,18 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from app.accounts import queries, service, sessions
-from app.deps import SessionDep, optional_user
+from app.deps import OptionalUser, SessionDep
 from app.refusals import Invalid
-from app.security import PASSWORD_MIN, Actor, session_cookie
+from app.security import PASSWORD_MIN, session_cookie
 from app.web import local_path, render
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter()
 
-OptionalUser = Annotated[Actor | None, Depends(optional_user)]
 _PRIVATE = {"Cache-Control": "no-store"}
 
 

@@ -13,7 +13,7 @@ from app.refusals import Forbidden, Invalid
 from app.security import PASSWORD_MIN, SCOPES, Actor
 from app.web import render
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter()
 
 # What the page says after a change; the name travels in the address.
 _DONE = frozenset({"name", "password", "preferences"})

@@ -11,7 +11,7 @@ from app.models import Role
 from app.refusals import Invalid
 from app.web import render
 
-router = APIRouter(prefix="/people", include_in_schema=False)
+router = APIRouter(prefix="/people")
 
 _BACK = "/people"
 

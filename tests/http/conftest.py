@@ -60,7 +60,7 @@ def browse(app: FastAPI, running_app: TestClient, db: Session) -> Browse:
         client = TestClient(app, headers=BROWSER, follow_redirects=False)
         client.portal = running_app.portal
         if user:
-            client.cookies.set(SESSION_COOKIE, log_in(db, user))
+            client.cookies.set(SESSION_COOKIE, log_in(db, user), domain="testserver.local")
         return client
 
     return open_browser
@@ -149,5 +149,6 @@ def admin(browse: Browse, world: World) -> TestClient:
 def expired(browse: Browse, world: World, db: Session) -> TestClient:
     """The owner's browser, an instant after the log-in ended."""
     client = browse(None)
-    client.cookies.set(SESSION_COOKIE, log_in(db, world.owner, ends_in=timedelta(seconds=-1)))
+    token = log_in(db, world.owner, ends_in=timedelta(seconds=-1))
+    client.cookies.set(SESSION_COOKIE, token, domain="testserver.local")
     return client
