@@ -10,6 +10,9 @@ from app.domain.corrections import Verdict
 from app.models import Action, Correction, Draft, Regeneration, Revision, now
 from app.refusals import Conflict, NotFound
 
+# Steps that wrote a segment of their own: every pair in which it is chosen came with them.
+_WRITES = (Action.CORRECT, Action.KEEP, Action.INSERT)
+
 
 def undo(db: Session, *, draft: Draft, base_version: int) -> Revision | None:
     """Take back the last step that is not taken back yet; the head moves, nothing is deleted.
@@ -32,8 +35,8 @@ def undo(db: Session, *, draft: Draft, base_version: int) -> Revision | None:
         draft.head_id = last.previous_head_id
         # A run that has been stopped since then may hold one segment more: its cut tail.
         draft.regeneration_id = run.id if run is not None else None
-    if last.correction_id is not None:
-        _turn_correction(db, last)
+    if _moved(last):
+        _turn_corrections(db, last)
     verdicts = {
         int(segment): Verdict(verdict) if verdict else None
         for segment, verdict in last.previous_verdicts.items()
@@ -117,18 +120,35 @@ def _moved(step: Revision) -> bool:
     return step.action is not Action.ACCEPT or step.correction_id is not None
 
 
-def _turn_correction(db: Session, step: Revision) -> None:
-    """Retract the pair that a step made, or revive the one that it took back."""
-    correction = db.get(Correction, step.correction_id)
-    if correction is None:
-        return
+def _turn_corrections(db: Session, step: Revision) -> None:
+    """Retract the pairs that a step made, or revive the one that it took back."""
     if step.action is Action.ACCEPT:
-        correction.retracted_at = correction.retract_reason = None
-        return
-    correction.retracted_at = now()
-    correction.retract_reason = "The annotator undid the correction."
+        revived = [step.correction_id]
+    else:
+        made = Correction.id == step.correction_id
+        if step.action in _WRITES:
+            made |= Correction.chosen_id == step.segment_id
+        retracted = db.scalars(
+            update(Correction)
+            .where(Correction.draft_id == step.draft_id, made, Correction.retracted_at.is_(None))
+            .values(retracted_at=now(), retract_reason="The annotator undid the correction.")
+            .returning(Correction.id)
+        ).all()
+        revived = list(
+            db.scalars(select(Correction.id).where(Correction.superseded_by.in_(retracted)))
+        )
+        db.execute(
+            update(Revision)
+            .where(
+                Revision.draft_id == step.draft_id,
+                Revision.version != step.version,
+                Revision.action == Action.DELETE,
+                Revision.correction_id.in_(retracted),
+            )
+            .values(correction_id=None)
+        )
     db.execute(
         update(Correction)
-        .where(Correction.superseded_by == correction.id)
-        .values(superseded_by=None)
+        .where(Correction.id.in_(revived))
+        .values(superseded_by=None, retracted_at=None, retract_reason=None)
     )

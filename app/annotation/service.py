@@ -4,7 +4,7 @@ A verb takes the draft locked by the caller (access.draft_of with write=True), r
 base_version with Stale, and leaves the commit to the request.
 """
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from app import regenerations
@@ -86,8 +86,8 @@ def correct(
         correction = pair(db, draft=draft, chosen=chosen, rejected=rejected, kind=kind)
         if earlier is not None:
             earlier.superseded_by = correction.id
-        else:
-            confirm_deletion(db, draft=draft, follower=chosen, generated=step)
+    hand_on_deletions(db, draft=draft, step=step, chosen=chosen)
+    confirm_deletion(db, draft=draft, follower=chosen, generated=step)
     verdicts = carry_on(
         db,
         draft=draft,
@@ -175,15 +175,26 @@ def check_text(text: str, *, leading_newline: bool = False) -> None:
 
 
 def live_correction(db: Session, draft: Draft, step: Step) -> Correction | None:
-    """The pair of this draft whose chosen side is this segment, unless taken back or replaced."""
-    return db.scalar(
-        select(Correction).where(
-            Correction.draft_id == draft.id,
-            Correction.chosen_id == step.id,
-            Correction.retracted_at.is_(None),
-            Correction.superseded_by.is_(None),
-        )
+    """The pair in which this segment replaced the model's, unless taken back or replaced."""
+    return db.scalar(_live(draft, step.id).where(Correction.kind != Kind.DELETE))
+
+
+def _live(draft: Draft, chosen_id: int) -> Select[Correction]:
+    return select(Correction).where(
+        Correction.draft_id == draft.id,
+        Correction.chosen_id == chosen_id,
+        Correction.retracted_at.is_(None),
+        Correction.superseded_by.is_(None),
     )
+
+
+def hand_on_deletions(db: Session, *, draft: Draft, step: Step, chosen: Step) -> None:
+    """What was preferred over a deleted segment has been corrected: now its correction is."""
+    for deletion in db.scalars(_live(draft, step.id).where(Correction.kind == Kind.DELETE)).all():
+        rejected = Path.load(db, deletion.rejected_id).leaf
+        if rejected.text != chosen.text:
+            stored = pair(db, draft=draft, chosen=chosen, rejected=rejected, kind=Kind.DELETE)
+            deletion.superseded_by = stored.id
 
 
 def rejected_step(db: Session, step: Step, earlier: Correction | None) -> Step | None:

@@ -6,10 +6,12 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app import regenerations
 from app.annotation import service, structure
 from app.annotation.path import Step
 from app.annotation.steps import Standing, standing
-from app.models import Correction, Draft, User
+from app.models import Correction, Draft, RunState, User
+from app.refusals import Conflict
 from tests.factories import add_draft, add_policy, add_project, add_sample, add_user
 
 
@@ -84,6 +86,36 @@ class Desk:
             segment_id=self.at(number).id,
             rewrite=rewrite,
         )
+
+    def write(self, text: str, *, stop_reason: str | None = None) -> None:
+        """What a worker does: take the live regeneration and write one segment of it."""
+        self._append(text, cut=True, stop_reason=stop_reason)
+
+    def say(self, text: str) -> None:
+        """A worker writes text that is no segment yet."""
+        self._append(text, cut=False, stop_reason=None)
+
+    def _append(self, text: str, *, cut: bool, stop_reason: str | None) -> None:
+        run = self.now.run
+        if run is None or not self.now.live:
+            raise Conflict("Nothing is being written.")
+        if run.state is RunState.QUEUED:
+            policy = regenerations.register_policy(self.db, name="writer", engine="openai")
+            regenerations.start(
+                self.db, regeneration_id=run.id, worker="test", policy_id=policy, lease_s=60
+            )
+        end = run.written + len(text)
+        portion = regenerations.Portion(
+            regeneration_id=run.id,
+            attempt=run.attempt,
+            start=run.written,
+            text=text,
+            cuts=(regenerations.Cut(end, text, None),) if cut else (),
+            ending=regenerations.Ending(stop_reason) if stop_reason else None,
+        )
+        outcome = regenerations.append(self.db, [portion], lease_s=60)
+        assert outcome == {run.id: regenerations.Outcome.WRITTEN}
+        self.db.refresh(run)
 
 
 @pytest.fixture

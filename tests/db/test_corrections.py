@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select
 
-from app.annotation import service
+from app.annotation import history, service
 from app.annotation.steps import Stale
 from app.annotation.tasks import finish, reopen
 from app.domain.corrections import Kind, Verdict
@@ -161,3 +161,40 @@ def test_segments_are_only_ever_added(desk: Desk) -> None:
     desk.correct(2, "## Slide 2\nAnother text.")
     desk.correct(2, SLIDES[1].rstrip())
     assert before < set(desk.db.scalars(select(Segment.id)))
+
+
+def test_undoing_a_second_continuation_keeps_the_correction_before_it(desk: Desk) -> None:
+    chosen = desk.correct(2, "## Slide 2\nAnother text.", rewrite=True)
+    desk.write("## Slide 3\nWritten.\n\n", stop_reason="stop")
+    path = desk.now.path
+    service.regenerate(
+        desk.db, draft=desk.draft, base_version=desk.draft.version, segment_id=chosen
+    )
+    history.undo(desk.db, draft=desk.draft, base_version=desk.draft.version)
+    assert [pair.chosen_id for pair in desk.pairs] == [chosen]
+    assert desk.now.path == path
+
+
+def test_restoring_brings_the_old_continuation_back_below_the_correction(desk: Desk) -> None:
+    desk.accept(3)
+    chosen = desk.correct(2, "## Slide 2\nAnother text.", rewrite=True)
+    run = desk.draft.regeneration_id
+    assert run is not None
+    desk.write("## Slide 3\nWritten.\n\n", stop_reason="stop")
+    history.restore(desk.db, draft=desk.draft, base_version=desk.draft.version, regeneration_id=run)
+    assert desk.texts == [SLIDES[0], "## Slide 2\nAnother text.\n\n", *SLIDES[2:]]
+    assert desk.at(2).id == chosen
+    assert desk.now.verdicts[desk.at(3).id] is Verdict.ACCEPTED
+    assert len(desk.pairs) == 1
+
+
+def test_undoing_a_restoration_brings_the_run_back(desk: Desk) -> None:
+    desk.correct(2, "## Slide 2\nAnother text.", rewrite=True)
+    run = desk.draft.regeneration_id
+    assert run is not None
+    desk.write("## Slide 3\nWritten.\n\n", stop_reason="stop")
+    path = desk.now.path
+    history.restore(desk.db, draft=desk.draft, base_version=desk.draft.version, regeneration_id=run)
+    history.undo(desk.db, draft=desk.draft, base_version=desk.draft.version)
+    assert desk.now.path == path
+    assert desk.draft.regeneration_id == run

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
-from app.annotation import history, structure, tasks
+from app.annotation import history, service, structure, tasks
 from app.annotation.path import Path
 from app.annotation.reading import lines
 from app.domain.corrections import Verdict
@@ -43,10 +43,15 @@ STEPS: dict[str, Callable[[Desk, int, str], object]] = {
         base_version=desk.draft.version,
         regeneration_id=desk.draft.regeneration_id or 0,
     ),
-    "finish and reopen": lambda desk, at, text: (
-        tasks.finish(desk.db, draft=desk.draft, base_version=desk.draft.version),
-        tasks.reopen(desk.db, draft=desk.draft),
+    "a worker writes": lambda desk, at, text: desk.write(f"Written {text}.\n"),
+    "a worker ends": lambda desk, at, text: desk.write(f"Last {text}.", stop_reason="stop"),
+    "stop": lambda desk, at, text: service.stop(
+        desk.db, draft=desk.draft, regeneration_id=desk.draft.regeneration_id or 0
     ),
+    "continue again": lambda desk, at, text: service.regenerate(
+        desk.db, draft=desk.draft, base_version=desk.draft.version, segment_id=desk.at(at).id
+    ),
+    "finish and reopen": lambda desk, at, text: _finish_and_reopen(desk),
 }
 
 steps = st.tuples(
@@ -57,9 +62,9 @@ steps = st.tuples(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(sequence=st.lists(steps, max_size=12))
+@given(sequence=st.lists(steps, max_size=14))
 def test_any_sequence_of_steps_keeps_the_invariants(
     db: Session, sequence: list[tuple[str, int, str]]
 ) -> None:
@@ -116,6 +121,11 @@ def _desk(db: Session) -> Desk:
     user = add_user(db)
     sample = add_sample(db, project=add_project(db, user), images=4, policy=add_policy(db))
     return Desk(db, add_draft(db, sample=sample, user=user), user)
+
+
+def _finish_and_reopen(desk: Desk) -> None:
+    tasks.finish(desk.db, draft=desk.draft, base_version=desk.draft.version)
+    tasks.reopen(desk.db, draft=desk.draft)
 
 
 def _tree(desk: Desk) -> dict[int, tuple[int | None, str]]:

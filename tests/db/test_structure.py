@@ -62,10 +62,23 @@ def test_deleting_the_last_segment_makes_no_pair(desk: Desk) -> None:
 def test_deleting_and_rewriting_makes_its_pair_when_the_follower_is_accepted(desk: Desk) -> None:
     gone = desk.at(2)
     desk.delete(2, rewrite=True)
+    desk.write("## Slide 3\nThe table, told anew.\n\n")
     assert desk.pairs == []
-    assert desk.draft.regeneration_id is not None
-    assert desk.texts == [SLIDES[0]]
-    assert gone.text == SLIDES[1]
+    desk.accept(2)
+    (pair,) = desk.pairs
+    assert (pair.kind, pair.chosen_id, pair.rejected_id) == (Kind.DELETE, desk.at(2).id, gone.id)
+
+
+def test_a_corrected_follower_is_preferred_over_both_texts(desk: Desk) -> None:
+    gone = desk.at(2)
+    desk.delete(2, rewrite=True)
+    desk.write("## Slide 3\nThe table, told anew.\n\n")
+    written = desk.at(2)
+    chosen = desk.correct(2, "## Slide 3\nThe table, told by hand.")
+    assert {(pair.kind, pair.chosen_id, pair.rejected_id) for pair in desk.pairs} == {
+        (Kind.REWRITE, chosen, written.id),
+        (Kind.DELETE, chosen, gone.id),
+    }
 
 
 @pytest.mark.parametrize("at", [1, 10, 11, 12, 20, len(SLIDES[1]) - 3])
@@ -111,14 +124,39 @@ def test_split_parts_keep_the_verdict(desk: Desk) -> None:
 def test_every_change_can_be_undone(desk: Desk, change: str) -> None:
     before = desk.now.path
     desk.accept(3)
-    {
-        "insert": lambda: desk.insert(1, "An outline."),
-        "delete": lambda: desk.delete(2),
-        "split": lambda: split(desk, 2, 12),
-        "merge": lambda: merge(desk, 2),
-        "correct": lambda: desk.correct(2, "## Slide 2\nAnother text."),
-    }[change]()
+    match change:
+        case "insert":
+            desk.insert(1, "An outline.")
+        case "delete":
+            desk.delete(2)
+        case "split":
+            split(desk, 2, 12)
+        case "merge":
+            merge(desk, 2)
+        case _:
+            desk.correct(2, "## Slide 2\nAnother text.")
     undo(desk)
     assert desk.now.path == before
     assert desk.now.verdicts == {desk.at(3).id: Verdict.ACCEPTED}
     assert desk.pairs == []
+
+
+def test_undoing_the_correction_of_a_follower_gives_the_pair_back_to_the_follower(
+    desk: Desk,
+) -> None:
+    desk.delete(2)
+    (before,) = desk.pairs
+    desk.correct(2, "## Slide 3\nThe table, told by hand.")
+    assert [pair.kind for pair in desk.pairs] == [Kind.REWRITE, Kind.DELETE]
+    undo(desk)
+    assert [pair.id for pair in desk.pairs] == [before.id]
+
+
+def test_a_pair_of_a_deletion_undone_is_made_again_by_the_next_acceptance(desk: Desk) -> None:
+    desk.delete(2, rewrite=True)
+    desk.write("## Slide 3\nThe table, told anew.\n\n")
+    desk.correct(2, "## Slide 3\nThe table, told by hand.")
+    undo(desk)
+    assert desk.pairs == []
+    desk.accept(2)
+    assert [(pair.kind, pair.chosen_id) for pair in desk.pairs] == [(Kind.DELETE, desk.at(2).id)]
