@@ -18,6 +18,8 @@ class Task(StrEnum):
     """The kinds of jobs; a worker registers a function for each (worker/process.py)."""
 
     REGENERATE = "regenerate"
+    # Once an hour, by one of the workers: clear away what nobody reads any more.
+    TIDY = "tidy"
 
 
 class Priority(IntEnum):

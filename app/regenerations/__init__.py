@@ -18,6 +18,7 @@ from app.regenerations.attempts import (
 )
 from app.regenerations.following import Followed, News, Position, news, position
 from app.regenerations.requests import cancel, leaf, request, supersede
+from app.regenerations.texts import clear_chunks
 from app.regenerations.writing import Cut, Ending, Outcome, Portion, append
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Work",
     "append",
     "cancel",
+    "clear_chunks",
     "give_back",
     "leaf",
     "news",

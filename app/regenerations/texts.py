@@ -1,6 +1,8 @@
 """The texts around a regeneration: what it continues, what it has written, its uncut tail."""
 
-from sqlalchemy import func, select
+from datetime import timedelta
+
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.segments import Rule, Splitter
@@ -32,6 +34,27 @@ def written_text(db: Session, regeneration_id: int, since: int = 0) -> str:
         .order_by(Chunk.start)
     )
     return "".join(text[max(0, since - start) :] for start, text in rows)
+
+
+def clear_chunks(db: Session, *, older_than: timedelta = timedelta(hours=1)) -> int:
+    """Delete the text of ended regenerations that is in segments by now; how many rows it was.
+
+    A stream that is still open by then finds the segments.
+    """
+    ended = select(Regeneration.id, Regeneration.cut).where(
+        Regeneration.finished_at < func.now() - older_than
+    )
+    old = ended.subquery()
+    gone = db.execute(
+        delete(Chunk)
+        .where(
+            Chunk.regeneration_id == old.c.id,
+            Chunk.start + func.length(Chunk.text) <= old.c.cut,
+        )
+        .returning(Chunk.start),
+        execution_options={"synchronize_session": False},
+    ).all()
+    return len(gone)
 
 
 def rule_of(db: Session, sample_id: int) -> tuple[Rule, int]:

@@ -1,0 +1,236 @@
+"""The worker process: put together, kept going, stopped without losing a word."""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+from contextlib import aclosing, suppress
+from dataclasses import asdict
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from app import jobs, logs, regenerations
+from app.changes import WORKERS, Hub
+from app.db import make_engine, make_sessions
+from app.regenerations import Ending
+from app.settings import Settings
+from worker.database import THREADS, Database
+from worker.engine import Engine, EngineError
+from worker.queue import Queue
+from worker.replay import ReplayEngine
+from worker.streams import Release, Stream
+from worker.writer import Writer, about
+
+# Beside the threads of Database, for what an engine reads by itself.
+_ENGINE_CONNECTIONS = 8
+_RETRY_S = 2.0
+_CHECK_AGAIN_S = 5.0
+
+
+def main(settings: Settings, url: str) -> None:
+    """Work until SIGTERM or SIGINT; then give back what is being written and end."""
+    logs.configure(json=settings.log_json, level=settings.log_level)
+
+    async def work() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, stop.set)
+        await run(settings, url, stop)
+
+    asyncio.run(work())
+
+
+async def run(
+    settings: Settings, url: str, stop: asyncio.Event, engine: Engine | None = None
+) -> None:
+    """Work until `stop` is set. engine: the replay engine unless another is given."""
+    database_engine = make_engine(url, pool=THREADS + _ENGINE_CONNECTIONS)
+    sessions = make_sessions(database_engine)
+    try:
+        async with Hub(url, channel=WORKERS) as hub:
+            worker = _Worker(
+                settings,
+                url,
+                hub,
+                Database(sessions),
+                engine or ReplayEngine(sessions, words_per_s=settings.replay_words_per_s),
+            )
+            await worker.run(stop)
+    finally:
+        database_engine.dispose()
+
+
+class _Worker:
+    def __init__(
+        self, settings: Settings, url: str, hub: Hub, database: Database, engine: Engine
+    ) -> None:
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self.streams = settings.worker_streams
+        self.lease_s = settings.lease_s
+        self.hub = hub
+        self.database = database
+        self.engine = engine
+        self.policy_id = 0
+        self.stopping = False
+        self.writer = Writer(database, lease_s=self.lease_s)
+        self.queue = Queue(
+            url, hub, lease_s=self.lease_s, regenerate=self.regenerate, tidy=self.tidy
+        )
+        self.log = structlog.get_logger("worker").bind(worker=self.name)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        stopped = asyncio.create_task(stop.wait())
+        ready = asyncio.create_task(self.prepare())
+        await asyncio.wait((stopped, ready), return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            await _end(ready)
+            return
+        ready.result()
+        tasks = [
+            asyncio.create_task(self.writer.run(), name="writer"),
+            asyncio.create_task(self.keep(), name="keeper"),
+            asyncio.create_task(
+                self.queue.run(lambda: self.streams - len(self.writer.streams)), name="queue"
+            ),
+        ]
+        self.log.info("ready", streams=self.streams, engine=self.engine.policy.engine)
+        try:
+            await asyncio.wait((stopped, *tasks), return_when=asyncio.FIRST_COMPLETED)
+            if not stop.is_set():
+                # None of them ever returns by itself: a fault that a restart may heal.
+                for task in tasks:
+                    if task.done():
+                        task.result()
+            await self.drain(tasks[-1])
+        finally:
+            await _end(stopped, *tasks)
+            self.database.close()
+        self.log.info("stopped")
+
+    async def prepare(self) -> None:
+        """Wait for the database and the engine, and register the policy."""
+        while True:
+            try:
+                await self.hub.listening()
+                await self.engine.check()
+                self.policy_id = await self.database.do(
+                    lambda db: regenerations.register_policy(db, **asdict(self.engine.policy))
+                )
+            except EngineError as error:
+                self.log.error("engine is not usable", reason=error.message)
+                await asyncio.sleep(_CHECK_AGAIN_S)
+            except SQLAlchemyError as error:
+                self.log.warning("database is away", reason=type(error).__name__)
+                await asyncio.sleep(1)
+            else:
+                return
+
+    async def regenerate(self, regeneration_id: int) -> None:
+        """The job: returns when the regeneration has ended here, in whatever way."""
+        if self.stopping:
+            await self.database.do(
+                lambda db: jobs.defer(
+                    db,
+                    jobs.Task.REGENERATE,
+                    priority=jobs.Priority.INTERACTIVE,
+                    regeneration_id=regeneration_id,
+                )
+            )
+            return
+        work = await self.database.do(
+            lambda db: regenerations.start(
+                db,
+                regeneration_id=regeneration_id,
+                worker=self.name,
+                policy_id=self.policy_id,
+                lease_s=self.lease_s,
+            )
+        )
+        if work is None:
+            return
+        stream = Stream(work)
+        self.writer.add(stream)
+        stream.reader = asyncio.create_task(self.read(stream), name=f"read {stream.id}")
+        self.log.info("started", **about(stream))
+        await stream.closed.wait()
+
+    async def read(self, stream: Stream) -> None:
+        """Take text from the engine until it ends, or until the stream is closed."""
+        minding = asyncio.create_task(self.mind(stream))
+        try:
+            async with aclosing(self.engine.stream(stream.work)) as deltas:
+                async for delta in deltas:
+                    stream.feed(delta.text)
+                    if delta.stop_reason is not None:
+                        stream.end(Ending(stop_reason=delta.stop_reason))
+                    self.writer.touch()
+            if not stream.over:
+                raise EngineError("The engine broke off in the middle.", temporary=True)
+        except EngineError as error:
+            self.log.warning("engine failed", **about(stream), reason=error.message)
+            if error.temporary:
+                stream.hand_back(Release(error=error.message, delay_s=_RETRY_S))
+            else:
+                stream.end(Ending(error=error.message))
+        except Exception:
+            self.log.exception("engine crashed", **about(stream))
+            stream.hand_back(
+                Release(error="The engine crashed; see the worker's log.", delay_s=_RETRY_S)
+            )
+        finally:
+            self.writer.touch()
+            # The row may still be taken away while the last text waits to be written.
+            with suppress(asyncio.CancelledError):
+                await stream.closed.wait()
+            await _end(minding)
+
+    async def mind(self, stream: Stream) -> None:
+        """Hear at once that an annotator stopped or superseded it, even when no text comes."""
+        async with self.hub.watch(f"regeneration:{stream.id}") as watch:
+            while True:
+                if await watch.wait(3600):
+                    stream.doubted = True
+                    self.writer.touch()
+
+    async def keep(self) -> None:
+        """Hand on what dead workers held."""
+        while True:
+            # Not all workers at the same moment.
+            await asyncio.sleep(self.lease_s / 5 * random.uniform(0.8, 1.2))  # noqa: S311
+            try:
+                found = await self.database.do(regenerations.recover)
+            except SQLAlchemyError as error:
+                self.log.warning("database is away", reason=type(error).__name__)
+                continue
+            if found:
+                self.log.warning("recovered", **asdict(found))
+            await self.queue.retry_stalled()
+
+    async def tidy(self) -> None:
+        """The hourly job."""
+        rows = await self.database.do(regenerations.clear_chunks)
+        self.log.info("tidied", chunks=rows)
+
+    async def drain(self, queue: asyncio.Task[None]) -> None:
+        """Take nothing more, write what has come, give the rest back to other workers."""
+        self.stopping = True
+        self.queue.stop()
+        streams = list(self.writer.streams.values())
+        self.log.info("stopping", streams=len(streams))
+        for stream in streams:
+            stream.hand_back(Release())
+        self.writer.touch()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.lease_s):
+                for stream in streams:
+                    await stream.closed.wait()
+                await asyncio.wait((queue,))
+
+
+async def _end(*tasks: asyncio.Task[object]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,107 @@
+"""The worker's side of the job queue: fetches jobs, and comes back when the database does."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import psycopg
+import structlog
+from procrastinate.exceptions import ProcrastinateException
+from procrastinate.worker import Worker
+
+from app import jobs
+from app.changes import Hub
+
+# A notification that comes while a fetch is under way is forgotten by the library; so long, at
+# most, does its job wait then.
+_POLL_S = 0.5
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 3.0
+_STOPPING_S = 10.0
+
+Regenerate = Callable[[int], Awaitable[None]]
+Tidy = Callable[[], Awaitable[None]]
+
+
+class Queue:
+    """Runs jobs, at most as many at once as there is room for, until it is told to stop.
+
+    A job that the library gives up (it does so with all when the database is gone) is only let go
+    of here: what it began goes on by itself.
+    """
+
+    def __init__(
+        self, url: str, hub: Hub, *, lease_s: float, regenerate: Regenerate, tidy: Tidy
+    ) -> None:
+        self._url = url
+        self._hub = hub
+        self._lease_s = lease_s
+        self._regenerate = regenerate
+        self._tidy = tidy
+        self._worker: Worker | None = None
+        self._stopping = False
+        self._log = structlog.get_logger("worker")
+
+    async def run(self, room: Callable[[], int]) -> None:
+        """Fetch and run jobs. room: how many may run at once, asked at each new beginning."""
+        pause = _FIRST_PAUSE_S
+        while not self._stopping:
+            await self._hub.listening()
+            began = asyncio.get_running_loop().time()
+            try:
+                await self._fetch(max(1, room()))
+            except (ProcrastinateException, psycopg.Error, OSError) as error:
+                self._log.warning("queue is away", reason=str(error.__cause__ or error))
+            if self._stopping:
+                return
+            lasted = asyncio.get_running_loop().time() - began
+            pause = _FIRST_PAUSE_S if lasted > 60 else min(2 * pause, _LONGEST_PAUSE_S)
+            await asyncio.sleep(pause)
+
+    def stop(self) -> None:
+        """Fetch nothing more; run() returns once the running jobs have ended."""
+        self._stopping = True
+        if self._worker is not None:
+            self._worker.shutdown_graceful_timeout = _STOPPING_S
+            self._worker.stop()  # type: ignore[no-untyped-call] # the library has no type for it
+
+    async def retry_stalled(self) -> None:
+        """Put back the jobs of workers that died over them."""
+        if self._worker is None or self._worker.worker_id is None:
+            return
+        with suppress(ProcrastinateException, psycopg.Error):
+            manager = self._worker.app.job_manager
+            for job in await manager.get_stalled_jobs(seconds_since_heartbeat=self._lease_s):
+                await manager.retry_job(job)
+
+    async def _fetch(self, concurrency: int) -> None:
+        app = jobs.make_app(self._url)
+
+        @app.task(name=jobs.Task.REGENERATE.value)
+        async def regenerate(regeneration_id: int) -> None:
+            await self._regenerate(regeneration_id)
+
+        # Without any periodic task the library would not notice that its listener has died.
+        @app.periodic(cron="17 * * * *")
+        @app.task(name=jobs.Task.TIDY.value, priority=jobs.Priority.BATCH.value)
+        async def tidy(timestamp: int) -> None:
+            await self._tidy()
+            await app.job_manager.delete_old_jobs(
+                nb_hours=24, include_failed=True, include_cancelled=True, include_aborted=True
+            )
+
+        async with app.open_async():
+            self._worker = Worker(
+                app,
+                concurrency=concurrency,
+                fetch_job_polling_interval=_POLL_S,
+                shutdown_graceful_timeout=0,
+                delete_jobs="successful",
+                install_signal_handlers=False,
+                update_heartbeat_interval=self._lease_s / 4,
+                stalled_worker_timeout=self._lease_s,
+            )
+            try:
+                await self._worker.run()  # type: ignore[no-untyped-call] # the same
+            finally:
+                self._worker = None

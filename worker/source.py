@@ -1,0 +1,206 @@
+"""What a replayed regeneration goes on with: the text that it displaced, and what followed that.
+
+A regeneration takes the place of a continuation. Replaying writes that continuation again, in the
+model's own words (an annotator's later corrections and insertions are left out: a model would not
+know of them), with the corrections before it carried on. Where the displaced text is itself the
+beginning of a replay that was stopped or superseded, the rest of that one follows.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.domain.corrections import REPLAY_ENGINE, Kind
+from app.domain.replay import continuation
+from app.domain.segments import split
+from app.domain.tree import Origin
+from app.models import Correction, Policy, Regeneration, RunState, Sample, Segment
+from app.regenerations import Work
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A segment of the tree without its text."""
+
+    id: int
+    parent_id: int | None
+    depth: int
+    origin: Origin
+    ends_output: bool
+    copied_from: int | None
+    regeneration_id: int | None
+
+
+class Source:
+    """The segments of one sample, and what followed where; reads texts as they are needed."""
+
+    def __init__(self, db: Session, work: Work) -> None:
+        self._db = db
+        self._work = work
+        self._texts: dict[int, str] = {}
+        self._full: dict[int, str] = {}
+
+    def rest(self) -> str:
+        """What is still to be written of the work's regeneration.
+
+        Raises ValueError when what is kept of it is not the beginning of its replay.
+        """
+        run = self._runs[self._work.regeneration_id]
+        return self._continuation(run, self._work.kept)
+
+    def _continuation(self, run: Regeneration, kept: str = "") -> str:
+        return continuation([self._displaced(run)], 0, self._pairs(run.anchor_id), kept)
+
+    def _displaced(self, run: Regeneration) -> str:
+        replaced = [one for one in self._path(run.displaced_id) if one.depth > run.displaced_depth]
+        self._load([one.id for one in replaced])
+        return "".join(map(self._model_text, replaced)) + self._after(run.displaced_id)
+
+    def _after(self, segment_id: int) -> str:
+        """What followed a segment when it was written, or would have."""
+        segment = self._segments[segment_id]
+        if segment.ends_output:
+            return ""
+        if segment.origin is Origin.ROOT:
+            return self._text_of(self._original)
+        if segment.copied_from is not None:
+            return self._after_copy(segment, self._segments[segment.copied_from])
+        if segment.origin is Origin.HUMAN:
+            rejected = self._rejected(segment)
+            if rejected is None:
+                return self._after(self._parent(segment).id)
+            following = self._after(rejected.id)
+            # The end of a piece that was cut off by Stop is what the annotator wrote instead.
+            if self._is_cut_off(rejected):
+                return "".join(piece.text for piece in split(following, self._work.rule)[1:])
+            return following
+        if segment.regeneration_id is not None:
+            return self._after_generated(segment, self._runs[segment.regeneration_id])
+        if segment in self._original:
+            return self._text_of(self._original[self._original.index(segment) + 1 :])
+        return ""
+
+    def _after_copy(self, copy: _Node, source: _Node) -> str:
+        text, whole, after = self._text(copy.id), self._text(source.id), self._after(source.id)
+        if text != whole and whole.startswith(text):
+            # The first part of a split.
+            return whole[len(text) :] + after
+        if text.startswith(whole):
+            # A merge: it took what follows, or the beginning of that, with it.
+            return after.removeprefix(text[len(whole) :])
+        return after
+
+    def _after_generated(self, segment: _Node, run: Regeneration) -> str:
+        if run.policy_id not in self._replayed:
+            return ""
+        own = [
+            one
+            for one in self._path(segment.id)
+            if one.regeneration_id == run.id and one.copied_from is None
+        ]
+        if run.id not in self._full:
+            self._full[run.id] = self._continuation(run)
+        return self._full[run.id][len(self._text_of(own)) :]
+
+    def _model_text(self, segment: _Node) -> str:
+        origin = self._origin(segment)
+        if origin.origin is not Origin.HUMAN or self._text(origin.id) != self._text(segment.id):
+            return self._text(segment.id)
+        rejected = self._rejected(origin)
+        return self._text(rejected.id) if rejected else ""
+
+    def _pairs(self, anchor_id: int) -> list[tuple[str, str]]:
+        """The texts rejected and chosen on the way to the anchor, in order."""
+        found = []
+        for segment in map(self._origin, self._path(anchor_id)):
+            rejected = self._rejected(segment)
+            if rejected is not None:
+                found.append((rejected.id, segment.id))
+        self._load([one for pair in found for one in pair])
+        return [(self._text(rejected), self._text(chosen)) for rejected, chosen in found]
+
+    def _rejected(self, chosen: _Node) -> _Node | None:
+        rejected_id = self._rewrites.get(chosen.id)
+        return self._segments[rejected_id] if rejected_id is not None else None
+
+    def _is_cut_off(self, segment: _Node) -> bool:
+        run = self._runs.get(segment.regeneration_id or 0)
+        return (
+            run is not None
+            and segment.copied_from is None
+            and run.leaf_id == segment.id
+            and run.state is not RunState.DONE
+        )
+
+    def _origin(self, segment: _Node) -> _Node:
+        while segment.copied_from is not None:
+            segment = self._segments[segment.copied_from]
+        return segment
+
+    def _path(self, leaf_id: int) -> list[_Node]:
+        path = [self._segments[leaf_id]]
+        while path[-1].parent_id is not None:
+            path.append(self._segments[path[-1].parent_id])
+        return path[::-1]
+
+    def _parent(self, segment: _Node) -> _Node:
+        assert segment.parent_id is not None  # noqa: S101 - only the root has none
+        return self._segments[segment.parent_id]
+
+    def _text_of(self, segments: list[_Node]) -> str:
+        self._load([one.id for one in segments])
+        return "".join(self._text(one.id) for one in segments)
+
+    def _text(self, segment_id: int) -> str:
+        self._load([segment_id])
+        return self._texts[segment_id]
+
+    def _load(self, ids: list[int]) -> None:
+        missing = [one for one in ids if one not in self._texts]
+        if missing:
+            rows = self._db.execute(select(Segment.id, Segment.text).where(Segment.id.in_(missing)))
+            self._texts |= {row.id: row.text for row in rows}
+
+    @cached_property
+    def _segments(self) -> dict[int, _Node]:
+        columns = (
+            Segment.id,
+            Segment.parent_id,
+            Segment.depth,
+            Segment.origin,
+            Segment.ends_output,
+            Segment.copied_from,
+            Segment.regeneration_id,
+        )
+        rows = self._db.execute(select(*columns).where(Segment.sample_id == self._work.sample_id))
+        return {row.id: _Node(*row) for row in rows}
+
+    @cached_property
+    def _original(self) -> list[_Node]:
+        head = self._db.scalars(
+            select(Sample.head_id).where(Sample.id == self._work.sample_id)
+        ).one()
+        return self._path(head)[1:] if head is not None else []
+
+    @cached_property
+    def _runs(self) -> dict[int, Regeneration]:
+        rows = self._db.scalars(
+            select(Regeneration).where(Regeneration.sample_id == self._work.sample_id)
+        )
+        return {run.id: run for run in rows}
+
+    @cached_property
+    def _replayed(self) -> set[int | None]:
+        return {*self._db.scalars(select(Policy.id).where(Policy.engine == REPLAY_ENGINE))}
+
+    @cached_property
+    def _rewrites(self) -> dict[int, int]:
+        """The rejected side of each rewrite of this sample, by its chosen side."""
+        rows = self._db.execute(
+            select(Correction.chosen_id, Correction.rejected_id).where(
+                Correction.sample_id == self._work.sample_id, Correction.kind == Kind.REWRITE
+            )
+        )
+        return {row.chosen_id: row.rejected_id for row in rows}

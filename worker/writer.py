@@ -1,0 +1,170 @@
+"""Writes the text of all streams of this worker, in one short transaction every few hundredths."""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from app import regenerations
+from app.regenerations import Ending, Outcome, Portion
+from worker.database import Database
+from worker.streams import Stream
+
+# Below what a reader can see; 64 streams cost the database a twentieth of a core.
+TICK_S = 0.035
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 2.0
+_NOT_STORED = "The text could not be stored; the log of the worker says why."
+
+
+class Writer:
+    """Holds the streams of this process. A stream leaves when it is over or was taken away."""
+
+    def __init__(self, database: Database, *, lease_s: float) -> None:
+        self.streams: dict[int, Stream] = {}
+        self._database = database
+        self._lease_s = lease_s
+        self._dirty = asyncio.Event()
+        self._log = structlog.get_logger("worker")
+
+    def add(self, stream: Stream) -> None:
+        """Write for this stream from now on; a stream that it had before is closed."""
+        before = self.streams.get(stream.id)
+        if before is not None:
+            before.close()
+        stream.written_at = asyncio.get_running_loop().time()
+        self.streams[stream.id] = stream
+
+    def touch(self) -> None:
+        """Something has come: the first text leaves at once, what follows with the next tick."""
+        self._dirty.set()
+
+    async def run(self) -> None:
+        """Write until cancelled; while the database is away the text waits here."""
+        clock = asyncio.get_running_loop()
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                async with asyncio.timeout(self._lease_s / 8):
+                    await self._dirty.wait()
+            except TimeoutError:
+                pass
+            self._dirty.clear()
+            began = clock.time()
+            try:
+                await self._write(self._due(began))
+            except SQLAlchemyError as error:
+                self._log.warning("database is away", reason=_reason(error))
+                self._dirty.set()
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
+            else:
+                pause = _FIRST_PAUSE_S
+                await asyncio.sleep(max(0.0, began + TICK_S - clock.time()))
+
+    def _due(self, now: float) -> list[tuple[Stream, Portion]]:
+        """The streams that have something to write, and those whose lease wants renewing."""
+        due = []
+        for stream in self.streams.values():
+            portion = stream.portion()
+            renew = now - stream.written_at > self._lease_s / 3
+            if not portion.renews_only or stream.release or stream.doubted or renew:
+                due.append((stream, portion))
+        return due
+
+    async def _write(self, due: Sequence[tuple[Stream, Portion]]) -> None:
+        if not due:
+            return
+        for stream, _ in due:
+            stream.doubted = False
+        try:
+            outcome = await self._append([portion for _, portion in due])
+        except (ValueError, DBAPIError) as error:
+            if _is_away(error):
+                raise
+            await self._write_each(due, error)
+            return
+        for stream, portion in due:
+            await self._settle(stream, portion, outcome[stream.id])
+
+    async def _append(self, portions: Sequence[Portion]) -> dict[int, Outcome]:
+        return await self._database.do(
+            lambda db: regenerations.append(db, portions, lease_s=self._lease_s)
+        )
+
+    async def _write_each(self, due: Sequence[tuple[Stream, Portion]], error: Exception) -> None:
+        """One portion is refused by the database: find it, so that the others are not held up."""
+        if len(due) > 1:
+            for one in due:
+                await self._write([one])
+            return
+        stream, portion = due[0]
+        self._log.error("text not stored", **about(stream), reason=_reason(error))
+        failed = Portion(
+            stream.id, stream.work.attempt, portion.start, ending=Ending(error=_NOT_STORED)
+        )
+        try:
+            await self._append([failed])
+        except (ValueError, DBAPIError) as again:
+            if _is_away(again):
+                raise
+        self._remove(stream)
+
+    async def _settle(self, stream: Stream, portion: Portion, outcome: Outcome) -> None:
+        match outcome:
+            case Outcome.BUSY:
+                self._dirty.set()
+            case Outcome.LOST:
+                self._log.info("taken away", **about(stream))
+                self._remove(stream)
+            case Outcome.WRITTEN:
+                stream.wrote(portion)
+                stream.written_at = asyncio.get_running_loop().time()
+                if portion.ending is not None:
+                    self._log.info(
+                        "written",
+                        **about(stream),
+                        stop_reason=portion.ending.stop_reason,
+                        error=portion.ending.error,
+                    )
+                    self._remove(stream)
+                elif stream.release is not None and not stream.pending:
+                    await self._release(stream)
+
+    async def _release(self, stream: Stream) -> None:
+        release = stream.release
+        assert release is not None  # noqa: S101 - asked by the caller
+        await self._database.do(
+            lambda db: regenerations.give_back(
+                db,
+                [(stream.id, stream.work.attempt)],
+                error=release.error,
+                delay_s=release.delay_s,
+            )
+        )
+        self._log.info("given back", **about(stream), error=release.error)
+        self._remove(stream)
+
+    def _remove(self, stream: Stream) -> None:
+        if self.streams.get(stream.id) is stream:
+            del self.streams[stream.id]
+        stream.close()
+
+
+def about(stream: Stream) -> dict[str, int]:
+    """The keys by which every line of the log names a stream."""
+    return {"regeneration": stream.id, "attempt": stream.work.attempt}
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether trying again later may help: no connection, a deadlock, a lock time-out."""
+    return isinstance(error, DBAPIError) and (
+        error.connection_invalidated
+        or type(error).__name__ in ("OperationalError", "InterfaceError")
+    )
+
+
+def _reason(error: Exception) -> str:
+    """The first line of the driver's message: never the statement's values, which are text."""
+    return str(getattr(error, "orig", None) or error).partition("\n")[0]
