@@ -16,6 +16,8 @@ from starlette.routing import Route
 
 from app import api_docs, errors, logs
 from app.accounts import routes as accounts
+from app.annotation import routes as annotation
+from app.annotation import stream
 from app.assets import Assets
 from app.changes import Hub
 from app.db import make_engine, make_sessions
@@ -23,7 +25,11 @@ from app.images.store import ImageStore
 from app.middleware import CrossSite, SecurityHeaders
 from app.migrate import is_current
 from app.models import User
+from app.pairs import api as pairs_api
+from app.pairs import routes as pairs
 from app.postgres import database_url
+from app.projects import api as projects_api
+from app.samples import routes as samples
 from app.settings import ROOT, Settings
 from app.web import Templates
 
@@ -58,9 +64,10 @@ def create_app(settings: Settings) -> FastAPI:
         ],
     )
     errors.install(app)
-    for pages in (accounts,):
+    for pages in (accounts, annotation, stream, samples, pairs):
         app.include_router(pages.router, include_in_schema=False)
-    app.include_router(api_docs.router)
+    for api in (pairs_api, projects_api, api_docs):
+        app.include_router(api.router)
     assets = Assets(ROOT / "static", reload=settings.reload)
     app.state.settings = settings
     app.state.templates = Templates(

@@ -36,7 +36,7 @@ class Version(BaseModel):
 @router.post("/samples/{sample_id}/draft")
 def open_draft(sample_id: Id, db: SessionDep, actor: CurrentUser) -> Response:
     """Take a sample, or go on with it."""
-    sample_of(db, actor, sample_id)
+    sample_of(db, actor, sample_id, annotate=True)
     draft = tasks.open_draft(db, sample_id=sample_id, user_id=actor.id)
     return RedirectResponse(f"/drafts/{draft.id}", 303)
 
