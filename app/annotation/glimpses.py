@@ -4,6 +4,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
 from app.annotation.reading import shown
+from app.annotation.steps import standing
 from app.domain.corrections import Kind
 from app.models import Correction, Draft, SampleImage, Segment
 from app.refusals import NotFound
@@ -40,3 +41,10 @@ def base_text(db: Session, *, draft: Draft, segment_id: int) -> str:
         raise NotFound("There is no such segment in this task.")
     own, model = own_and_rejected
     return shown(own if model is None else model)
+
+
+def standing_there(db: Session, *, draft: Draft, segment_id: int) -> int | None:
+    """The segment of the path that stands where `segment_id` stood; None if there is none."""
+    parent_id = db.scalar(select(Segment.parent_id).where(Segment.id == segment_id))
+    steps = standing(db, draft).path.segments
+    return next((step.id for step in steps if step.parent_id == parent_id), None)

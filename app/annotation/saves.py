@@ -7,13 +7,14 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
+from sqlalchemy.orm import Session
 
 from app.access import draft_of
-from app.annotation import queries, service, structure, unsaved
+from app.annotation import glimpses, queries, service, structure, unsaved
 from app.annotation.answers import listed_answer, saved_answer
 from app.annotation.steps import Stale, standing
 from app.deps import CurrentUser, Id, SessionDep
-from app.models import now
+from app.models import Draft, now
 from app.web import is_htmx, render
 
 router = APIRouter()
@@ -73,16 +74,7 @@ def correct(
             rewrite=mode == "continue",
         )
     except Stale:
-        typed_at_ms = int(now().timestamp() * 1000)
-        unsaved.keep_unsaved(
-            db, draft=draft, segment_id=segment_id, text=text, typed_at_ms=typed_at_ms
-        )
-        view = queries.conflict(db, draft=draft, segment_id=segment_id, mine=text)
-        name = "_conflict.html" if is_htmx(request) else "conflict.html"
-        headers = {"HX-Retarget": "#notice", "HX-Reswap": "innerHTML"}
-        return render(
-            request, f"annotation/{name}", {"conflict": view}, status_code=409, headers=headers
-        )
+        return _conflict_answer(request, db, draft=draft, segment_id=segment_id, text=text)
     return saved_answer(
         request,
         db,
@@ -175,3 +167,22 @@ def merge(
     draft = draft_of(db, actor, draft_id, write=True)
     joined = structure.merge(db, draft=draft, base_version=base_version, segment_id=segment_id)
     return listed_answer(request, db, draft=draft, segment_id=joined, done="merged")
+
+
+def _conflict_answer(
+    request: Request, db: Session, *, draft: Draft, segment_id: int, text: str
+) -> Response:
+    """409 with both versions. The refused text is kept for the segment that stands there now."""
+    now_there = glimpses.standing_there(db, draft=draft, segment_id=segment_id)
+    typed_at_ms = int(now().timestamp() * 1000)
+    unsaved.forget(db, draft_id=draft.id, segment_id=segment_id)
+    unsaved.keep_unsaved(
+        db, draft=draft, segment_id=now_there or segment_id, text=text, typed_at_ms=typed_at_ms
+    )
+    context = {
+        "conflict": queries.conflict(db, draft=draft, segment_id=segment_id, mine=text),
+        "now_there": now_there,
+    }
+    name = "_conflict.html" if is_htmx(request) else "conflict.html"
+    headers = {"HX-Retarget": "#notice", "HX-Reswap": "innerHTML"}
+    return render(request, f"annotation/{name}", context, status_code=409, headers=headers)

@@ -70,6 +70,7 @@ async function send(area, field) {
   withdraw('login', 'refused');
   if (field.at !== at) return false; // typed on while it was sent: the next round takes it
   fields.delete(area);
+  if (area.matches('.note')) area.dataset.own = area.value; // a note has no Save of its own
   await dropIfTyped(keyOf(area), at);
   status('kept');
   return true;

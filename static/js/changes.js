@@ -1,0 +1,128 @@
+/*
+  What the server answers to a change. Every unsafe request carries the version that the page shows
+  (base_version) and waits until typed text is kept; the event `draft-changed` tells what came of it.
+*/
+import { $, work } from './dom.js';
+import { dirtyFields, flush, flushAll, forget, quiet, status } from './draft.js';
+import { readyEditors } from './editor.js';
+import { placeRun, startRun } from './run.js';
+import { activate, active, byId, goOn, list, refilter, segments } from './segments.js';
+
+const TOAST_MS = 8000;
+let toastTimer;
+
+function beforeRequest({ detail }) {
+  const { ctx } = detail;
+  const { request } = ctx;
+  if (request.method === 'GET' || !work.contains(ctx.sourceElement) && !ctx.sourceElement.closest('.top, #undo-form')) return;
+  if (!request.action.endsWith('/diff')) request.body.set('base_version', work.dataset.version);
+  const form = ctx.sourceElement.closest('form.editor');
+  const saving = ctx.sourceElement === form ? $('textarea.prose', form) : null;
+  if (saving && request.submitter && !request.submitter.closest('.eacts')) return;
+  ctx.fetch = async (...args) => {
+    if (saving) await quiet(saving);
+    else if (!request.action.endsWith('/diff')) await flushAll();
+    return fetch(...args);
+  };
+}
+
+function afterRequest({ detail }) {
+  const { ctx } = detail;
+  const form = ctx.sourceElement.closest?.('form.editor');
+  if (!form || ctx.sourceElement !== form) return;
+  const area = $('textarea.prose', form);
+  // 409: the server has kept the text, and Keep my draft brings it back.
+  if (ctx.response.status < 300) forget(area);
+}
+
+async function cutAfter(segment) {
+  const later = [];
+  for (let next = segment.nextElementSibling; next; next = next.nextElementSibling) later.push(next);
+  let aside = false;
+  for (const element of later) {
+    if (element.id === 'run') continue;
+    const area = $('textarea.prose', element);
+    if (area && dirtyFields().includes(area)) aside = (await flush(area)) || aside;
+    element.remove();
+  }
+  if (aside) htmx.ajax('GET', `/drafts/${work.dataset.draft}/unsaved`, { target: '#orphans', swap: 'innerHTML' });
+}
+
+async function changed({ detail }) {
+  const { version, segment: id, cut, go } = detail;
+  work.dataset.version = version;
+  status('saved');
+  const segment = id ? byId(id) : null;
+  if (cut) {
+    const removed = cutAfter(segment);
+    placeRun(segment);
+    startRun();
+    activate(segment, { scroll: 'start' });
+    await removed;
+  } else if (segment) {
+    if (go === 'next') goOn(segment);
+    else activate(segment);
+  } else if (!active()) {
+    activate(nearest());
+  }
+  refilter();
+  showFinish();
+}
+
+/** After a list came anew: the segment that stands where the active one stood. */
+let place = 0;
+const nearest = () => segments()[Math.min(place, segments().length - 1)];
+
+/** Finish stands out when nothing is left, and asks when something is. */
+function showFinish() {
+  const form = $('#finish-form');
+  if (!form) return;
+  const left = $('#filter-todo .k')?.textContent !== '0';
+  $('#finish').classList.toggle('primary', !left);
+  form.toggleAttribute('hx-confirm', left);
+  if (left) form.setAttribute('hx-confirm', form.dataset.ask);
+}
+
+function swapped({ detail }) {
+  if (detail.ctx.target === list) startRun();
+  refilter();
+  readyEditors();
+  showToast();
+}
+
+function showToast() {
+  const box = $('#toast .toast-box:not([data-seen])');
+  if (!box) return;
+  box.dataset.seen = '';
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => box.remove(), TOAST_MS);
+}
+
+/** A question before reviewed text is displaced, or a task finished early. */
+function ask(event) {
+  const { ctx, issueRequest, dropRequest } = event.detail;
+  event.preventDefault();
+  if (ctx.request.submitter?.value === 'keep') return issueRequest();
+  const dialog = $('#ask');
+  const focused = document.activeElement;
+  $('#ask-text').textContent = ctx.confirm;
+  dialog.returnValue = 'no';
+  dialog.addEventListener('close', () => {
+    focused?.focus();
+    if (dialog.returnValue === 'yes') issueRequest();
+    else dropRequest();
+  }, { once: true });
+  return dialog.showModal();
+}
+
+export function watchChanges() {
+  addEventListener('htmx:config:request', beforeRequest);
+  addEventListener('htmx:after:request', afterRequest);
+  addEventListener('htmx:before:swap', ({ detail }) => {
+    if (detail.ctx.target === list) place = Math.max(0, segments().indexOf(active()));
+  });
+  addEventListener('htmx:after:swap', swapped);
+  addEventListener('htmx:confirm', ask);
+  addEventListener('draft-changed', changed);
+  showFinish();
+}

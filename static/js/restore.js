@@ -1,0 +1,118 @@
+/*
+  Bringing typed text back: what this device kept and the server does not have, the two versions of
+  a conflict, and a look whether another tab has changed the draft.
+*/
+import { $, texts, work } from './dom.js';
+import { flush } from './draft.js';
+import { drop, keptUnder } from './kept.js';
+import { message } from './notices.js';
+import { byId, readOnly } from './segments.js';
+
+const base = () => `/drafts/${work.dataset.draft}`;
+
+/** Give the server what this device kept for the draft; then show it where it belongs. */
+export async function restoreDrafts() {
+  if (readOnly()) return;
+  let restored = false;
+  for (const { key, url, text, at } of await keptUnder(`${base()}/`)) {
+    const body = JSON.stringify({ text, typed_at_ms: at });
+    const answer = await fetch(url, { method: 'PUT', body, headers: { 'Content-Type': 'application/json' } }).catch(() => null);
+    if (!answer?.ok) continue;
+    await drop(key);
+    restored ||= url.endsWith('/unsaved') && (await answer.json()).kept_at !== null;
+    const segment = byId(url.match(/segments\/(\d+)\//)[1]);
+    if (segment && !$('form.editor', segment)) {
+      const active = segment.classList.contains('active');
+      await htmx.ajax('GET', url.replace(/\/\w+$/, ''), { target: segment, swap: 'outerHTML' });
+      if (active) byId(segment.dataset.id).classList.add('active');
+    } else if (!segment) {
+      await htmx.ajax('GET', `${base()}/unsaved`, { target: '#orphans', swap: 'innerHTML' });
+    }
+  }
+  if (restored) message('restored', texts.restored);
+  for (const record of await keptUnder(`insertion-${work.dataset.draft}-`)) offerInsertion(record);
+}
+
+/** A new segment that was being written: its text has no place on the server yet. */
+export function offerInsertion({ key, text }) {
+  const [, side, id] = key.match(/-(before|after)(\d+)$/);
+  const open = async () => {
+    const neighbour = byId(id) ?? $('#segs > .seg[data-id]:last-of-type');
+    const url = `${base()}/segments/${neighbour.dataset.id}/insertion?side=${side}`;
+    await htmx.ajax('GET', url, { target: neighbour, swap: side === 'before' ? 'beforebegin' : 'afterend' });
+    const area = document.activeElement;
+    area.value = text;
+    if (area.dataset.keepHere !== key) await drop(key);
+    area.dispatchEvent(new InputEvent('input', { bubbles: true }));
+  };
+  message(key, texts.insertion, [
+    { text: texts.open, act: open },
+    { text: texts.discard, act: () => drop(key) },
+  ]);
+}
+
+/** Reload, with typed text kept first; edit: the segment whose card opens afterwards. */
+async function reload(edit) {
+  history.replaceState(null, '', edit ? `#edit-${edit}` : location.pathname);
+  location.reload();
+}
+
+async function keepMine(notice) {
+  const id = notice.dataset.conflict;
+  const area = $('.seg[data-state="editing"] textarea.prose');
+  if (id && area) {
+    const body = JSON.stringify({ text: area.value, typed_at_ms: Date.now() });
+    const answer = await fetch(`${base()}/segments/${id}/unsaved`, { method: 'PUT', body, headers: { 'Content-Type': 'application/json' } });
+    if (!answer.ok) return message('lost', texts.lost);
+    await drop(area.dataset.keep);
+  }
+  return reload(id);
+}
+
+async function useTheirs(notice) {
+  const id = notice.dataset.conflict;
+  const area = $('.seg[data-state="editing"] textarea.prose');
+  if (area) await drop(area.dataset.keep);
+  if (id) await fetch(`${base()}/segments/${id}/unsaved`, { method: 'DELETE' });
+  return reload();
+}
+
+export function watchConflicts() {
+  $('#notice').addEventListener('click', (event) => {
+    const act = event.target.closest('[data-act]')?.dataset.act;
+    const notice = event.target.closest('.notice');
+    if (act === 'both') {
+      const both = $('#both');
+      both.hidden = !both.hidden;
+      event.target.closest('button').setAttribute('aria-expanded', String(!both.hidden));
+    } else if (act === 'keep-mine') keepMine(notice);
+    else if (act === 'use-theirs') useTheirs(notice);
+    else if (act === 'reload') reload();
+  });
+  $('#orphans').addEventListener('click', async (event) => {
+    if (event.target.closest('[data-act="copy"]')) {
+      const area = $('textarea', event.target.closest('.orphan'));
+      await navigator.clipboard?.writeText(area.value).catch(() => area.select());
+      event.target.textContent = texts.copied;
+    }
+  });
+}
+
+/** When the page is looked at again: has another tab changed the draft? */
+export function watchOtherTabs() {
+  const look = async () => {
+    if (document.hidden) return;
+    const answer = await fetch(`${base()}/version`, { headers: { Accept: 'application/json' } }).catch(() => null);
+    if (!answer?.ok) return;
+    const { version } = await answer.json();
+    if (version > Number(work.dataset.version)) {
+      message('elsewhere', texts.elsewhere, [{ text: texts.reload, act: async () => {
+        const area = $('.seg.active textarea.prose');
+        if (area) await flush(area);
+        reload($('.seg.active')?.dataset.id);
+      } }]);
+    }
+  };
+  document.addEventListener('visibilitychange', look);
+  addEventListener('focus', look);
+}
