@@ -74,14 +74,14 @@ def _street(image: Image.Image) -> Image.Image:
     draw = ImageDraw.Draw(image)
     for step in range(9):
         near = (step / 9) ** 2
-        y = _HORIZON + 12 + near * (HEIGHT - _HORIZON)
-        x = _SUN[0] - near * 330
+        along = _HORIZON + 12 + near * (HEIGHT - _HORIZON)
+        mark = _SUN[0] - near * 330
         draw.polygon(
             [
-                (x - 3, y),
-                (x + 3, y),
-                (x - near * 60 + 14 * near, y + 12 + 60 * near),
-                (x - near * 60 - 14 * near, y + 12 + 60 * near),
+                (mark - 3, along),
+                (mark + 3, along),
+                (mark - near * 60 + 14 * near, along + 12 + 60 * near),
+                (mark - near * 60 - 14 * near, along + 12 + 60 * near),
             ],
             fill=(214, 160, 116),
         )

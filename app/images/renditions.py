@@ -40,7 +40,7 @@ def _fit(size: tuple[int, int], width: int) -> tuple[int, int]:
 
 
 def _encode(image: Pillow.Image) -> bytes:
-    lossy = _webp(image, quality=_QUALITY, method=4)
+    lossy = _webp(image, quality=_QUALITY, method=2)
     if image.getcolors(_FLAT_COLOURS) is None:
         return lossy
     lossless = _webp(image, lossless=True, quality=60, method=2)

@@ -2,9 +2,10 @@
 
 from app.samples.importing.incoming import ImportRefused, RowError
 from app.samples.importing.service import ImportReport, Progress, import_path, import_samples
-from app.samples.importing.sources import ImportOptions
+from app.samples.importing.sources import INSTRUCTION, ImportOptions
 
 __all__ = [
+    "INSTRUCTION",
     "ImportOptions",
     "ImportRefused",
     "ImportReport",

@@ -83,12 +83,14 @@ Reading = Iterator[IncomingSample | RowError]
 
 
 class ImportRefused(Invalid):
-    """An import that wrote nothing. errors: at most MAX_ERRORS, in the order of the file."""
+    """An import that wrote nothing. errors: at most MAX_ERRORS, in the order of the file; more:
+    there may be others, the check stopped there."""
 
     def __init__(self, errors: list[RowError]) -> None:
         self.errors = tuple(sorted(errors, key=lambda error: error.where.line or 0))[:MAX_ERRORS]
+        self.more = len(errors) >= MAX_ERRORS
         lines = [f"Nothing was imported: {_count(len(self.errors))}.", *map(str, self.errors)]
-        if len(errors) >= MAX_ERRORS:
+        if self.more:
             lines.append(f"The check stopped after {MAX_ERRORS} errors.")
         super().__init__("\n".join(lines))
 

@@ -31,19 +31,23 @@ _OURS = {"id", "title", "instruction", "images", "output", "segments", "length",
 _BOM = b"\xef\xbb\xbf"
 
 
-def read_jsonl(tree: FileTree, name: str, *, images: FileTree | None) -> Reading:
+def read_jsonl(
+    tree: FileTree, name: str, *, images: FileTree | None, label: str | None = None
+) -> Reading:
     """The samples of a JSON Lines file, or an error for each line that holds none.
 
     A line is {"id", "instruction", "images", "output"?, "segments"?, "length"?, "title"?,
     "metadata"?} or {"messages": [user, assistant], "images", "id"?, …}; other fields become
     metadata. images: where their paths are looked up, relative to the file; None if only the file
-    itself is here. An id that is missing becomes <file>:<line>.
+    itself is here. label: what the file is called where that is not its name. An id that is missing
+    becomes <file>:<line>.
     """
     size = max(1, tree.size(name))
     read = 0
+    label = label or PurePosixPath(name).name
     with tree.open(name) as file:
         for number, line in enumerate(_lines(file), start=1):
-            where = Where(PurePosixPath(name).name, number)
+            where = Where(label, number)
             read += len(line)
             if len(line) > MAX_LINE:
                 yield RowError(where, None, f"The line has more than {MAX_LINE // 2**20} MiB.")
@@ -126,7 +130,7 @@ class _Row:
     def _id(self) -> str:
         value = self._row.get("id")
         if value is None:
-            return f"{self._name.stem}:{self._where.line}"
+            return f"{PurePosixPath(self._where.file).stem}:{self._where.line}"
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise _FieldError("id", "An id is a string or a whole number.")
         if message := id_error(str(value)):

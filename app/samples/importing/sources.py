@@ -68,7 +68,8 @@ def opened(path: Path, options: ImportOptions) -> Iterator[Reading]:
             archive.close()
     else:
         folder = Folder(path.parent)
-        yield read_jsonl(folder, path.name, images=None if options.alone else folder)
+        images = None if options.alone else folder
+        yield read_jsonl(folder, path.name, images=images, label=name)
 
 
 def _tree_reading(tree: FileTree, instruction: str, *, above: tuple[str, ...]) -> Reading:

@@ -1,0 +1,92 @@
+"""The page on which admins import samples into a project."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from app.access import project_of
+from app.deps import AdminUser, Id, SessionDep
+from app.models import Project
+from app.refusals import Invalid
+from app.samples.importing import (
+    INSTRUCTION,
+    ImportOptions,
+    ImportRefused,
+    ImportReport,
+    RowError,
+    import_path,
+)
+from app.samples.uploads import Upload, Uploaded
+from app.web import render
+
+router = APIRouter(prefix="/projects/{project_id}/import")
+
+# The app's own limit is for forms; uploads are measured against the setting while they arrive.
+_UNLIMITED = 2**50
+
+
+@router.get("")
+def import_page(request: Request, project_id: Id, db: SessionDep, actor: AdminUser) -> Response:
+    """The form."""
+    return _page(request, project_of(db, actor, project_id))
+
+
+@router.post("", max_body_size=_UNLIMITED)
+def import_samples(
+    request: Request, project_id: Id, db: SessionDep, actor: AdminUser, upload: Uploaded
+) -> Response:
+    """The page with what was imported, or with every error and nothing imported."""
+    project = project_of(db, actor, project_id)
+    if upload.file is None:
+        return _page(request, project, upload=upload, fault=Invalid("Choose a file.", "file"))
+    options = ImportOptions(
+        policy=upload.policy or "imported",
+        instruction=upload.instruction or INSTRUCTION,
+        output=upload.output,
+        name=upload.name,
+        alone=True,
+    )
+    try:
+        report = import_path(
+            db,
+            project=project,
+            path=upload.file,
+            store=request.app.state.image_store,
+            actor_id=actor.id,
+            options=options,
+        )
+    except ImportRefused as fault:
+        return _page(request, project, upload=upload, errors=fault.errors, more=fault.more)
+    except Invalid as fault:
+        return _page(request, project, upload=upload, fault=fault)
+    return _page(request, project, upload=upload, report=report)
+
+
+def _page(
+    request: Request,
+    project: Project,
+    *,
+    upload: Upload | None = None,
+    report: ImportReport | None = None,
+    errors: Sequence[RowError] = (),
+    more: bool = False,
+    fault: Invalid | None = None,
+) -> Response:
+    return render(
+        request,
+        "samples/import.html",
+        {
+            "project": project,
+            "name": upload.name if upload else "",
+            "instruction": upload.instruction if upload else "",
+            "policy": upload.policy if upload else "",
+            "default_instruction": INSTRUCTION,
+            "max_upload_mb": request.app.state.settings.max_upload_mb,
+            "report": report,
+            "errors": errors,
+            "more": more,
+            "fault": fault,
+        },
+        status_code=422 if errors or fault else 200,
+    )

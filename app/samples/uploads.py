@@ -1,0 +1,115 @@
+"""Takes an import's files from a form: admins only, measured while they arrive, kept on disk."""
+
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from shutil import copyfileobj
+from typing import Annotated, BinaryIO
+
+from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from app.deps import AdminUser
+from app.refusals import Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What the form of the import page held.
+
+    file: None when none was chosen. name: what the user calls it. output: the text file of a deck.
+    """
+
+    file: Path | None
+    name: str
+    output: Path | None
+    instruction: str
+    policy: str
+
+
+async def uploaded(request: Request, _actor: AdminUser) -> AsyncIterator[Upload]:
+    """The files of the form as files on disk, gone when the request ends.
+
+    FastAPI would read the whole body before it asks who sends it; this reads nothing before the
+    admin is known, and never more than the setting allows. Raises Invalid.
+    """
+    settings = request.app.state.settings
+    limit = settings.max_upload_mb * 2**20
+    folder = settings.data / "uploads"
+    folder.mkdir(parents=True, exist_ok=True)
+    form = await _form(request, limit)
+    try:
+        with tempfile.TemporaryDirectory(dir=folder) as own:
+            yield await run_in_threadpool(_kept, form, Path(own))
+    finally:
+        await form.close()
+
+
+Uploaded = Annotated[Upload, Depends(uploaded, scope="function")]
+
+
+async def _form(request: Request, limit: int) -> FormData:
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise Invalid("Choose a file to import.", "file")
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > limit:
+        raise _too_large(limit)
+
+    async def measured() -> AsyncGenerator[bytes, None]:
+        total = 0
+        async for chunk in request.stream():
+            total += len(chunk)
+            if total > limit:
+                raise _too_large(limit)
+            yield chunk
+
+    try:
+        return await MultiPartParser(request.headers, measured(), max_files=2, max_fields=8).parse()
+    except MultiPartException as error:
+        raise Invalid(f"The form cannot be read: {error.message}.") from None
+
+
+def _too_large(limit: int) -> Invalid:
+    return Invalid(
+        f"The upload has more than {limit // 2**20} MiB (setting ITERDPO_MAX_UPLOAD_MB). Larger "
+        "files are imported on the server: iterdpo import PROJECT PATH.",
+        "file",
+    )
+
+
+def _kept(form: FormData, folder: Path) -> Upload:
+    file, output = form.get("file"), form.get("output")
+    return Upload(
+        file=_file(file, folder / "upload"),
+        name=_name(file),
+        output=_file(output, folder / "output"),
+        instruction=_text(form, "instruction"),
+        policy=_text(form, "policy"),
+    )
+
+
+def _file(field: object, path: Path) -> Path | None:
+    # A browser sends a file field that was left empty as a file without a name.
+    if not isinstance(field, UploadFile) or not field.filename:
+        return None
+    with path.open("wb") as file:
+        source: BinaryIO = field.file
+        source.seek(0)
+        copyfileobj(source, file, 2**20)
+    return path
+
+
+def _name(field: object) -> str:
+    """The file's own name, to be shown and to make ids from; it is never a path on this machine."""
+    if not isinstance(field, UploadFile):
+        return ""
+    last = PurePosixPath((field.filename or "").replace("\\", "/")).name
+    return "".join(character for character in last if character.isprintable())[:150] or "upload"
+
+
+def _text(form: FormData, field: str) -> str:
+    value = form.get(field, "")
+    return value.strip() if isinstance(value, str) else ""
