@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 POLL_S = 0.1
+TEND_S = 2.0
 STOP_S = 10.0
 START_S = 120.0
 # A child that has run this long before it crashed is restarted at once.
@@ -96,12 +97,14 @@ def supervise(
     *,
     ready: Callable[[], bool],
     on_ready: Callable[[], None],
+    tend: Callable[[], None],
     tell: Callable[[str], None],
 ) -> None:
     """Run the children until SIGINT, SIGTERM or SIGHUP, then stop them.
 
-    Calls on_ready once, when ready() first says yes. A child that ends is started again, after a
-    pause that doubles from 0.5 s to 30 s while it keeps crashing. Raises StartError when one
+    Calls on_ready once, when ready() first says yes, and tend every two seconds from then on. A
+    child that ends is started again, after a pause that doubles from 0.5 s to 30 s while it keeps
+    crashing. Raises StartError when one
     crashes before the first readiness, or when that does not come within two minutes.
     """
     with _stop_signals() as stop:
@@ -113,9 +116,13 @@ def supervise(
                 _require_running(children, deadline)
             if not stop.is_set():
                 on_ready()
+            tended = time.monotonic()
             while not stop.wait(POLL_S):
                 for child in children:
                     _restart_if_ended(child, tell)
+                if time.monotonic() - tended > TEND_S:
+                    tend()
+                    tended = time.monotonic()
         finally:
             stop.clear()
             _stop(children, stop)

@@ -1,6 +1,7 @@
 """iterdpo demo: everything in one process tree, with a project to try."""
 
 import sys
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ from app import demo as demonstration
 from app import migrate
 from app.accounts.demo import DEMO_ACCOUNTS
 from app.cli.console import Data, note, say, settings_for, transaction
-from app.postgres import database_url
+from app.postgres import ServerError, database_url, embedded, running_url
 from app.settings import Settings
 from app.supervise import Child, answers, require_free_port, supervise
 
@@ -42,7 +43,7 @@ def demo(
     """
     settings = settings_for(host=host, port=port, data=data, demo=True)
     require_free_port(settings.host, settings.port)
-    with database_url(settings) as url:
+    with database_url(settings) as url, ExitStack() as rejoined:
         migrate.upgrade(url)
         _seed(settings)
         common = [f"--data={settings.data}", "--supervised"]
@@ -60,6 +61,7 @@ def demo(
             ],
             ready=lambda: answers(settings.host, settings.port),
             on_ready=lambda: _welcome(settings),
+            tend=lambda: _tend(settings, rejoined),
             tell=note,
         )
     say("Stopped.")
@@ -70,6 +72,16 @@ def _seed(settings: Settings) -> None:
         added = demonstration.seed(db, settings)
     if added.samples:
         note(f"Made {added.projects} demo projects with {added.samples} samples.")
+
+
+def _tend(settings: Settings, rejoined: ExitStack) -> None:
+    """See that the embedded server answers; start it again when even its keeper was killed."""
+    if settings.database_url is None and running_url(settings.data) is None:
+        note("The database does not answer; starting it again.")
+        try:
+            rejoined.enter_context(embedded(settings.data))
+        except ServerError as error:
+            note(str(error))
 
 
 def _welcome(settings: Settings) -> None:

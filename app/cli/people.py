@@ -1,5 +1,6 @@
 """iterdpo project, user, token: who works on what."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,13 +9,18 @@ from sqlalchemy.orm import Session
 
 from app.accounts import service as accounts
 from app.cli.console import Data, note, say, settings_for, transaction
-from app.models import Role, User
+from app.domain.segments import RuleKind
+from app.models import Project, Role, User
+from app.projects import service as projects
+from app.projects.service import ProjectSettings
 from app.refusals import NotFound
 from app.settings import Settings
 
 commands = typer.Typer()
+project_commands = typer.Typer(no_args_is_help=True, help="Add projects and who works in them.")
 user_commands = typer.Typer(no_args_is_help=True, help="Add people and let them in or out.")
 token_commands = typer.Typer(no_args_is_help=True, help="API tokens for training scripts.")
+commands.add_typer(project_commands, name="project")
 commands.add_typer(user_commands, name="user")
 commands.add_typer(token_commands, name="token")
 
@@ -27,6 +33,75 @@ Password = Annotated[
         "invitation.",
     ),
 ]
+
+
+@project_commands.command("add")
+def add_project(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Small letters, digits, dots, dashes, _; addresses and exports use it."
+        ),
+    ],
+    title: Annotated[str, typer.Option(help="What people see [the name].")] = "",
+    rule: Annotated[
+        RuleKind,
+        typer.Option(help="Where outputs are cut into segments; sentences: groups of --words."),
+    ] = RuleKind.SLIDES,
+    words: Annotated[int, typer.Option(help="Words of a group of sentences, about.")] = 120,
+    annotators: Annotated[int, typer.Option(help="Annotators that each sample gets.")] = 1,
+    guidelines: Annotated[
+        Path | None,
+        typer.Option(help="A text file with the guidelines for annotators.", exists=True),
+    ] = None,
+    member: Annotated[
+        list[str] | None, typer.Option(help="An account that may work in it. Repeatable.")
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Add a project: how outputs are cut, how many correct each sample, who may.
+
+    Examples:
+
+        iterdpo project add lectures
+
+        iterdpo project add reports --title "Annual reports" --rule headings --member lin
+
+        iterdpo project add essays --rule sentences --words 150 --guidelines guidelines.md
+    """
+    settings = ProjectSettings(
+        title=title or name,
+        guidelines=guidelines.read_text(encoding="utf-8") if guidelines else "",
+        rule=rule.value,
+        rule_words=str(words),
+        annotators_per_sample=str(annotators),
+    )
+    with transaction(settings_for(data=data)) as db:
+        project = projects.add(db, name=name, settings=settings)
+        for account in member or ():
+            projects.add_member(db, project=project, name=account)
+    say(f"Added the project {name}.")
+
+
+@project_commands.command("join")
+def join_project(
+    project: Annotated[str, typer.Argument(help="The project's name.")],
+    user: Annotated[list[str], typer.Argument(help="The accounts that may work in it.")],
+    data: Data = None,
+) -> None:
+    """Let people work in a project, or pull its pairs; who is in it already stays.
+
+    Examples:
+
+        iterdpo project join lectures lin theo
+    """
+    with transaction(settings_for(data=data)) as db:
+        found = db.scalar(select(Project).where(Project.name == project))
+        if found is None:
+            raise NotFound(f"There is no project named {project}.")
+        for account in user:
+            projects.add_member(db, project=found, name=account)
+    say(f"{project} is open to {', '.join(user)}.")
 
 
 @user_commands.command("add")

@@ -11,6 +11,7 @@ from app.cli.console import Data, database, end_on_sigterm, settings_for
 from app.main import create_app
 from app.settings import ROOT, Settings
 from app.supervise import require_free_port, stop_with_parent
+from worker.process import main as work
 
 commands = typer.Typer()
 
@@ -102,7 +103,7 @@ def worker(
     if supervised:
         stop_with_parent()
     with database(settings) as url:
-        raise NotImplementedError(url)
+        work(settings, url)
 
 
 def reloaded() -> FastAPI:

@@ -82,9 +82,11 @@ def test_links_between_documents_lead_somewhere() -> None:
     for path in tracked_files():
         if path.suffix != ".md" or "demo_data" in path.parts:
             continue
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text()):
-            if "://" not in target and not (path.parent / target).exists():
-                broken.append(f"{path.relative_to(ROOT)}: {target}")
+        broken += [
+            f"{path.relative_to(ROOT)}: {target}"
+            for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text())
+            if "://" not in target and not (path.parent / target).exists()
+        ]
     assert broken == []
 
 

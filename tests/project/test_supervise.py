@@ -27,6 +27,7 @@ try:
         [Child("first", child, place / "first.log"), Child("second", child, place / "second.log")],
         ready=lambda: len(list(place.glob("*.pid"))) >= 2,
         on_ready=lambda: print("ready", flush=True),
+        tend=lambda: None,
         tell=lambda text: print(text, flush=True),
     )
 except StartError as error:
