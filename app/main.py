@@ -29,6 +29,7 @@ from app.pairs import api as pairs_api
 from app.pairs import routes as pairs
 from app.postgres import database_url
 from app.projects import api as projects_api
+from app.projects import routes as projects
 from app.samples import routes as samples
 from app.settings import ROOT, Settings
 from app.web import Templates
@@ -64,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
         ],
     )
     errors.install(app)
-    for pages in (accounts, annotation, stream, samples, pairs):
+    for pages in (accounts, projects, samples, annotation, stream, pairs):
         app.include_router(pages.router, include_in_schema=False)
     for api in (pairs_api, projects_api, api_docs):
         app.include_router(api.router)

@@ -44,7 +44,7 @@ def my_projects(db: Session, *, user_id: int) -> tuple[ProjectCard, ...]:
     open: samples that wait for this user; what others have taken is left out of the total.
     """
     projects = db.execute(
-        select(Project.id, Project.name, Project.title)
+        select(Project.id, Project.name, Project.title, Project.guidelines)
         .where(_mine(user_id))
         .order_by(Project.title, Project.id)
     ).all()
@@ -55,6 +55,7 @@ def my_projects(db: Session, *, user_id: int) -> tuple[ProjectCard, ...]:
             id=project.id,
             name=project.name,
             title=project.title,
+            guidelines=project.guidelines,
             samples=Share(
                 total=free.get(project.id, 0) - still_free + in_progress + done,
                 in_progress=in_progress,

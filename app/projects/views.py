@@ -39,6 +39,7 @@ class ProjectCard:
     samples: Share
     pairs: int = 0
     members: int = 0
+    guidelines: str = ""
     archived_at: datetime | None = None
 
 
