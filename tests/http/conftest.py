@@ -96,6 +96,7 @@ def world(db: Session) -> World:
     project = add_project(db, owner, other, trainer)
     sample = add_sample(db, project=project, images=4, policy=add_policy(db))
     draft = add_draft(db, sample=sample, user=owner)
+    sample.taken = 1
     db.commit()
     return World(
         project=project,
