@@ -1,0 +1,269 @@
+"""The REST API for trainers: who may read, how cursors, caches and compression work."""
+
+import gzip
+import json
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy.orm import Session
+from starlette.testclient import TestClient
+
+from app.accounts import service as accounts
+from app.models import Correction, Sample, User, now
+from app.pairs.ndjson import takes_gzip
+from tests.factories import add_project, add_sample
+from tests.http.conftest import World
+from tests.pairing import add_pair, show_images
+
+Script = Callable[..., TestClient]
+
+
+@pytest.fixture
+def script(app: FastAPI, running_app: TestClient, db: Session) -> Script:
+    """A client with a token of that user, and no cookie."""
+
+    def start(user: User, *scopes: str) -> TestClient:
+        token = accounts.create_token(
+            db, user_id=user.id, name="test", scopes=list(scopes or ("pairs:read",)), days=1
+        )
+        db.commit()
+        client = TestClient(app, headers={"Authorization": f"Bearer {token}"})
+        client.headers["Accept-Encoding"] = "identity"
+        client.portal = running_app.portal
+        return client
+
+    return start
+
+
+@pytest.fixture
+def sample(db: Session, app: FastAPI, world: World) -> Sample:
+    """A sample with two images and no pair."""
+    sample = add_sample(db, project=world.project)
+    show_images(db, app.state.image_store, sample, "white", "navy")
+    db.commit()
+    return sample
+
+
+@pytest.fixture
+def three(db: Session, world: World, sample: Sample) -> list[Correction]:
+    """Pairs at the first three segments."""
+    made = [
+        add_pair(db, sample=sample, number=number, text=f"Other {number}.\n\n", user=world.owner)
+        for number in (1, 2, 3)
+    ]
+    db.commit()
+    return made
+
+
+def rows(body: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in body.splitlines()]
+
+
+def address(world: World, **query: object) -> str:
+    more = "".join(f"&{name}={value}" for name, value in query.items())
+    return f"/api/v1/pairs?project={world.project.name}{more}"
+
+
+def test_a_line_holds_all_of_a_pair(
+    script: Script, world: World, sample: Sample, three: list[Correction]
+) -> None:
+    response = script(world.trainer).get(address(world))
+    second = rows(response.content)[1]
+    images = second.pop("images")
+    cursor = second.pop("cursor")
+    assert response.headers["content-type"] == "application/x-ndjson"
+    assert response.headers["x-next-cursor"] == str(cursor + 1)
+    assert second == {
+        "pair_id": three[1].id,
+        "project": world.project.name,
+        "sample": sample.source_id,
+        "instruction": "Write a lecture script for these slides.",
+        "prefix": "## Slide 1\nWelcome to the lecture.\n\n",
+        "chosen": "Other 2.\n\n",
+        "rejected": "## Slide 2\nThe chart shows 12 percent.\n\n",
+        "ends_output": False,
+        "on_policy": True,
+        "position": 1,
+        "kind": "rewrite",
+        "annotator": world.owner.name,
+        "policy": None,
+        "created_at": three[1].created_at.isoformat(),
+    }
+    assert [image.rpartition("/api/v1/images/")[0] for image in images] == ["http://testserver"] * 2
+
+
+def test_following_next_reads_everything_once(
+    script: Script, world: World, three: list[Correction]
+) -> None:
+    client = script(world.trainer)
+    url: str | None = address(world, limit=2)
+    seen = []
+    while url:
+        response = client.get(url)
+        seen += [row["pair_id"] for row in rows(response.content)]
+        url = response.links.get("next", {}).get("url")
+    assert seen == [pair.id for pair in three]
+    assert response.headers["x-next-cursor"] == str(rows(response.content)[-1]["cursor"])
+
+
+def test_the_cursor_at_the_end_finds_what_comes_later(
+    script: Script, world: World, db: Session, sample: Sample, three: list[Correction]
+) -> None:
+    client = script(world.trainer)
+    end = client.get(address(world)).headers["x-next-cursor"]
+    empty = client.get(address(world, after=end))
+    assert (empty.content, empty.headers["x-next-cursor"]) == (b"", end)
+    late = add_pair(db, sample=sample, number=4, text="Late.", user=world.owner)
+    db.commit()
+    (row,) = rows(client.get(address(world, after=end)).content)
+    assert row["pair_id"] == late.id
+    assert row["ends_output"]
+
+
+def test_a_pair_that_was_taken_back_is_not_sent(
+    script: Script, world: World, db: Session, three: list[Correction]
+) -> None:
+    client = script(world.trainer)
+    first = client.get(address(world))
+    three[0].retracted_at = now()
+    db.commit()
+    second = client.get(address(world))
+    assert len(rows(first.content)) == 3
+    assert [row["pair_id"] for row in rows(second.content)] == [pair.id for pair in three[1:]]
+    assert first.headers["etag"] != second.headers["etag"]
+
+
+def test_an_unchanged_stretch_answers_304(
+    script: Script, world: World, three: list[Correction]
+) -> None:
+    client = script(world.trainer)
+    first = client.get(address(world))
+    again = client.get(address(world), headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["x-next-cursor"] == first.headers["x-next-cursor"]
+    other = client.get(address(world), headers={"If-None-Match": 'W/"other"'})
+    assert other.status_code == 200
+    newest = max(pair.created_at for pair in three).replace(microsecond=0)
+    assert parsedate_to_datetime(first.headers["last-modified"]) == newest
+
+
+def test_gzip_is_sent_to_who_takes_it(
+    script: Script, world: World, three: list[Correction]
+) -> None:
+    client = script(world.trainer)
+    plain = client.get(address(world))
+    assert "content-encoding" not in plain.headers
+    with client.stream("GET", address(world), headers={"Accept-Encoding": "gzip"}) as packed:
+        raw = b"".join(packed.iter_raw())
+    assert packed.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(raw) == plain.content
+
+
+@pytest.mark.parametrize(
+    ("header", "takes"),
+    [
+        ("gzip", True),
+        ("br, GZIP;q=0.5", True),
+        ("*", True),
+        ("", False),
+        ("identity", False),
+        ("gzip;q=0", False),
+        ("*;q=1, gzip;q=0", False),
+        ("gzip;q=x", False),
+    ],
+)
+def test_accept_encoding_is_read_with_its_weights(header: str, takes: bool) -> None:
+    assert takes_gzip(header) is takes
+
+
+def test_texts_pass_byte_for_byte(
+    script: Script, world: World, db: Session, sample: Sample
+) -> None:
+    text = "\r\n é 👩‍👩‍👧 \u2028\x85\x0b</script>\t\rend \n"
+    add_pair(db, sample=sample, number=2, text=text, user=world.owner)
+    db.commit()
+    (row,) = rows(script(world.trainer).get(address(world)).content)
+    assert row["chosen"] == text
+
+
+@pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 100_001}, {"after": -1}, {"after": "x"}])
+def test_a_wrong_parameter_is_named(script: Script, world: World, query: dict[str, object]) -> None:
+    response = script(world.trainer).get(address(world, **query))
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["errors"][0]["field"] == next(iter(query))
+
+
+def test_only_a_token_with_the_scope_reads(
+    script: Script, world: World, trainer: TestClient, three: list[Correction]
+) -> None:
+    assert script(world.trainer).get(address(world)).status_code == 200
+    assert script(world.admin).get(address(world)).status_code == 200
+    assert script(world.trainer, "projects:read").get(address(world)).status_code == 403
+    # A browser's cookie is no token.
+    assert trainer.get(address(world)).status_code == 401
+
+
+def test_another_project_does_not_exist_for_a_trainer(
+    script: Script, world: World, db: Session, app: FastAPI
+) -> None:
+    hidden = add_project(db)
+    shown = add_sample(db, project=hidden)
+    (sha256,) = show_images(db, app.state.image_store, shown, "red")
+    db.commit()
+    client = script(world.trainer)
+    for path in (f"/api/v1/pairs?project={hidden.name}", f"/api/v1/images/{sha256}"):
+        response = client.get(path)
+        assert response.status_code == 404
+        assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_an_image_comes_as_it_was_imported(
+    script: Script, world: World, three: list[Correction], app: FastAPI
+) -> None:
+    client = script(world.trainer)
+    first = rows(client.get(address(world)).content)[0]
+    for url, kind in zip(first["images"], ("png", "jpeg"), strict=True):
+        response = client.get(url)
+        sha256 = url.rpartition("/")[2]
+        assert response.content == app.state.image_store.original(sha256, kind).read_bytes()
+        assert response.headers["content-type"] == f"image/{kind}"
+        assert response.headers["cache-control"] == "private, max-age=31536000, immutable"
+        assert response.headers["x-content-type-options"] == "nosniff"
+        again = client.get(url, headers={"If-None-Match": response.headers["etag"]})
+        assert again.status_code == 304
+
+
+@pytest.mark.parametrize("sha256", ["x", "..%2f..%2fetc%2fpasswd", "0" * 64, "%00"])
+def test_what_is_no_image_is_not_found(script: Script, world: World, sha256: str) -> None:
+    assert script(world.trainer).get(f"/api/v1/images/{sha256}").status_code == 404
+
+
+def test_projects_lists_the_trainers_own(
+    script: Script, world: World, three: list[Correction]
+) -> None:
+    body = script(world.trainer, "projects:read").get("/api/v1/projects").json()
+    assert body == {
+        "projects": [
+            {
+                "name": world.project.name,
+                "title": world.project.title,
+                "samples": 2,
+                "done": 0,
+                "in_progress": 2,
+                "pairs": 3,
+            }
+        ]
+    }
+
+
+def test_openapi_describes_the_lines(running_app: TestClient) -> None:
+    schema = running_app.get("/api/v1/openapi.json").json()
+    operation = schema["paths"]["/api/v1/pairs"]["get"]
+    line = operation["responses"]["200"]["content"]["application/x-ndjson"]
+    assert set(line["example"]) == set(line["schema"]["properties"])
+    names = {parameter["name"] for parameter in operation["parameters"]}
+    assert {"project", "after", "limit"} <= names
