@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any, NoReturn
 
@@ -45,27 +44,20 @@ def read_jsonl(
     size = max(1, tree.size(name))
     read = 0
     label = label or PurePosixPath(name).name
-    with tree.open(name) as file:
-        for number, line in enumerate(_lines(file), start=1):
-            where = Where(label, number)
-            read += len(line)
-            if len(line) > MAX_LINE:
-                yield RowError(where, None, f"The line has more than {MAX_LINE // 2**20} MiB.")
-                return
-            if number == 1:
-                line = line.removeprefix(_BOM)
-            if not line.strip():
-                continue
-            try:
-                yield _Row(where, _object(line), name, images).sample(min(1.0, read / size))
-            except _FieldError as error:
-                yield RowError(where, error.field, error.message)
-
-
-def _lines(file: Any) -> Iterator[bytes]:
-    # Only "\n" ends a line of JSONL: str.splitlines would cut at U+2028 inside a text.
-    while line := file.readline(MAX_LINE + 1):
-        yield line
+    for number, line in enumerate(tree.lines(name, MAX_LINE + 1), start=1):
+        where = Where(label, number)
+        read += len(line)
+        if len(line) > MAX_LINE:
+            yield RowError(where, None, f"The line has more than {MAX_LINE // 2**20} MiB.")
+            return
+        if number == 1:
+            line = line.removeprefix(_BOM)
+        if not line.strip():
+            continue
+        try:
+            yield _Row(where, _object(line), name, images).sample(min(1.0, read / size))
+        except _FieldError as error:
+            yield RowError(where, error.field, error.message)
 
 
 class _FieldError(Exception):

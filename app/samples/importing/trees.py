@@ -10,6 +10,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
@@ -33,8 +34,9 @@ class FileTree(Protocol):
     def read(self, name: str, limit: int = MAX_BYTES) -> bytes:
         """A file's bytes; Invalid if it is not there or has more than limit bytes."""
 
-    def open(self, name: str) -> BinaryIO:
-        """A file to be read in portions; Invalid if it is not there."""
+    def lines(self, name: str, limit: int) -> Iterator[bytes]:
+        """A file's lines as its newlines (\n) end them, read one at a time; one with more than
+        limit bytes comes cut there. Invalid if the file is not there or damaged."""
 
     def size(self, name: str) -> int:
         """A file's size in bytes."""
@@ -58,17 +60,23 @@ class Folder:
         return found
 
     def read(self, name: str, limit: int = MAX_BYTES) -> bytes:
-        with self.open(name) as file:
+        with self._opened(name) as file:
             return _bounded(file, name, limit)
 
-    def open(self, name: str) -> BinaryIO:
-        try:
-            return self._path(name).open("rb")
-        except OSError as error:
-            raise Invalid(f"The file {name} cannot be read: {error.strerror}.") from None
+    def lines(self, name: str, limit: int) -> Iterator[bytes]:
+        with self._opened(name) as file:
+            yield from _lines(file, limit)
 
     def size(self, name: str) -> int:
         return self._path(name).stat().st_size
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[BinaryIO]:
+        try:
+            with self._path(name).open("rb") as file:
+                yield file
+        except OSError as error:
+            raise Invalid(f"The file {name} cannot be read: {error.strerror}.") from None
 
     def _path(self, name: str) -> Path:
         path = self._root / _inner(name)
@@ -113,23 +121,27 @@ class Archive:
         )
 
     def read(self, name: str, limit: int = MAX_BYTES) -> bytes:
-        try:
-            with self.open(name) as file:
-                return _bounded(file, name, limit)
-        except (zipfile.BadZipFile, EOFError, OSError, zlib.error) as error:
-            raise Invalid(f"The entry {name} of the archive is damaged: {error}.") from None
+        with self._opened(name) as file:
+            return _bounded(file, name, limit)
 
-    def open(self, name: str) -> BinaryIO:
+    def lines(self, name: str, limit: int) -> Iterator[bytes]:
+        with self._opened(name) as file:
+            yield from _lines(file, limit)
+
+    def size(self, name: str) -> int:
+        return self._entries[_inner(name)].file_size
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[BinaryIO]:
         entry = self._entries.get(_inner(name))
         if entry is None:
             raise Invalid(f"There is no file {name} in the archive.")
         try:
-            return cast(BinaryIO, self._zip.open(entry))
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
-            raise Invalid(f"The entry {name} of the archive cannot be read: {error}.") from None
-
-    def size(self, name: str) -> int:
-        return self._entries[_inner(name)].file_size
+            with self._zip.open(entry) as file:
+                yield cast(BinaryIO, file)
+        # RuntimeError and NotImplementedError: encryption and compression that zipfile lacks.
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+            raise Invalid(f"The entry {name} of the archive is damaged: {error}.") from None
 
 
 def _entries(archive: zipfile.ZipFile, packed: int) -> dict[str, zipfile.ZipInfo]:
@@ -166,6 +178,11 @@ def _inner(name: str) -> str:
 
 def _hidden(name: str) -> bool:
     return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
+
+
+def _lines(file: BinaryIO, limit: int) -> Iterator[bytes]:
+    while line := file.readline(limit):
+        yield line
 
 
 def _bounded(file: BinaryIO, name: str, limit: int) -> bytes:
