@@ -41,6 +41,18 @@ def open_draft(sample_id: Id, db: SessionDep, actor: CurrentUser) -> Response:
     return RedirectResponse(f"/drafts/{draft.id}", 303)
 
 
+@router.post("/queue/next")
+def open_next(
+    db: SessionDep, actor: CurrentUser, project_id: Annotated[int | None, Form(ge=1)] = None
+) -> Response:
+    """Take the next open sample; back to the queue, which says so, when there is none."""
+    sample_id = tasks.next_sample(db, user_id=actor.id, project_id=project_id)
+    if sample_id is None:
+        return RedirectResponse("/queue", 303)
+    draft = tasks.open_draft(db, sample_id=sample_id, user_id=actor.id)
+    return RedirectResponse(f"/drafts/{draft.id}", 303)
+
+
 @router.get("/drafts/{draft_id}")
 def workspace(request: Request, draft_id: Id, db: SessionDep, actor: CurrentUser) -> HTMLResponse:
     """The workspace of a draft; read-only for admins who look at another's."""
