@@ -4,9 +4,10 @@ Admins see everything, members their projects, an annotator the own drafts. What
 not see does not exist: NotFound, never Forbidden.
 """
 
+from functools import cache
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, exists, select, true
+from sqlalchemy import ColumnElement, Select, bindparam, exists, select, true
 from sqlalchemy.orm import Session
 
 from app.models import Draft, Image, Membership, Project, Role, Sample, SampleImage
@@ -28,7 +29,7 @@ def visible_projects(actor: Actor) -> ColumnElement[bool]:
 def project_of(db: Session, actor: Actor, project_id: int) -> Project:
     """The project, if the actor is a member or an admin. Raises NotFound."""
     return _found(
-        db.scalar(select(Project).where(Project.id == _id(project_id), visible_projects(actor))),
+        db.scalar(_project(actor.is_admin), _of(actor, project_id)),
         "There is no such project, or you are not a member of it.",
     )
 
@@ -47,11 +48,7 @@ def sample_of(db: Session, actor: Actor, sample_id: int, *, annotate: bool = Fal
     annotate: to work on it, which trainers do not: Forbidden for them.
     """
     sample = _found(
-        db.scalar(
-            select(Sample)
-            .join(Project, Project.id == Sample.project_id)
-            .where(Sample.id == _id(sample_id), visible_projects(actor))
-        ),
+        db.scalar(_sample(actor.is_admin), _of(actor, sample_id)),
         "There is no such sample, or you are not a member of its project.",
     )
     if annotate and actor.role is Role.TRAINER:
@@ -65,17 +62,12 @@ def draft_of(db: Session, actor: Actor, draft_id: int, *, write: bool) -> Draft:
     write: locks the row until the transaction ends, and is for its annotator alone.
     Raises NotFound; Forbidden for an admin who would write in another's draft.
     """
-    query = (
-        select(Draft)
-        .join(Sample, Sample.id == Draft.sample_id)
-        .join(Project, Project.id == Sample.project_id)
-        .where(Draft.id == _id(draft_id), visible_projects(actor))
-    )
-    if not actor.is_admin:
-        query = query.where(Draft.user_id == actor.id)
+    query = _draft(actor.is_admin)
     if write:
         query = query.with_for_update(of=Draft).execution_options(populate_existing=True)
-    draft = _found(db.scalar(query), "There is no such draft, or it is not yours.")
+    draft = _found(
+        db.scalar(query, _of(actor, draft_id)), "There is no such draft, or it is not yours."
+    )
     if write and draft.user_id != actor.id:
         raise Forbidden("This draft is another annotator's: you can read it, not change it.")
     return draft
@@ -83,23 +75,65 @@ def draft_of(db: Session, actor: Actor, draft_id: int, *, write: bool) -> Draft:
 
 def image_of(db: Session, actor: Actor, sha256: str) -> Image:
     """The image, if a sample of a project visible to the actor shows it. Raises NotFound."""
+    image = None
+    if "\0" not in sha256:
+        image = db.scalar(_image(actor.is_admin), {"sha256": sha256, "actor_id": actor.id})
+    return _found(image, "There is no such image in your projects.")
+
+
+# The statements are built once for admins and once for everybody else: building one costs
+# SQLAlchemy about as much as running it.
+
+
+@cache
+def _project(is_admin: bool) -> Select[Project]:
+    return select(Project).where(Project.id == bindparam("id"), _visible(is_admin))
+
+
+@cache
+def _sample(is_admin: bool) -> Select[Sample]:
+    return (
+        select(Sample)
+        .join(Project, Project.id == Sample.project_id)
+        .where(Sample.id == bindparam("id"), _visible(is_admin))
+    )
+
+
+@cache
+def _draft(is_admin: bool) -> Select[Draft]:
+    query = (
+        select(Draft)
+        .join(Sample, Sample.id == Draft.sample_id)
+        .join(Project, Project.id == Sample.project_id)
+        .where(Draft.id == bindparam("id"), _visible(is_admin))
+    )
+    return query if is_admin else query.where(Draft.user_id == bindparam("actor_id"))
+
+
+@cache
+def _image(is_admin: bool) -> Select[Image]:
     shown = exists().where(
         SampleImage.sha256 == Image.sha256,
         Sample.id == SampleImage.sample_id,
         Project.id == Sample.project_id,
-        visible_projects(actor),
+        _visible(is_admin),
     )
-    image = None
-    if "\0" not in sha256:
-        image = db.scalar(select(Image).where(Image.sha256 == sha256, shown))
-    return _found(image, "There is no such image in your projects.")
+    return select(Image).where(Image.sha256 == bindparam("sha256"), shown)
 
 
-def _id(value: int) -> int:
+def _visible(is_admin: bool) -> ColumnElement[bool]:
+    if is_admin:
+        return true()
+    return exists().where(
+        Membership.project_id == Project.id, Membership.user_id == bindparam("actor_id")
+    )
+
+
+def _of(actor: Actor, number: int) -> dict[str, int]:
     # Ids are bigints: a larger number cannot be one, and PostgreSQL would answer with an error.
-    if not 0 < value <= _LARGEST_ID:
+    if not 0 < number <= _LARGEST_ID:
         raise NotFound
-    return value
+    return {"id": number, "actor_id": actor.id}
 
 
 def _found(thing: T | None, otherwise: str) -> T:
