@@ -68,8 +68,15 @@ def listed_answer(
         "done": done,
         **_around(view),
     }
-    changed = {"version": view.version, "segment": segment_id, "cut": False, "go": go}
-    return render(request, "annotation/_listed.html", context, headers=_trigger(changed))
+    changed = {
+        "version": view.version,
+        "segment": segment_id,
+        "listed": True,
+        "go": go,
+    }
+    # The form of a segment targets that segment; the list replaces all of them.
+    headers = {"HX-Retarget": "#segs", "HX-Reswap": "innerHTML", **_trigger(changed)}
+    return render(request, "annotation/_listed.html", context, headers=headers)
 
 
 def run_answer(request: Request, db: Session, *, draft: Draft, done: str = "") -> Response:

@@ -3,10 +3,11 @@
   (base_version) and waits until typed text is kept; the event `draft-changed` tells what came of it.
 */
 import { $, work } from './dom.js';
-import { dirtyFields, flush, flushAll, forget, quiet, status } from './draft.js';
+import { dirtyFields, flush, flushAll, forget, quiet, resume, status } from './draft.js';
 import { readyEditors } from './editor.js';
+import { withdraw } from './notices.js';
 import { placeRun, startRun } from './run.js';
-import { activate, active, byId, goOn, list, refilter, segments } from './segments.js';
+import { activate, active, byId, goOn, refilter, segments } from './segments.js';
 
 const TOAST_MS = 8000;
 let toastTimer;
@@ -26,13 +27,16 @@ function beforeRequest({ detail }) {
   };
 }
 
-function afterRequest({ detail }) {
-  const { ctx } = detail;
-  const form = ctx.sourceElement.closest?.('form.editor');
-  if (!form || ctx.sourceElement !== form) return;
-  const area = $('textarea.prose', form);
-  // 409: the server has kept the text, and Keep my draft brings it back.
-  if (ctx.response.status < 300) forget(area);
+function finished({ detail }) {
+  const { sourceElement, response } = detail.ctx;
+  const area = sourceElement?.matches?.('form.editor') && $('textarea.prose', sourceElement);
+  if (area && !(response?.status < 300)) resume(area);
+}
+
+function answered({ detail }) {
+  const { sourceElement, response } = detail.ctx;
+  if (response.status === 401) withdraw('login');
+  if (response.status < 300 && sourceElement.matches?.('form.editor')) forget($('textarea.prose', sourceElement));
 }
 
 async function cutAfter(segment) {
@@ -49,10 +53,11 @@ async function cutAfter(segment) {
 }
 
 async function changed({ detail }) {
-  const { version, segment: id, cut, go } = detail;
+  const { version, segment: id, cut, listed, go } = detail;
   work.dataset.version = version;
   status('saved');
   const segment = id ? byId(id) : null;
+  if (listed) startRun();
   if (cut) {
     const removed = cutAfter(segment);
     placeRun(segment);
@@ -66,7 +71,6 @@ async function changed({ detail }) {
     activate(nearest());
   }
   refilter();
-  showFinish();
 }
 
 /** After a list came anew: the segment that stands where the active one stood. */
@@ -77,17 +81,18 @@ const nearest = () => segments()[Math.min(place, segments().length - 1)];
 function showFinish() {
   const form = $('#finish-form');
   if (!form) return;
-  const left = $('#filter-todo .k')?.textContent !== '0';
+  const live = ['queued', 'running'].includes($('#run')?.dataset.runState);
+  const left = live || $('#filter-todo .k')?.textContent !== '0';
   $('#finish').classList.toggle('primary', !left);
   form.toggleAttribute('hx-confirm', left);
   if (left) form.setAttribute('hx-confirm', form.dataset.ask);
 }
 
-function swapped({ detail }) {
-  if (detail.ctx.target === list) startRun();
+function swapped() {
   refilter();
   readyEditors();
   showToast();
+  showFinish();
 }
 
 function showToast() {
@@ -117,9 +122,10 @@ function ask(event) {
 
 export function watchChanges() {
   addEventListener('htmx:config:request', beforeRequest);
-  addEventListener('htmx:after:request', afterRequest);
-  addEventListener('htmx:before:swap', ({ detail }) => {
-    if (detail.ctx.target === list) place = Math.max(0, segments().indexOf(active()));
+  addEventListener('htmx:after:request', answered);
+  addEventListener('htmx:finally:request', finished);
+  addEventListener('htmx:before:swap', () => {
+    if (active()) place = segments().indexOf(active());
   });
   addEventListener('htmx:after:swap', swapped);
   addEventListener('htmx:confirm', ask);

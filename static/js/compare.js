@@ -1,9 +1,8 @@
 /* Compare: two continuations, decided with the keyboard or the mouse. */
 import { $, $$ } from './dom.js';
-import { imageActions, show, watchImages } from './images.js';
+import { followTo, imageActions, watchImages } from './images.js';
 import { watchKeys } from './keys.js';
-import { help } from './panes.js';
-import { watchPanes } from './panes.js';
+import { help, watchPanes } from './panes.js';
 
 const rows = $$('.crow[tabindex]');
 
@@ -25,4 +24,5 @@ watchKeys(['compare', 'page'], {
   'previous-row': () => go(-1),
   back: () => $('#back').click(),
 });
-show(0);
+followTo($('#compared').dataset.image);
+addEventListener('focusin', ({ target }) => followTo(target.closest?.('.crow')?.dataset.image));

@@ -58,7 +58,7 @@ async function send(area, field) {
   }
   if (answer.status >= 500 || answer.status === 429) return retry(area, field);
   if (answer.status === 401) {
-    message('login', texts.login, [{ text: texts.to_login, href: '/login' }]);
+    if (!$('#notice [data-status="401"]')) message('login', texts.login, [{ text: texts.to_login, href: '/login' }]);
     return retry(area, field);
   }
   if (!answer.ok) {
@@ -67,7 +67,8 @@ async function send(area, field) {
     status('offline');
     return false;
   }
-  withdraw('login', 'refused');
+  withdraw('login', 'refused', 'lost', 'broken');
+  $('#notice [data-status="401"]')?.remove();
   if (field.at !== at) return false; // typed on while it was sent: the next round takes it
   fields.delete(area);
   if (area.matches('.note')) area.dataset.own = area.value; // a note has no Save of its own
@@ -104,6 +105,14 @@ export async function quiet(area) {
   if (!field) return;
   clearTimeout(field.timer);
   await field.sending;
+}
+
+/** The save did not come through: go on keeping what is typed. */
+export function resume(area) {
+  const field = fields.get(area);
+  if (!field) return;
+  clearTimeout(field.timer);
+  field.timer = setTimeout(() => flush(area), WAIT_MS);
 }
 
 /** The field was saved (or given up): drop the copies. */

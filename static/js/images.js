@@ -41,8 +41,16 @@ export function show(index, { focus = false } = {}) {
     button.setAttribute('aria-current', 'true');
     button.tabIndex = 0; // the thumbnails are one tab stop
   }
-  button.scrollIntoView({ block: 'nearest', inline: 'nearest' });
-  if (focus) button.focus();
+  reveal(button);
+  if (focus) button.focus({ preventScroll: true });
+}
+
+/** Scroll the thumbnails only: scrollIntoView would move the whole page on a phone. */
+function reveal(button) {
+  const pane = film.getBoundingClientRect();
+  const place = button.getBoundingClientRect();
+  film.scrollTop += Math.min(0, place.top - pane.top - 12) + Math.max(0, place.bottom - pane.bottom + 12);
+  film.scrollLeft += Math.min(0, place.left - pane.left - 12) + Math.max(0, place.right - pane.right + 12);
 }
 
 function setFollowing(on) {

@@ -14,10 +14,18 @@ export function message(kind, text, buttons = []) {
   const actions = document.createElement('span');
   actions.className = 'actions';
   for (const button of [...buttons, { text: texts.dismiss }]) actions.append(made(kind, button));
-  box.append(words, actions);
+  box.append(icon(), words, actions);
   shown.set(kind, box);
   $('#messages').append(box);
   return box;
+}
+
+/** The warning sign: the sprite's address is taken from an icon that the server has rendered. */
+function icon() {
+  const copy = $('.saved .ico').cloneNode(true);
+  const use = $('use', copy);
+  use.setAttribute('href', use.getAttribute('href').replace(/#.*/, '#stale'));
+  return copy;
 }
 
 function made(kind, { text, href, act }) {
@@ -52,7 +60,8 @@ export function watchFailures() {
     if (status >= 500) message('broken', texts.broken);
   });
   addEventListener('htmx:error', ({ detail }) => {
-    if (detail.ctx) message('lost', texts.lost);
+    // The live comparison may fail quietly: nothing was to be saved.
+    if (detail.ctx && !detail.ctx.request.action.endsWith('/diff')) message('lost', texts.lost);
   });
   addEventListener('htmx:after:request', ({ detail }) => {
     if (detail.ctx.response.status < 400) withdraw('broken', 'lost', 'login');

@@ -1,4 +1,4 @@
-/* What every page has: the theme, menus that close, forms that ask before they act. */
+/* What every page has: the theme, menus that close, times in the reader's own zone. */
 
 const root = document.documentElement;
 
@@ -27,3 +27,20 @@ addEventListener('keydown', (event) => {
   menu.querySelector('summary').focus();
   event.stopImmediatePropagation();
 }, true);
+
+/** Moments in the reader's own time: today's by the hour, others with their day. */
+export function localTimes(root = document) {
+  const language = document.documentElement.lang;
+  const hour = { hour: '2-digit', minute: '2-digit', hour12: false };
+  const today = new Date().toDateString();
+  for (const element of root.querySelectorAll('time[datetime]:not([data-local])')) {
+    const moment = new Date(element.dateTime);
+    const day = moment.toDateString() === today ? {} : { day: 'numeric', month: 'short', year: 'numeric' };
+    element.title = element.textContent;
+    element.textContent = moment.toLocaleString(language, { ...day, ...hour });
+    element.dataset.local = '';
+  }
+}
+
+localTimes();
+addEventListener('htmx:after:swap', () => localTimes());

@@ -51,13 +51,13 @@ function setView(name) {
   remember({ view: name });
 }
 
-const detailsShown = () => $('#details')?.offsetParent !== null && getComputedStyle($('#details')).display !== 'none';
+const detailsShown = () => getComputedStyle($('#details')).display !== 'none';
 
 /** Show the history of the active segment, when the rail is open; a note that is typed goes first. */
 export function showDetails() {
   clearTimeout(detailsTimer);
   const segment = active();
-  if (!segment?.dataset.id || !detailsShown()) return;
+  if (!segment?.dataset.id || !$('#details') || !detailsShown()) return;
   detailsTimer = setTimeout(async () => {
     const note = $('#history textarea.note');
     if (note && !(await flush(note))) return;

@@ -3,7 +3,7 @@
   a conflict, and a look whether another tab has changed the draft.
 */
 import { $, texts, work } from './dom.js';
-import { flush } from './draft.js';
+import { flush, forget } from './draft.js';
 import { drop, keptUnder } from './kept.js';
 import { message } from './notices.js';
 import { byId, readOnly } from './segments.js';
@@ -64,7 +64,7 @@ async function keepMine(notice) {
     const body = JSON.stringify({ text: area.value, typed_at_ms: Date.now() });
     const answer = await fetch(`${base()}/segments/${id}/unsaved`, { method: 'PUT', body, headers: { 'Content-Type': 'application/json' } });
     if (!answer.ok) return message('lost', texts.lost);
-    await drop(area.dataset.keep);
+    forget(area);
   }
   return reload(id);
 }
@@ -72,7 +72,7 @@ async function keepMine(notice) {
 async function useTheirs(notice) {
   const id = notice.dataset.conflict;
   const area = $('.seg[data-state="editing"] textarea.prose');
-  if (area) await drop(area.dataset.keep);
+  if (area) forget(area);
   if (id) await fetch(`${base()}/segments/${id}/unsaved`, { method: 'DELETE' });
   return reload();
 }

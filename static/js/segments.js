@@ -4,6 +4,7 @@ import { followTo } from './images.js';
 
 export const list = $('#segs');
 const TODO = new Set(['untouched', 'new']);
+const remembered = `segment-${work?.dataset.draft}`;
 let filter = 'all';
 
 export const segments = () => $$(':scope > .seg[data-id], :scope > .seg[data-insertion]', list);
@@ -21,6 +22,7 @@ export function activate(segment, { focus = true, scroll = 'nearest' } = {}) {
     before?.removeAttribute('aria-current');
     segment.classList.add('active');
     segment.setAttribute('aria-current', 'true');
+    if (segment.dataset.number) sessionStorage.setItem(remembered, segment.dataset.number);
     segment.dispatchEvent(new CustomEvent('segment-active', { bubbles: true, detail: { before } }));
   }
   document.body.dataset.mode = $('form.editor', segment) ? 'editing' : 'reading';
@@ -79,10 +81,12 @@ export function watchSegments() {
   });
 }
 
-/** The segment to begin with: the one in the address, else the first to do. */
+/** The segment to begin with: the one in the address, the last one before a reload, the first to do. */
 export function begin() {
   const named = location.hash.match(/^#(?:s|edit-)(\d+)$/);
-  const segment = (named && byId(named[1])) ?? segments().find(isTodo) ?? segments()[0];
+  const number = sessionStorage.getItem(remembered);
+  const last = segments().find((each) => each.dataset.number === number);
+  const segment = (named && byId(named[1])) ?? last ?? segments().find(isTodo) ?? segments()[0];
   activate(segment, { scroll: named ? 'start' : 'nearest' });
 }
 

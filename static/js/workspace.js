@@ -1,5 +1,5 @@
 /* The workspace put together. */
-import { $, say, texts } from './dom.js';
+import { $ } from './dom.js';
 import { watchChanges } from './changes.js';
 import { watchDrafts } from './draft.js';
 import { close, edit, editorActions, formOf, replaceText, watchEditors } from './editor.js';
@@ -61,6 +61,6 @@ $('#details').addEventListener('click', async (event) => {
 begin();
 startRun();
 restoreDrafts().then(() => {
-  if (location.hash.startsWith('#edit-')) edit();
-  say(texts.saved);
+  // A card that was open when the page went opens again, with the text that was typed.
+  if (location.hash.startsWith('#edit-') || $('.seg.active .unsaved')) edit();
 });
