@@ -4,6 +4,8 @@ The scripts learn the rest from the event `draft-changed` (header HX-Trigger): t
 version, the segment to go on from, and whether the text after it has been cut off.
 """
 
+from collections.abc import Mapping
+
 import orjson
 from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
@@ -107,5 +109,5 @@ def _around(view: SavedView | WorkspaceView) -> dict[str, object]:
     }
 
 
-def _trigger(changed: dict[str, object]) -> dict[str, str]:
+def _trigger(changed: Mapping[str, object]) -> dict[str, str]:
     return {"HX-Trigger": orjson.dumps({"draft-changed": changed}).decode()}

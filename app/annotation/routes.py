@@ -102,6 +102,7 @@ def editor(
         "version": draft.version,
         "editor": queries.editor(db, draft=draft, segment_id=segment_id),
         "image_count": glimpses.image_count(db, draft=draft),
+        "writing": glimpses.is_writing(db, draft=draft),
     }
     name = "_editor.html" if is_htmx(request) else "editor.html"
     return render(request, f"annotation/{name}", context)

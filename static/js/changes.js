@@ -39,31 +39,34 @@ function answered({ detail }) {
   if (response.status < 300 && sourceElement.matches?.('form.editor')) forget($('textarea.prose', sourceElement));
 }
 
+/** What the new run displaces leaves the page; text that was typed there goes to the server first. */
 async function cutAfter(segment) {
   const later = [];
   for (let next = segment.nextElementSibling; next; next = next.nextElementSibling) later.push(next);
-  let aside = false;
+  const typed = dirtyFields();
+  const aside = [];
   for (const element of later) {
     if (element.id === 'run') continue;
     const area = $('textarea.prose', element);
-    if (area && dirtyFields().includes(area)) aside = (await flush(area)) || aside;
+    if (area && typed.includes(area)) aside.push(flush(area));
     element.remove();
   }
-  if (aside) htmx.ajax('GET', `/drafts/${work.dataset.draft}/unsaved`, { target: '#orphans', swap: 'innerHTML' });
+  if (!aside.length) return;
+  await Promise.all(aside);
+  htmx.ajax('GET', `/drafts/${work.dataset.draft}/unsaved`, { target: '#orphans', swap: 'innerHTML' });
 }
 
-async function changed({ detail }) {
+function changed({ detail }) {
   const { version, segment: id, cut, listed, go } = detail;
   work.dataset.version = version;
   status('saved');
   const segment = id ? byId(id) : null;
   if (listed) startRun();
   if (cut) {
-    const removed = cutAfter(segment);
+    cutAfter(segment);
     placeRun(segment);
     startRun();
     activate(segment, { scroll: 'start' });
-    await removed;
   } else if (segment) {
     if (go === 'next') goOn(segment);
     else activate(segment);
