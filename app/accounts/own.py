@@ -24,7 +24,8 @@ class Preferences(BaseModel):
     """What an account remembers about the screen; a field left out stays as it is.
 
     letters: shortcuts of a single letter are on (WCAG 2.1.4 wants them to be switched off). split:
-    the share of the images in the workspace, in percent. follow: images follow the segment.
+    the share of the images in the workspace, in percent. follow: images follow the segment. grid:
+    all images are shown small. view: corrected segments with their changes, or as they will be.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -33,7 +34,9 @@ class Preferences(BaseModel):
     locale: Annotated[str, Field(pattern="^[A-Za-z_]{0,20}$")] | None = None
     letters: bool | None = None
     split: Annotated[int, Field(ge=15, le=75)] | None = None
-    follow: bool | None = None
+    view: Literal["changes", "final"] | None = None
+    grid: bool | None = None
+    view: Literal["changes", "final"] | None = None
 
 
 @router.get("/account")

@@ -1,5 +1,6 @@
 /* The image pane: which image is shown, whether it follows the segment, the thumbnails. */
 import { $, $$, fill } from './dom.js';
+import { remember } from './preferences.js';
 import { viewer } from './viewer.js';
 
 const film = $('#film');
@@ -11,7 +12,7 @@ const view = stage && viewer(stage, big, (zoom) => {
   zoomed.textContent = zoom < 1.005 ? zoomed.dataset.fit : `${Math.round(zoom * 100)} %`;
 });
 let shown = -1;
-let following = true;
+let following = $('#follow')?.getAttribute('aria-pressed') === 'true';
 
 const thumb = (index) => $(`.th[data-image="${index}"]`, film);
 
@@ -77,11 +78,13 @@ export const imageActions = {
   'zoom-fit': () => view?.fit(),
   follow: () => {
     setFollowing(!following);
+    remember({ follow: following });
     followTo($('.seg.active')?.dataset.image);
   },
   grid: () => {
     const off = $('#images').classList.toggle('nogrid');
     $('#grid').setAttribute('aria-pressed', String(!off));
+    remember({ grid: !off });
     view.refit();
   },
 };

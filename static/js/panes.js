@@ -2,18 +2,13 @@
 import { $, $$, work } from './dom.js';
 import { flush } from './draft.js';
 import { refit } from './images.js';
+import { remember } from './preferences.js';
 import { active, list } from './segments.js';
 
 const LEAST = 25;
 const MOST = 65;
 const DETAILS_MS = 200;
 let detailsTimer;
-
-/** Remember a choice in the account. */
-export function remember(choice) {
-  const headers = { 'Content-Type': 'application/json' };
-  fetch('/preferences', { method: 'PUT', body: JSON.stringify(choice), headers, keepalive: true }).catch(() => {});
-}
 
 function splitter() {
   const bar = $('#splitter');

@@ -3,14 +3,14 @@ import { $, $$, work } from './dom.js';
 import { followTo } from './images.js';
 
 export const list = $('#segs');
-const TODO = new Set(['untouched', 'new']);
+const UNREVIEWED = new Set(['untouched', 'new']);
 const remembered = `segment-${work?.dataset.draft}`;
 let filter = 'all';
 
 export const segments = () => $$(':scope > .seg[data-id], :scope > .seg[data-insertion]', list);
 export const active = () => $('.seg.active', list);
 export const byId = (id) => document.getElementById(`s${id}`);
-export const isTodo = (segment) => TODO.has(segment.dataset.state);
+export const isTodo = (segment) => UNREVIEWED.has(segment.dataset.state);
 const isShown = (segment) => segment.offsetParent !== null;
 
 /** Make a segment the active one; focus goes to its text field, else to itself. */
