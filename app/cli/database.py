@@ -9,8 +9,8 @@ from rich.progress import Progress, TaskID
 
 from app import backup as backups
 from app import migrate as migrations
-from app.cli.console import Data, database, progress, say, settings_for
-from app.postgres import database_url
+from app.cli.console import Data, say, settings_for
+from app.cli.work import database, open_database, progress
 from app.refusals import Conflict
 
 commands = typer.Typer()
@@ -34,7 +34,7 @@ def migrate(
 
         DATABASE_URL=postgresql://iterdpo@db/iterdpo iterdpo migrate
     """
-    with database_url(settings_for(data=data)) as url:
+    with open_database(settings_for(data=data)) as url:
         migrations.upgrade(url)
         if check:
             try:
@@ -81,7 +81,7 @@ def restore(
         iterdpo restore /backups/studio-2026-11-22.tar --data /srv/iterdpo
     """
     settings = settings_for(data=data)
-    with database_url(settings) as url, progress() as bars:
+    with open_database(settings) as url, progress() as bars:
         had = backups.restore(url, settings.images, file, force=force, advance=_bar(bars))
     say(f"Restored the database and {had.images} images as they were at {had.made_at}.")
 

@@ -6,10 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app import demo as demonstration
-from app import migrate
-from app.accounts.demo import DEMO_ACCOUNTS
-from app.cli.console import Data, note, say, settings_for, transaction
+from app.cli.console import Data, note, say, settings_for
 from app.postgres import ServerError, database_url, embedded, running_url
 from app.settings import Settings
 from app.supervise import Child, answers, require_free_port, supervise
@@ -43,35 +40,38 @@ def demo(
     """
     settings = settings_for(host=host, port=port, data=data, demo=True)
     require_free_port(settings.host, settings.port)
-    with database_url(settings) as url, ExitStack() as rejoined:
-        migrate.upgrade(url)
-        _seed(settings)
-        common = [f"--data={settings.data}", "--supervised"]
-        serve = ["serve", f"--host={settings.host}", f"--port={settings.port}", "--demo"]
-        program = [sys.executable, "-m", "app.cli"]
-        logs = settings.data / "logs"
+    program = [sys.executable, "-m", "app.cli"]
+    place = f"--data={settings.data}"
+    serve = [
+        "serve",
+        f"--host={settings.host}",
+        f"--port={settings.port}",
+        "--demo",
+        "--supervised",
+    ]
+    logs = settings.data / "logs"
+    accounts = logs / "accounts.txt"
+    accounts.unlink(missing_ok=True)
+    with database_url(settings), ExitStack() as rejoined:
         supervise(
             [
+                Child("app", [*program, *serve, place, *["--reload"][:reload]], logs / "app.log"),
                 Child(
-                    "app",
-                    [*program, *serve, *(["--reload"] if reload else []), *common],
-                    logs / "app.log",
+                    "worker", [*program, "demo-worker", str(accounts), place], logs / "worker.log"
                 ),
-                Child("worker", [*program, "worker", *common], logs / "worker.log"),
             ],
-            ready=lambda: answers(settings.host, settings.port),
-            on_ready=lambda: _welcome(settings),
+            ready=lambda: accounts.exists() and answers(settings.host, settings.port),
+            on_ready=lambda: _welcome(settings, accounts.read_text(encoding="utf-8")),
             tend=lambda: _tend(settings, rejoined),
             tell=note,
         )
     say("Stopped.")
 
 
-def _seed(settings: Settings) -> None:
-    with transaction(settings) as db:
-        added = demonstration.seed(db, settings)
-    if added.samples:
-        note(f"Made {added.projects} demo projects with {added.samples} samples.")
+def _welcome(settings: Settings, accounts: str) -> None:
+    say(f"\nIterDPO Studio is ready at {_address(settings)}\n")
+    say(accounts)
+    say(f"Data and logs: {settings.data}\nCtrl+C stops everything.")
 
 
 def _tend(settings: Settings, rejoined: ExitStack) -> None:
@@ -82,13 +82,6 @@ def _tend(settings: Settings, rejoined: ExitStack) -> None:
             rejoined.enter_context(embedded(settings.data))
         except ServerError as error:
             note(str(error))
-
-
-def _welcome(settings: Settings) -> None:
-    say(f"\nIterDPO Studio is ready at {_address(settings)}\n")
-    for account in DEMO_ACCOUNTS:
-        say(f"  {account.role.value:<10} {account.name:<8} password {account.password}")
-    say(f"\nData and logs: {settings.data}\nCtrl+C stops everything.")
 
 
 def _address(settings: Settings) -> str:

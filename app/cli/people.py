@@ -8,7 +8,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.accounts import service as accounts
-from app.cli.console import Data, note, say, settings_for, transaction
+from app.cli.console import Data, note, say, settings_for
+from app.cli.work import transaction
 from app.domain.segments import RuleKind
 from app.models import Project, Role, User
 from app.projects import service as projects

@@ -1,4 +1,4 @@
-"""iterdpo serve, iterdpo worker: the two processes of a running studio."""
+"""iterdpo serve: the web server."""
 
 import os
 from typing import Annotated
@@ -7,18 +7,14 @@ import typer
 import uvicorn
 from fastapi import FastAPI
 
-from app.cli.console import Data, database, end_on_sigterm, settings_for
+from app.cli.console import Data, end_on_sigterm, settings_for, settle
+from app.cli.work import database
 from app.main import create_app
 from app.settings import ROOT, Settings
 from app.supervise import require_free_port, stop_with_parent
-from worker.process import main as work
 
 commands = typer.Typer()
 
-Supervised = Annotated[
-    bool,
-    typer.Option("--supervised", hidden=True, help="End when standard input ends."),
-]
 HTTP = {"http": "httptools", "loop": "uvloop", "log_config": None, "access_log": False}
 # An open event stream would keep uvicorn from ever ending.
 GRACE_S = 2
@@ -39,7 +35,9 @@ def serve(
     demo: Annotated[
         bool, typer.Option("--demo", help="Allow demo accounts, whose passwords are published.")
     ] = False,
-    supervised: Supervised = False,
+    supervised: Annotated[
+        bool, typer.Option("--supervised", hidden=True, help="End when standard input ends.")
+    ] = False,
 ) -> None:
     """Serve the pages and the API; a worker must run beside it.
 
@@ -58,7 +56,7 @@ def serve(
     end_on_sigterm()
     if supervised:
         stop_with_parent()
-    with database(settings):
+    with database(settings, upgrade=supervised):
         if reload:
             # The reloading child process gets its settings by its environment alone.
             os.environ |= {
@@ -77,33 +75,15 @@ def serve(
                 **HTTP,  # type: ignore[arg-type]  # one dict for two calls
             )
         else:
+            app = create_app(settings)
+            settle()
             uvicorn.run(
-                create_app(settings),
+                app,
                 host=settings.host,
                 port=settings.port,
                 timeout_graceful_shutdown=GRACE_S,
                 **HTTP,  # type: ignore[arg-type]  # one dict for two calls
             )
-
-
-@commands.command()
-def worker(
-    data: Data = None,
-    supervised: Supervised = False,
-) -> None:
-    """Regenerate continuations; run as many as you like, on any host that reaches the database.
-
-    Examples:
-
-        iterdpo worker
-
-        DATABASE_URL=postgresql://iterdpo@db/iterdpo iterdpo worker
-    """
-    settings = settings_for(data=data)
-    if supervised:
-        stop_with_parent()
-    with database(settings) as url:
-        work(settings, url)
 
 
 def reloaded() -> FastAPI:

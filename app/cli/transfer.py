@@ -8,7 +8,8 @@ import typer
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.cli.console import Data, note, progress, say, settings_for, transaction
+from app.cli.console import Data, note, say, settings_for
+from app.cli.work import progress, transaction
 from app.domain.prompts import Template
 from app.images.store import ImageStore
 from app.models import Project

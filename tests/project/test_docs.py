@@ -44,7 +44,8 @@ def commands() -> list[str]:
     def walk(command: object, path: str) -> Iterator[str]:
         if isinstance(command, TyperGroup):
             for name, inner in command.commands.items():
-                yield from walk(inner, f"{path} {name}")
+                if not inner.hidden:
+                    yield from walk(inner, f"{path} {name}")
         else:
             yield path
 
@@ -68,7 +69,8 @@ def test_every_command_teaches_with_an_example() -> None:
     def check(command: object, path: str) -> None:
         if isinstance(command, TyperGroup):
             for name, inner in command.commands.items():
-                check(inner, f"{path} {name}")
+                if not inner.hidden:
+                    check(inner, f"{path} {name}")
         else:
             text = getattr(command, "help", "") or ""
             assert "Examples:" in text, path

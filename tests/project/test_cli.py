@@ -1,0 +1,187 @@
+"""The command line as a shell sees it: what it does, what it says where, how it ends."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from PIL import Image
+
+from app.postgres import embedded, running_url
+from app.settings import ROOT
+
+
+class Studio:
+    """Runs commands on one data directory."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+
+    def run(
+        self, *words: str, stdin: str = "", **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """The finished command."""
+        return subprocess.run(
+            [sys.executable, "-m", "app.cli", *words],
+            cwd=ROOT,
+            env=os.environ | {"ITERDPO_DATA": str(self.data)} | environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def ok(self, *words: str, stdin: str = "") -> str:
+        """What a command that succeeds prints on standard output."""
+        done = self.run(*words, stdin=stdin)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def refused(self, *words: str, status: int = 1) -> str:
+        """What a command that is refused prints on standard error, and nothing elsewhere."""
+        done = self.run(*words)
+        assert done.returncode == status, done.stdout + done.stderr
+        assert done.stdout == ""
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """A data directory with spaces, the same for all tests here; its server stays up meanwhile."""
+    data = tmp_path_factory.mktemp("cli") / "my data"
+    with embedded(data):
+        yield Studio(data)
+
+
+@pytest.fixture
+def jsonl(tmp_path: Path) -> Path:
+    """Two samples with an image."""
+    Image.new("RGB", (640, 360), "navy").save(tmp_path / "one.png")
+    rows = [
+        {
+            "id": f"lecture-{number}",
+            "instruction": "Write the script.",
+            "images": ["one.png"],
+            "output": "## Slide 1\nWelcome 字.\n\n## Slide 2\nThank you.",
+        }
+        for number in (1, 2)
+    ]
+    file = tmp_path / "samples.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return file
+
+
+def test_from_nothing_to_a_project_with_samples_people_and_a_token(
+    studio: Studio, jsonl: Path
+) -> None:
+    invitation = studio.ok("user", "add", "ada", "--role", "admin").splitlines()
+    assert invitation[0] == "Added the admin ada."
+    assert invitation[1].startswith("http://127.0.0.1:8000/invitation/")
+    studio.ok("user", "add", "lin", "--password", stdin="a long password\n")
+    studio.ok("user", "add", "theo", "--role", "trainer")
+    studio.ok("project", "add", "lectures", "--title", "Lectures", "--member", "lin")
+    studio.ok("project", "join", "lectures", "theo")
+
+    said = studio.ok("import", "lectures", str(jsonl), "--policy", "model@1")
+    assert said.startswith("Added 2 samples with 4 segments and 1 images; 0 were there")
+    again = studio.ok("import", "lectures", str(jsonl), "--policy", "model@1")
+    assert again.startswith("Added 0 samples with 0 segments")
+    assert "2 were there already" in again
+
+    done = studio.run("token", "create", "theo", "--scope", "pairs:read")
+    assert done.stdout.count("\n") == 1
+    assert "only now" in done.stderr
+    with embedded(studio.data) as url, psycopg.connect(url) as db:
+        members = db.execute(
+            "SELECT name FROM users JOIN memberships ON user_id = users.id ORDER BY name"
+        )
+        assert members.fetchall() == [("lin",), ("theo",)]
+        row = db.execute("SELECT password_hash FROM users WHERE name = 'lin'").fetchone()
+        assert row
+        assert row[0].startswith("$argon2id$")
+
+    assert "no pair" in studio.refused("export", "lectures", str(jsonl.parent / "trl")).lower()
+    assert not (jsonl.parent / "trl").exists()
+
+
+def test_no_command_leaves_a_database_running(tmp_path: Path) -> None:
+    Studio(tmp_path / "data").ok("migrate")
+    assert running_url(tmp_path / "data") is None
+
+
+def test_what_cannot_be_done_is_a_sentence_and_status_1(studio: Studio, tmp_path: Path) -> None:
+    assert "no account named nobody" in studio.refused("user", "invite", "nobody")
+    assert "no project named nowhere" in studio.refused("import", "nowhere", str(tmp_path))
+    assert "does not exist" in studio.refused("backup", str(tmp_path / "none" / "b.tar"))
+    studio.ok("user", "add", "twice")
+    assert "an account named twice already" in studio.refused("user", "add", "twice")
+    assert "10 characters" in studio.run("user", "add", "x", "--password", stdin="short\n").stderr
+
+
+def test_wrong_usage_is_status_2(studio: Studio) -> None:
+    assert "No such command 'sevre'" in studio.refused("sevre", status=2)
+    assert "Missing argument" in studio.refused("import", status=2)
+    assert "not one of" in studio.refused("user", "add", "x", "--role", "king", status=2)
+    done = studio.run("migrate", ITERDPO_PORT="banana")
+    assert done.returncode == 2
+    assert "ITERDPO_PORT: Input should be a valid integer" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_errors_in_an_import_name_file_line_and_field(
+    studio: Studio, jsonl: Path, tmp_path: Path
+) -> None:
+    studio.ok("project", "add", "broken")
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text(jsonl.read_text() + '{"id": "x", "images": []}\n', encoding="utf-8")
+    said = studio.refused("import", "broken", str(broken))
+    assert "Nothing was imported" in said
+    assert "broken.jsonl, line 3, instruction" in said
+    with embedded(studio.data) as url, psycopg.connect(url) as db:
+        count = db.execute(
+            "SELECT count(*) FROM samples JOIN projects ON project_id = projects.id "
+            "WHERE projects.name = 'broken'"
+        ).fetchone()
+    assert count == (0,)
+
+
+def test_a_backup_moves_a_studio_to_another_directory(studio: Studio, tmp_path: Path) -> None:
+    studio.ok("user", "add", "kept")
+    file = tmp_path / "b.tar"
+    assert "Saved the database and" in studio.ok("backup", str(file))
+    other = Studio(tmp_path / "other")
+    assert other.ok("restore", str(file)).startswith("Restored the database and")
+    assert "an account named kept already" in other.refused("user", "add", "kept")
+    assert "--force" in other.refused("restore", str(file))
+    assert "no intact backup" in other.refused("restore", str(ROOT / "LICENSE"), "--force")
+
+
+def test_a_database_that_does_not_answer_is_a_message(studio: Studio) -> None:
+    done = studio.run("migrate", DATABASE_URL="postgresql://nobody@127.0.0.1:9/none")
+    assert done.returncode == 1
+    assert "The database does not answer" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_of_ones_own_is_migrated_only_on_request(
+    studio: Studio, server_url: str
+) -> None:
+    with psycopg.connect(server_url, autocommit=True) as db:
+        db.execute("CREATE DATABASE bare")
+    url = server_url.replace("/iterdpo?", "/bare?")
+    refused = studio.run("user", "add", "ada", DATABASE_URL=url)
+    assert refused.returncode == 1
+    assert "iterdpo migrate" in refused.stderr
+    assert studio.run("migrate", "--check", DATABASE_URL=url).returncode == 0
+    assert studio.run("user", "add", "ada", DATABASE_URL=url).returncode == 0
+
+
+def test_help_needs_no_database(studio: Studio) -> None:
+    for words in ([], ["import"]):
+        assert "Usage: iterdpo" in studio.ok(*words, "--help")
