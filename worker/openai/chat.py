@@ -1,0 +1,67 @@
+"""Requests to /v1/chat/completions that continue the assistant's last message."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.domain.prompts import ChatPrompt, chat_messages
+from worker.openai.sampling import Sampling
+
+PATH = "/v1/chat/completions"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One continuation to ask for.
+
+    priority: lower is served first. certainty: also ask for the log-probability of each token.
+    """
+
+    prompt: ChatPrompt
+    sampling: Sampling
+    request_id: str
+    priority: int = 0
+    certainty: bool = True
+
+
+def chat_request(
+    ask: Ask, *, model: str, urls: Mapping[str, str | None], extended: bool
+) -> dict[str, object]:
+    """The body of the request; what is constant comes first, so that the server can reuse it.
+
+    urls: for each image its data URL, or None where the server has the bytes under the uuid.
+    extended: the server is vLLM and takes its own fields; others get what all of them know.
+    """
+
+    def image_part(sha256: str) -> dict[str, object]:
+        url = urls[sha256]
+        part: dict[str, object] = {
+            "type": "image_url",
+            "image_url": None if url is None else {"url": url},
+        }
+        return part | {"uuid": sha256} if extended else part
+
+    body: dict[str, object] = {
+        "model": model,
+        "messages": chat_messages(ask.prompt, image_part),
+        # Left to their defaults they close the prefix and open another turn, without a word.
+        "add_generation_prompt": not ask.prompt.prefix,
+        "continue_final_message": bool(ask.prompt.prefix),
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **ask.sampling.options,
+    }
+    if ask.sampling.stop:
+        body["stop"] = list(ask.sampling.stop)
+    if ask.sampling.seed is not None:
+        body["seed"] = ask.sampling.seed
+    if ask.sampling.logit_bias:
+        body["logit_bias"] = dict(ask.sampling.logit_bias)
+    if ask.certainty:
+        body["logprobs"] = True
+    if extended:
+        body |= {
+            "request_id": ask.request_id,
+            "priority": ask.priority,
+            "return_prompt_text": True,
+        }
+    return body

@@ -1,0 +1,69 @@
+"""One streamed answer from its request to its end, and what becomes of it when it is left early."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+
+from worker.engine import EngineError
+from worker.openai.connection import Connection
+from worker.openai.deltas import ModelDelta, Reader
+
+_ABORT = "/inference/v1/abort_requests"
+_ABORT_S = 5.0
+
+
+class Exchange:
+    """Reads streams from a connection and aborts those that nobody reads to their end."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._aborts: set[asyncio.Task[None]] = set()
+
+    async def aclose(self) -> None:
+        """Let the last aborts arrive."""
+        if self._aborts:
+            await asyncio.wait(self._aborts, timeout=_ABORT_S)
+
+    async def read(
+        self, path: str, content: bytes, reader: Reader, *, model: str, abort_id: str | None
+    ) -> AsyncGenerator[ModelDelta, None]:
+        """Post a body and give what comes back, as often as something comes.
+
+        Leaving it early closes the connection, by which the server stops. abort_id: the request's
+        id where the server aborts by id, else None.
+        Raises EngineError, and CacheMiss before the first delta.
+        """
+        try:
+            async with self.connection.stream(path, content, model=model) as portions:
+                async for events in portions:
+                    for event in events:
+                        reader.take(event)
+                    delta = reader.delta()
+                    if delta is not None:
+                        yield delta
+            if not reader.finished:
+                # Some servers say why the text ended and send no [DONE].
+                if not reader.stopped:
+                    raise EngineError(
+                        "The model server ended in the middle of the text. "
+                        "What is written is kept.",
+                        temporary=True,
+                    )
+                reader.finished = True
+                delta = reader.delta()
+                if delta is not None:
+                    yield delta
+        finally:
+            if not reader.finished and abort_id is not None:
+                self._abort(reader.request_id or abort_id)
+
+    def _abort(self, request_id: str) -> None:
+        """Say it by id as well: a proxy may keep the closed connection to itself."""
+        task = asyncio.create_task(self._post_abort(request_id))
+        self._aborts.add(task)
+        task.add_done_callback(self._aborts.discard)
+
+    async def _post_abort(self, request_id: str) -> None:
+        with suppress(EngineError, TimeoutError):
+            async with asyncio.timeout(_ABORT_S):
+                await self.connection.post(_ABORT, {"request_ids": [request_id]})
