@@ -203,9 +203,8 @@ def _problem(request: Request, fault: Fault, headers: Mapping[str, str]) -> Resp
 async def _sent(request: Request) -> list[tuple[str, str]]:
     """The long texts of a form that was refused, so that its page can show them for copying."""
     kind = request.headers.get("content-type", "")
-    if request.method == "GET" or not kind.startswith(
-        ("application/x-www-form-urlencoded", "multipart/form-data")
-    ):
+    # An upload is not read for this: it may be large, and its sender nobody.
+    if request.method == "GET" or not kind.startswith("application/x-www-form-urlencoded"):
         return []
     try:
         # Kept by the request since the route read it; a body nobody read is read here.

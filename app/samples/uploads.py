@@ -63,13 +63,20 @@ async def _form(request: Request, limit: int) -> FormData:
         async for chunk in request.stream():
             total += len(chunk)
             if total > limit:
-                raise _too_large(limit)
+                # A kind of exception for which the parser closes the files it has begun.
+                raise _TooLargeError("too large")
             yield chunk
 
     try:
         return await MultiPartParser(request.headers, measured(), max_files=2, max_fields=8).parse()
+    except _TooLargeError:
+        raise _too_large(limit) from None
     except MultiPartException as error:
         raise Invalid(f"The form cannot be read: {error.message}.") from None
+
+
+class _TooLargeError(MultiPartException):
+    pass
 
 
 def _too_large(limit: int) -> Invalid:

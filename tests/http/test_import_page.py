@@ -1,0 +1,201 @@
+"""The import page: files of admins into a project, every error in its place, nothing for others."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from starlette.testclient import TestClient
+from starlette.types import Message, Scope
+
+from app.models import Sample
+from app.settings import Settings
+from tests.http.conftest import World
+from tests.imports import DECK, archive, lines, picture, row
+
+
+def address(world: World) -> str:
+    return f"/projects/{world.project.id}/import"
+
+
+def added(db: Session, world: World) -> int:
+    """How many samples the project has beside the one it began with."""
+    count = select(func.count()).where(Sample.project_id == world.project.id)
+    return (db.scalar(count) or 0) - 1
+
+
+def test_an_admin_imports_a_jsonl_file(admin: TestClient, world: World, db: Session) -> None:
+    samples = lines(row(1), row(2))
+    answer = admin.post(address(world), files={"file": ("lectures.jsonl", samples)})
+    assert answer.status_code == 200
+    assert "2 samples were added" in answer.text
+    assert added(db, world) == 2
+
+
+def test_the_same_file_again_changes_nothing_and_says_so(
+    admin: TestClient, world: World, db: Session
+) -> None:
+    for _ in range(2):
+        answer = admin.post(address(world), files={"file": ("s.jsonl", lines(row(1)))})
+    assert "Nothing was added from s.jsonl" in answer.text
+    assert "1 sample was there already" in answer.text
+    assert added(db, world) == 1
+
+
+def test_an_admin_imports_a_zip_archive_with_images(
+    admin: TestClient, world: World, db: Session, tmp_path: Path
+) -> None:
+    files = {"in/s.jsonl": lines(row(images=["a.png"])), "in/a.png": picture()}
+    packed = archive(tmp_path / "s.zip", files).read_bytes()
+    answer = admin.post(address(world), files={"file": ("s.zip", packed)})
+    assert answer.status_code == 200
+    assert added(db, world) == 1
+
+
+def test_an_admin_imports_a_deck_with_its_text(
+    admin: TestClient, world: World, db: Session
+) -> None:
+    answer = admin.post(
+        address(world),
+        files={
+            "file": ("Packaging.pdf", DECK.read_bytes()),
+            "output": ("script.txt", b"## Slide 1\nWelcome.\n"),
+        },
+        data={"instruction": "Write the script.", "policy": "qwen"},
+    )
+    assert answer.status_code == 200
+    sample = db.scalars(select(Sample).where(Sample.source_id == "Packaging")).one()
+    assert sample.instruction == "Write the script."
+
+
+def test_errors_name_file_line_and_field_and_nothing_is_imported(
+    admin: TestClient, world: World, db: Session
+) -> None:
+    samples = lines(row(1), row(2, length="long"), "{")
+    answer = admin.post(address(world), files={"file": ("lectures.jsonl", samples)})
+    assert answer.status_code == 422
+    for word in ("lectures.jsonl", "length", "A whole number of words", "not JSON"):
+        assert word in answer.text
+    assert added(db, world) == 0
+
+
+def test_a_jsonl_file_alone_has_no_images(admin: TestClient, world: World) -> None:
+    samples = lines(row(1, images=["../../etc/hostname"]))
+    answer = admin.post(address(world), files={"file": ("s.jsonl", samples)})
+    assert answer.status_code == 422
+    assert "put both into one zip archive" in answer.text
+
+
+def test_ids_are_made_from_the_name_of_the_file_not_of_its_path(
+    admin: TestClient, world: World, db: Session
+) -> None:
+    samples = lines({"instruction": "Write."})
+    admin.post(address(world), files={"file": ("C:\\data\\lectures.jsonl", samples)})
+    assert db.scalar(select(Sample.source_id).order_by(Sample.id.desc())) == "lectures:1"
+
+
+@pytest.mark.parametrize("files", [{}, {"file": ("", b"")}])
+def test_a_file_is_needed(
+    admin: TestClient, world: World, files: dict[str, tuple[str, bytes]]
+) -> None:
+    answer = admin.post(address(world), files={"other": ("x", b"x"), **files})
+    assert answer.status_code == 422
+    assert "Choose a file" in answer.text
+
+
+def test_a_form_without_files_is_refused(admin: TestClient, world: World) -> None:
+    assert admin.post(address(world), data={"policy": "x"}).status_code == 422
+
+
+def test_what_is_typed_comes_back_with_the_errors(admin: TestClient, world: World) -> None:
+    answer = admin.post(
+        address(world),
+        files={"file": ("s.jsonl", b"{")},
+        data={"policy": "qwen@1", "instruction": "Tell <all>."},
+    )
+    assert 'value="qwen@1"' in answer.text
+    assert "Tell &lt;all&gt;." in answer.text
+
+
+@pytest.fixture
+def one_mebibyte(app: FastAPI, settings: Settings) -> Iterator[None]:
+    """The app takes no larger uploads."""
+    app.state.settings = settings.model_copy(update={"max_upload_mb": 1})
+    yield
+    app.state.settings = settings
+
+
+@pytest.mark.usefixtures("one_mebibyte")
+def test_an_upload_beyond_the_limit_is_refused(admin: TestClient, world: World) -> None:
+    answer = admin.post(address(world), files={"file": ("s.jsonl", b" " * 2**21)})
+    assert answer.status_code == 422
+    assert "more than 1 MiB" in answer.text
+
+
+@pytest.mark.usefixtures("one_mebibyte")
+def test_an_upload_that_hides_its_length_is_measured(admin: TestClient, world: World) -> None:
+    body = admin.build_request("POST", address(world), files={"file": ("s.jsonl", b" " * 2**21)})
+    answer = admin.post(
+        address(world),
+        content=iter([body.read()]),
+        headers={"Content-Type": body.headers["content-type"]},
+    )
+    assert answer.status_code == 422
+    assert "more than 1 MiB" in answer.text
+
+
+def test_nothing_stays_of_an_upload(admin: TestClient, world: World, settings: Settings) -> None:
+    admin.post(address(world), files={"file": ("s.jsonl", b"{")})
+    assert list((settings.data / "uploads").iterdir()) == []
+
+
+@pytest.mark.parametrize("actor", ["owner", "other", "stranger", "trainer", "visitor", "expired"])
+def test_only_admins_import(
+    actor: str, request: pytest.FixtureRequest, world: World, db: Session
+) -> None:
+    client: TestClient = request.getfixturevalue(actor)
+    answers = [
+        client.get(address(world)),
+        client.post(address(world), files={"file": ("s.jsonl", lines(row(1)))}),
+    ]
+    assert all(answer.status_code in (303, 401, 403) for answer in answers)
+    assert added(db, world) == 0
+
+
+def test_the_page_of_a_project_that_is_not_there_is_404(admin: TestClient) -> None:
+    assert admin.get("/projects/999999/import").status_code == 404
+    answer = admin.post("/projects/999999/import", files={"file": ("s.jsonl", b"")})
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("actor", ["owner", "visitor"])
+def test_nothing_is_read_of_an_upload_by_who_may_not_import(
+    actor: str, request: pytest.FixtureRequest, world: World, app: FastAPI
+) -> None:
+    client: TestClient = request.getfixturevalue(actor)
+    sent = client.build_request("POST", address(world), files={"file": ("s.jsonl", b"x" * 10_000)})
+    answer: list[Message] = []
+
+    async def receive() -> Message:
+        raise AssertionError("the body was read")
+
+    async def send(message: Message) -> None:
+        answer.append(message)
+
+    scope: Scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": sent.url.path,
+        "raw_path": sent.url.raw_path,
+        "query_string": b"",
+        "headers": [(name.lower(), value) for name, value in sent.headers.raw],
+        "client": ("127.0.0.1", 1),
+        "server": ("testserver", 80),
+    }
+    assert client.portal is not None
+    client.portal.call(app, scope, receive, send)
+    assert answer[0]["status"] == (403 if actor == "owner" else 401)
