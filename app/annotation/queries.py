@@ -202,7 +202,8 @@ class _Reading:
         return segment_view(line, self.run, self._language)
 
     def progress(self) -> Progress:
-        return progress_view(self.path, self.run, live=self._live)
+        depth = depth_of(self._db, self.run.displaced_id) if self.run and self._live else None
+        return progress_view(self.path, self.run, displaced_depth=depth)
 
     def run_view(self) -> RunView | None:
         run = self.run

@@ -138,11 +138,18 @@ def segment_view(line: Line, run: Regeneration | None, language: str) -> Segment
     )
 
 
-def progress_view(path: Sequence[Line], run: Regeneration | None, *, live: bool) -> Progress:
-    """How far the draft is. expected: while a run writes, at least as many as it replaces."""
+def progress_view(
+    path: Sequence[Line], run: Regeneration | None, *, displaced_depth: int | None
+) -> Progress:
+    """How far the draft is. displaced_depth: while a run writes, the length of what it replaces.
+
+    The output is expected to be about that long again, and longer than what is there.
+    """
     cells = tuple(line.state(run) for line in path)
     done = sum(cell in (State.ACCEPTED, State.EDITED) for cell in cells)
-    return Progress(cells=cells, done=done, expected=len(cells) + int(live), running=live)
+    live = displaced_depth is not None
+    expected = max(len(cells) + 1, displaced_depth or 0) if live else len(cells)
+    return Progress(cells=cells, done=done, expected=expected, running=live)
 
 
 def shown(text: str) -> str:
