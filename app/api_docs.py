@@ -32,12 +32,15 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What can be done at a path. responses: (status, description) each."""
+    """What can be done at a path. responses: (status, description) each.
+
+    description: paragraphs; of the parts of each, those with an odd index are code.
+    """
 
     method: str
     path: str
     summary: str
-    description: str
+    description: tuple[tuple[str, ...], ...]
     parameters: tuple[Parameter, ...]
     responses: tuple[tuple[str, str], ...]
 
@@ -67,7 +70,11 @@ def _operations(schema: dict[str, Any]) -> Iterator[Operation]:
                 method=method.upper(),
                 path=path,
                 summary=operation.get("summary", ""),
-                description=operation.get("description", ""),
+                description=tuple(
+                    tuple(paragraph.split("`"))
+                    for paragraph in operation.get("description", "").split("\n\n")
+                    if paragraph
+                ),
                 parameters=tuple(
                     Parameter(
                         name=each["name"],

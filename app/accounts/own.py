@@ -34,7 +34,7 @@ class Preferences(BaseModel):
     locale: Annotated[str, Field(pattern="^[A-Za-z_]{0,20}$")] | None = None
     letters: bool | None = None
     split: Annotated[int, Field(ge=15, le=75)] | None = None
-    view: Literal["changes", "final"] | None = None
+    follow: bool | None = None
     grid: bool | None = None
     view: Literal["changes", "final"] | None = None
 

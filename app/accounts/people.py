@@ -1,6 +1,6 @@
 """The page on which admins add people and give them links to set a password."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
@@ -12,8 +12,6 @@ from app.refusals import Invalid
 from app.web import render
 
 router = APIRouter(prefix="/people")
-
-_BACK = "/people"
 
 
 @router.get("")
@@ -42,11 +40,17 @@ def add_person(
     return _page(request, db, invitation=invitation)
 
 
+@router.get("/{user_id}")
+def person_page(request: Request, db: SessionDep, _actor: AdminUser, user_id: Id) -> Response:
+    """One account: what it is, and what can be changed."""
+    return _person_page(request, db, user_id)
+
+
 @router.post("/{user_id}/invitation")
 def invite(request: Request, db: SessionDep, actor: AdminUser, user_id: Id) -> Response:
     """The page with a new link: for who lost the first one, or forgot the password."""
     invitation = service.invite(db, user_id=user_id, actor_id=actor.id)
-    return _page(request, db, invitation=invitation)
+    return _person_page(request, db, user_id, invitation)
 
 
 @router.post("/{user_id}/role")
@@ -55,21 +59,21 @@ def change_role(
 ) -> Response:
     """Back to the page."""
     service.change_role(db, user_id=user_id, role=_role(role), actor=actor)
-    return RedirectResponse(_BACK, 303)
+    return RedirectResponse(f"/people/{user_id}", 303)
 
 
 @router.post("/{user_id}/disablement")
 def disable(db: SessionDep, actor: AdminUser, user_id: Id) -> Response:
     """Back to the page."""
     service.disable(db, user_id=user_id, actor=actor)
-    return RedirectResponse(_BACK, 303)
+    return RedirectResponse(f"/people/{user_id}", 303)
 
 
 @router.post("/{user_id}/enablement")
 def enable(db: SessionDep, actor: AdminUser, user_id: Id) -> Response:
     """Back to the page."""
     service.enable(db, user_id=user_id, actor=actor)
-    return RedirectResponse(_BACK, 303)
+    return RedirectResponse(f"/people/{user_id}", 303)
 
 
 def _page(
@@ -80,21 +84,38 @@ def _page(
     fault: Invalid | None = None,
     invitation: service.Invitation | None = None,
 ) -> Response:
-    base = request.app.state.settings.public_url or str(request.base_url)
-    return render(
-        request,
-        "accounts/people.html",
-        {
-            "people": queries.people(db),
-            "roles": list(Role),
-            "form": form or {"name": "", "display_name": "", "role": "annotator"},
-            "fault": fault,
-            "invitation": invitation,
-            "link": f"{base.rstrip('/')}/invitation/{invitation.secret}" if invitation else None,
-        },
-        status_code=422 if fault else 200,
-        headers={"Cache-Control": "no-store"} if invitation else None,
-    )
+    context = {
+        "people": queries.people(db),
+        "roles": list(Role),
+        "form": form or {"name": "", "display_name": "", "role": "annotator"},
+        "fault": fault,
+    }
+    return _shown(request, "accounts/people.html", context, invitation, 422 if fault else 200)
+
+
+def _person_page(
+    request: Request,
+    db: SessionDep,
+    user_id: int,
+    invitation: service.Invitation | None = None,
+) -> Response:
+    context = {"person": queries.person(db, user_id=user_id), "roles": list(Role)}
+    return _shown(request, "accounts/person.html", context, invitation)
+
+
+def _shown(
+    request: Request,
+    name: str,
+    context: dict[str, Any],
+    invitation: service.Invitation | None,
+    status_code: int = 200,
+) -> Response:
+    """A page with the invitation's link on it, if there is one: it must be kept nowhere."""
+    base = (request.app.state.settings.public_url or str(request.base_url)).rstrip("/")
+    link = f"{base}/invitation/{invitation.secret}" if invitation else None
+    headers = {"Cache-Control": "no-store"} if invitation else None
+    context |= {"invitation": invitation, "link": link}
+    return render(request, name, context, status_code=status_code, headers=headers)
 
 
 def _role(text: str) -> Role:

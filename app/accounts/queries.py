@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.accounts.demo import DEMO_ACCOUNTS, DemoAccount
 from app.models import ApiToken, LoginSession, Membership, Role, User, now
+from app.refusals import NotFound
 from app.security import Actor
 
 
@@ -26,6 +27,7 @@ class PersonView:
     invited_until: datetime | None
     projects: int
     last_login_at: datetime | None
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,31 +47,16 @@ class TokenView:
 
 def people(db: Session) -> tuple[PersonView, ...]:
     """All accounts, by name. last_login_at: of the log-ins still open, None when none is."""
-    projects = (
-        select(func.count()).where(Membership.user_id == User.id).correlate(User).scalar_subquery()
-    )
-    last = (
-        select(func.max(LoginSession.created_at))
-        .where(LoginSession.user_id == User.id)
-        .correlate(User)
-        .scalar_subquery()
-    )
-    at = now()
-    return tuple(
-        PersonView(
-            id=user.id,
-            name=user.name,
-            display_name=user.display_name,
-            role=user.role,
-            state=_state(user),
-            invited_until=_still(user.invitation_expires_at, at),
-            projects=count,
-            last_login_at=last_login_at,
-        )
-        for user, count, last_login_at in db.execute(
-            select(User, projects, last).order_by(func.lower(User.name))
-        )
-    )
+    rows = db.execute(_PEOPLE.order_by(func.lower(User.name)))
+    return tuple(_person(*row) for row in rows)
+
+
+def person(db: Session, *, user_id: int) -> PersonView:
+    """One account. Raises NotFound."""
+    row = db.execute(_PEOPLE.where(User.id == user_id)).one_or_none()
+    if row is None:
+        raise NotFound("There is no such account.")
+    return _person(*row)
 
 
 def tokens(db: Session, *, actor: Actor) -> tuple[TokenView, ...]:
@@ -104,11 +91,32 @@ def demo_accounts(db: Session) -> tuple[DemoAccount, ...]:
     return tuple(account for account in DEMO_ACCOUNTS if account.name in names)
 
 
+_PEOPLE = select(
+    User,
+    select(func.count()).where(Membership.user_id == User.id).correlate(User).scalar_subquery(),
+    select(func.max(LoginSession.created_at))
+    .where(LoginSession.user_id == User.id)
+    .correlate(User)
+    .scalar_subquery(),
+)
+
+
+def _person(user: User, projects: int, last_login_at: datetime | None) -> PersonView:
+    until = user.invitation_expires_at
+    return PersonView(
+        id=user.id,
+        name=user.name,
+        display_name=user.display_name,
+        role=user.role,
+        state=_state(user),
+        invited_until=until if until and until > now() else None,
+        projects=projects,
+        last_login_at=last_login_at,
+        created_at=user.created_at,
+    )
+
+
 def _state(user: User) -> str:
     if user.disabled_at:
         return "disabled"
     return "active" if user.password_hash else "invited"
-
-
-def _still(until: datetime | None, at: datetime) -> datetime | None:
-    return until if until and until > at else None

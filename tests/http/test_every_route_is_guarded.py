@@ -36,6 +36,7 @@ PUBLIC = {
 OWN = {
     "/",
     "/queue",
+    "/queue/next",
     "/account",
     "/account/name",
     "/account/password",

@@ -21,7 +21,7 @@ def add(admin: TestClient, name: str, **fields: str) -> str:
     answer = admin.post("/people", data={"name": name, "role": "annotator"} | fields)
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "no-store"
-    link = re.search(r"http://testserver(/invitation/[\w-]{43})<", answer.text)
+    link = re.search(r'value="http://testserver(/invitation/[\w-]{43})"', answer.text)
     assert link, answer.text
     return link[1]
 
