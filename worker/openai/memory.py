@@ -92,7 +92,10 @@ def _shared(one: str, other: str) -> int:
 
 
 def _is_seam(text: str, at: int) -> bool:
-    """Whether a tokenizer of the GPT-4 family begins a new token at `at` whatever stands there."""
+    """Whether a tokenizer of the GPT-4 family begins a new token at `at` whatever stands there.
+
+    Its pattern joins one sign to the letters behind it, and newlines to the signs before them.
+    """
     if at in (0, len(text)):
         return True
     before, after = text[at - 1], text[at]
@@ -100,4 +103,4 @@ def _is_seam(text: str, at: int) -> bool:
         return not after.isspace()
     if after == " ":
         return not before.isspace()
-    return not before.isalnum() and not before.isspace() and after.isalnum()
+    return before.isalnum() and not after.isalnum()
