@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.accounts.demo import DEMO_ACCOUNTS, DemoAccount
 from app.demo.content import DemoProject, demo_projects
+from app.demo.work import correct_water_lecture
 from app.images.store import ImageStore
 from app.models import Membership, Project, Role, Sample, User
 from app.samples.importing import import_samples
@@ -42,6 +43,7 @@ def seed(db: Session, settings: Settings) -> DemoSummary:
             project = _add_project(db, wanted, list(members))
             projects += 1
         samples += _add_samples(db, wanted, project, store)
+    _add_work(db)
     return DemoSummary(len(accounts), projects, samples)
 
 
@@ -75,6 +77,18 @@ def _add_project(db: Session, wanted: DemoProject, members: list[int]) -> Projec
         rows = [{"project_id": project.id, "user_id": member} for member in members]
         db.execute(insert(Membership), rows)
     return project
+
+
+def _add_work(db: Session) -> None:
+    """The second annotator's draft, unless somebody has begun the sample already."""
+    sample = db.scalar(
+        select(Sample.id)
+        .join(Project, Project.id == Sample.project_id)
+        .where(Project.name == "lectures", Sample.source_id == "water-5-slides", Sample.taken == 0)
+    )
+    annotator = db.scalar(select(User.id).where(User.name == SECOND_ANNOTATOR.name, User.demo))
+    if sample is not None and annotator is not None:
+        correct_water_lecture(db, sample_id=sample, user_id=annotator)
 
 
 def _add_samples(db: Session, wanted: DemoProject, project: Project, store: ImageStore) -> int:

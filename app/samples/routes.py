@@ -9,7 +9,7 @@ from app.access import project_of, sample_of
 from app.deps import AdminUser, CurrentUser, Id, SessionDep
 from app.samples import image_routes, import_routes, queries
 from app.samples.views import SampleState
-from app.web import is_htmx, render
+from app.web import render
 
 router = APIRouter()
 router.include_router(import_routes.router)
@@ -26,7 +26,7 @@ def samples(
     state: Literal["all", "open", "in_progress", "done"] = "all",
     after: Annotated[int, Query(ge=0, le=2**63 - 1)] = 0,
 ) -> Response:
-    """The list, searched and filtered; the rows alone for htmx."""
+    """The list, searched and filtered."""
     project = project_of(db, actor, project_id)
     # No text in the database holds NUL, and PostgreSQL refuses to look for one.
     search = search.replace("\0", "").strip()
@@ -40,8 +40,7 @@ def samples(
         "states": list(SampleState),
         "after": after,
     }
-    name = "samples/_list.html" if is_htmx(request) else "samples/list.html"
-    return render(request, name, context)
+    return render(request, "samples/list.html", context)
 
 
 @router.get("/samples/{sample_id}")

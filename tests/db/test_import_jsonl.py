@@ -143,7 +143,7 @@ NUL = '{"id": "n", "instruction": "x", "output": "a\\u0000b"}'
 @pytest.mark.parametrize(
     ("line", "error"),
     [
-        ("{", "line 1: The line is not JSON: "),
+        ("{", "line 1: The line is not JSON at character 3: Expecting property name"),
         ("[1]", "line 1: The line is a list; "),
         ("7", "line 1: The line is not a JSON object."),
         ('{"a": NaN}', "line 1: The line is not JSON: NaN is not a JSON number."),

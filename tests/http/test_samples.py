@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 from app.models import Draft, now
 from app.samples.queries import PAGE
 from tests.factories import add_draft, add_sample
-from tests.http.conftest import HTMX, World
+from tests.http.conftest import World
 
 
 def address(world: World) -> str:
@@ -58,13 +58,6 @@ def test_the_list_goes_on_over_pages(admin: TestClient, world: World, db: Sessio
     assert f">{last.title}</a>" in second_page
     assert "Next page" in first_page
     assert "Next page" not in second_page
-
-
-def test_htmx_gets_the_rows_alone(admin: TestClient, world: World) -> None:
-    text = admin.get(address(world), headers=HTMX).text
-    assert text.strip().startswith("<div")
-    assert 'id="samples"' in text
-    assert "<html" not in text
 
 
 def test_a_sample_shows_its_instruction_images_and_output(admin: TestClient, world: World) -> None:

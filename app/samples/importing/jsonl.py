@@ -74,6 +74,9 @@ def _object(line: bytes) -> dict[str, Any]:
         raise _FieldError(None, f"The line is not UTF-8 text (byte {error.start + 1}).") from None
     except RecursionError:
         raise _FieldError(None, "The line is nested too deeply.") from None
+    except json.JSONDecodeError as error:
+        message = f"The line is not JSON at character {error.pos + 1}: {error.msg}."
+        raise _FieldError(None, message) from None
     except ValueError as error:
         raise _FieldError(None, f"The line is not JSON: {error}.") from None
     if isinstance(value, list):

@@ -1,0 +1,82 @@
+"""The demonstration: there after the first start, untouched by the next ones."""
+
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.demo import DemoSummary, seed
+from app.demo.content import demo_projects
+from app.models import Correction, Project, Sample, SampleImage, Segment, User
+from app.security import password_matches
+from app.settings import Settings
+from tests.domain.texts import DEMO
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data=tmp_path, demo=True)
+
+
+def test_a_demonstration_is_seeded_once(db: Session, settings: Settings) -> None:
+    assert seed(db, settings) == DemoSummary(accounts=4, projects=3, samples=5)
+    counts = [db.scalar(select(func.count()).select_from(table)) for table in (Segment, Correction)]
+    assert seed(db, settings) == DemoSummary(accounts=0, projects=0, samples=0)
+    assert counts == [
+        db.scalar(select(func.count()).select_from(table)) for table in (Segment, Correction)
+    ]
+
+
+def test_the_demonstration_shows_every_kind_of_segment(db: Session, settings: Settings) -> None:
+    seed(db, settings)
+    samples = {sample.source_id: sample for sample in db.scalars(select(Sample))}
+    assert {sample.language for sample in samples.values()} == {"en", "zh"}
+    lecture = samples["generative-ai-16-slides"]
+    links = db.scalars(
+        select(Segment.image_index).where(Segment.sample_id == lecture.id, Segment.depth > 0)
+    )
+    assert sorted(link for link in links if link is not None) == list(range(16))
+    assert db.scalar(select(func.count()).select_from(SampleImage)) == 31
+    # What the second annotator has done: three pairs of a finished draft.
+    assert db.scalar(select(func.count()).select_from(Correction)) == 3
+
+
+def test_the_real_output_is_in_the_database_byte_for_byte(db: Session, settings: Settings) -> None:
+    seed(db, settings)
+    for name, source_id in (
+        ("lecture_16_slides.en.json", "generative-ai-16-slides"),
+        ("film_review.zh.json", "pursuit-of-happyness"),
+    ):
+        output = json.loads((DEMO / name).read_text(encoding="utf-8"))["output"]
+        segments = db.scalars(
+            select(Segment.text)
+            .join(Sample, Sample.id == Segment.sample_id)
+            .where(Sample.source_id == source_id)
+            .order_by(Segment.depth)
+        )
+        assert "".join(segments) == output
+
+
+def test_the_demo_accounts_can_log_in_and_are_marked(db: Session, settings: Settings) -> None:
+    seed(db, settings)
+    users = {user.name: user for user in db.scalars(select(User))}
+    assert {"anna", "ben", "admin", "trainer"} <= users.keys()
+    assert all(user.demo for user in users.values())
+    assert password_matches(users["ben"].password_hash, "demo-annotator")
+
+
+def test_what_was_changed_in_the_demonstration_stays(db: Session, settings: Settings) -> None:
+    seed(db, settings)
+    project = db.scalars(select(Project).where(Project.name == "lectures")).one()
+    project.title = "Mine"
+    db.flush()
+    seed(db, settings)
+    assert project.title == "Mine"
+
+
+def test_the_slides_are_drawn_the_same_every_time() -> None:
+    lectures = demo_projects()[0]
+    first, second = (lectures.samples()[1].images[2].read() for _ in range(2))
+    assert first == second
