@@ -92,8 +92,7 @@ def accept_invitation(db: Session, *, secret: str, password: str, hours: int) ->
     Raises NotFound for a secret that is unknown, used or too old, Invalid for the password.
     """
     user = invited(db, secret=secret)
-    user.password_hash = hash_password(password)
-    user.invitation_hash = user.invitation_expires_at = None
+    _take_password(user, password)
     sessions.end_all(db, user_id=user.id)
     audit.record(db, user.id, "accepted_invitation", f"user:{user.id}")
     return sessions.start(db, user=user, hours=hours)
@@ -120,8 +119,7 @@ def invited(db: Session, *, secret: str) -> User:
 
 def set_password(db: Session, *, user_id: int, password: str, actor_id: int | None = None) -> None:
     """Give the account a password (command line, demo); ends all its log-ins. Raises Invalid."""
-    user = _user(db, user_id)
-    user.password_hash = hash_password(password)
+    _take_password(_user(db, user_id), password)
     sessions.end_all(db, user_id=user_id)
     audit.record(db, actor_id, "set_password", f"user:{user_id}")
 
@@ -133,7 +131,7 @@ def change_password(db: Session, *, actor: Actor, old: str, new: str, repeated: 
         raise Invalid("This is not your present password.", "old_password")
     if new != repeated:
         raise Invalid("The two new passwords differ.", "repeated")
-    user.password_hash = hash_password(new)
+    _take_password(user, new)
     sessions.end_all(db, user_id=actor.id, but=actor.session_id)
     audit.record(db, actor.id, "set_password", f"user:{actor.id}")
 
@@ -225,6 +223,12 @@ def revoke_token(db: Session, *, token_id: int, actor: Actor) -> None:
         raise NotFound("There is no such token, or it is not yours.")
     token.revoked_at = token.revoked_at or now()
     audit.record(db, actor.id, "revoked_token", f"token:{token.id}")
+
+
+def _take_password(user: User, password: str) -> None:
+    """An invitation that is still open ends: whoever holds it could set another one."""
+    user.password_hash = hash_password(password)
+    user.invitation_hash = user.invitation_expires_at = None
 
 
 def _invite(db: Session, user: User) -> Invitation:

@@ -83,6 +83,15 @@ def test_setting_a_new_password_ends_the_older_log_ins(
     assert visitor.get("/account").status_code == 200
 
 
+def test_a_password_set_otherwise_ends_an_open_invitation(
+    visitor: TestClient, world: World, db: Session
+) -> None:
+    invitation = service.invite(db, user_id=world.owner.id)
+    service.set_password(db, user_id=world.owner.id, password=PASSWORD)
+    db.commit()
+    assert visitor.get(f"/invitation/{invitation.secret}").status_code == 404
+
+
 @pytest.mark.parametrize(
     ("password", "repeated", "fault"),
     [
