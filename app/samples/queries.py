@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.segments import words
@@ -155,14 +155,14 @@ def _state(*, is_done: bool, drafts: Collection[DraftView]) -> SampleState:
 
 
 def _in_state(state: SampleState, wanted: int) -> ColumnElement[bool]:
-    begun = exists().where(Draft.sample_id == Sample.id)
+    # The column says without a look at the drafts who cannot be done yet: most of a new project.
     match state:
         case SampleState.OPEN:
-            return ~begun
+            return Sample.taken == 0
         case SampleState.IN_PROGRESS:
-            return begun & (_finished() < wanted)
+            return and_(Sample.taken > 0, or_(Sample.taken < wanted, _finished() < wanted))
         case SampleState.DONE:
-            return begun & (_finished() >= wanted)
+            return and_(Sample.taken >= wanted, _finished() >= wanted)
 
 
 def _finished() -> ColumnElement[int]:
