@@ -6,7 +6,7 @@ database. A lost notification is therefore only a delay, and every wait has a ti
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
@@ -14,8 +14,7 @@ from typing import Self
 import psycopg
 import structlog
 from psycopg import sql
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import array
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 # What pages wait for. Workers listen on their own channel: they need not hear each other's text.
@@ -26,11 +25,22 @@ _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 3.0
 
 
-def notify(db: Session, *keys: str, channel: str = CHANNEL) -> None:
-    """Wake everyone who watches one of `keys`, once this transaction is committed."""
-    if keys:
-        each = func.unnest(array(keys)).column_valued("key")
-        db.execute(select(func.pg_notify(channel, each)))
+def notify(db: Session, *keys: str, workers: Sequence[str] = ()) -> None:
+    """Wake everyone who watches one of `keys`, once this transaction is committed.
+
+    workers: keys that only workers watch.
+    """
+    channels = [CHANNEL] * len(keys) + [WORKERS] * len(workers)
+    if channels:
+        db.execute(_NOTIFY, {"channels": channels, "keys": [*keys, *workers]})
+
+
+_NOTIFY = text(
+    """
+    SELECT pg_notify(channel, key)
+    FROM unnest(CAST(:channels AS text[]), CAST(:keys AS text[])) AS each (channel, key)
+    """
+)
 
 
 class Hub:

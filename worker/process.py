@@ -1,6 +1,7 @@
 """The worker process: put together, kept going, stopped without losing a word."""
 
 import asyncio
+import logging
 import os
 import random
 import signal
@@ -32,6 +33,9 @@ _CHECK_AGAIN_S = 5.0
 def main(settings: Settings, url: str) -> None:
     """Work until SIGTERM or SIGINT; then give back what is being written and end."""
     logs.configure(json=settings.log_json, level=settings.log_level)
+    # Each job and each try to connect would be a line or a traceback; our own say it once.
+    logging.getLogger("procrastinate").setLevel(logging.ERROR)
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 
     async def work() -> None:
         stop = asyncio.Event()

@@ -1,15 +1,15 @@
 """What streams send: read for all of them at once, and rendered as the page shows it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from app import regenerations
 from app.annotation.reading import lines, segment_view
-from app.db import Sessions
 from app.models import Draft, Regeneration, Sample
 from app.regenerations import News, Position
 from app.web import Templates
@@ -21,7 +21,7 @@ _AT_ONCE = 2
 class Reader:
     """Reads for all streams of this process: whoever asks while a read runs shares the next."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Callable[[], Session]) -> None:
         self.sessions = sessions
         self.limiter = anyio.CapacityLimiter(_AT_ONCE)
         self._asked: list[tuple[Position, asyncio.Future[News]]] = []
@@ -52,7 +52,6 @@ class Reader:
 
     def _news(self, positions: Sequence[Position]) -> list[News]:
         with self.sessions() as db:
-            db.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             return regenerations.news(db, positions)
 
 

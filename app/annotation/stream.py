@@ -154,6 +154,6 @@ def _event(name: str, event_id: str, data: dict[str, Any]) -> bytes:
 def _reader(app: FastAPI) -> Reader:
     """The reader of this process, made by the first stream."""
     if not hasattr(app.state, "reader"):
-        app.state.reader = Reader(app.state.sessions)
+        app.state.reader = Reader(lambda: app.state.sessions())
     reader: Reader = app.state.reader
     return reader

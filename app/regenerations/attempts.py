@@ -173,8 +173,8 @@ def _hand_on(db: Session, run: Regeneration, *, error: str | None, delay_s: floa
     run.state = RunState.QUEUED
     db.flush()
     _defer(db, run.id, delay_s)
-    changes.notify(db, f"regeneration:{run.id}", f"draft:{run.draft_id}")
-    changes.notify(db, f"regeneration:{run.id}", channel=changes.WORKERS)
+    key = f"regeneration:{run.id}"
+    changes.notify(db, key, f"draft:{run.draft_id}", workers=[key])
 
 
 def _defer(db: Session, regeneration_id: int, delay_s: float = 0) -> None:

@@ -78,7 +78,8 @@ def position(
 def news(db: Session, positions: Sequence[Position]) -> list[News]:
     """What is new for each position, read in a few queries for all of them.
 
-    The caller's transaction must be REPEATABLE READ, so that text, segments and state agree.
+    The rows are read first and bound the rest: since text and segments are only ever added, what
+    comes of them agrees with the state.
     """
     ids = {one.regeneration_id for one in positions}
     rows = db.execute(

@@ -1,6 +1,6 @@
 """What an annotator's transaction does to regenerations; its caller has locked the draft."""
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from app import changes, jobs
@@ -19,48 +19,29 @@ def request(
     which it does. A worker starts once the caller's transaction is committed.
     """
     supersede(db, draft_id=draft.id)
-    number = select(func.coalesce(func.max(Regeneration.number), 1) + 1).where(
-        Regeneration.draft_id == draft.id
-    )
-    generation = (
-        select(Project.generation)
-        .join(Sample, Sample.project_id == Project.id)
-        .where(Sample.id == draft.sample_id)
-    )
-    run = Regeneration(
-        draft_id=draft.id,
-        sample_id=draft.sample_id,
-        number=db.scalars(number).one(),
-        anchor_id=anchor_id,
-        leaf_id=anchor_id,
-        displaced_id=displaced_id,
-        displaced_depth=displaced_depth,
-        settings=db.scalars(generation).one(),
-    )
-    db.add(run)
-    db.flush()
-    draft.head_id, draft.regeneration_id = anchor_id, run.id
-    db.flush()
+    run = db.scalars(
+        _INSERT,
+        {
+            "draft": draft.id,
+            "sample": draft.sample_id,
+            "anchor": anchor_id,
+            "displaced": displaced_id,
+            "depth": displaced_depth,
+        },
+    ).one()
     jobs.defer(
         db,
         jobs.Task.REGENERATE,
         priority=jobs.Priority.INTERACTIVE,
         regeneration_id=run.id,
     )
-    changes.notify(db, f"draft:{draft.id}")
+    draft.head_id, draft.regeneration_id = anchor_id, run.id
     return run
 
 
 def supersede(db: Session, *, draft_id: int) -> None:
     """End the draft's live regeneration, if there is one, because its place is taken."""
-    ended = db.scalars(
-        update(Regeneration)
-        .where(Regeneration.draft_id == draft_id, Regeneration.state.in_(LIVE))
-        .values(state=RunState.SUPERSEDED, finished_at=now(), lease_until=None)
-        .returning(Regeneration.id),
-        execution_options={"synchronize_session": "fetch"},
-    ).all()
-    for regeneration_id in ended:
+    for regeneration_id in db.scalars(_SUPERSEDE, {"draft": draft_id}).all():
         announce_end(db, draft_id, regeneration_id)
 
 
@@ -98,5 +79,34 @@ def leaf(db: Session, draft: Draft) -> int:
 
 def announce_end(db: Session, draft_id: int, regeneration_id: int) -> None:
     """Wake pages and, at once, the worker that may still be writing."""
-    changes.notify(db, f"regeneration:{regeneration_id}", f"draft:{draft_id}")
-    changes.notify(db, f"regeneration:{regeneration_id}", channel=changes.WORKERS)
+    key = f"regeneration:{regeneration_id}"
+    changes.notify(db, key, f"draft:{draft_id}", workers=[key])
+
+
+# Built once: putting such a statement together costs more than running it.
+_INSERT = (
+    insert(Regeneration)
+    .values(
+        draft_id=bindparam("draft"),
+        sample_id=bindparam("sample"),
+        anchor_id=bindparam("anchor"),
+        leaf_id=bindparam("anchor"),
+        displaced_id=bindparam("displaced"),
+        displaced_depth=bindparam("depth"),
+        number=select(func.coalesce(func.max(Regeneration.number), 1) + 1)
+        .where(Regeneration.draft_id == bindparam("draft"))
+        .scalar_subquery(),
+        settings=select(Project.generation)
+        .join(Sample, Sample.project_id == Project.id)
+        .where(Sample.id == bindparam("sample"))
+        .scalar_subquery(),
+    )
+    .returning(Regeneration)
+)
+_SUPERSEDE = (
+    update(Regeneration)
+    .where(Regeneration.draft_id == bindparam("draft"), Regeneration.state.in_(LIVE))
+    .values(state=RunState.SUPERSEDED, finished_at=func.clock_timestamp(), lease_until=None)
+    .returning(Regeneration.id)
+    .execution_options(synchronize_session="fetch")
+)

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from sqlalchemy import delete, func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.orm import Session
 
 from app.domain.segments import Rule, Splitter
 from app.domain.tree import Origin
@@ -11,16 +11,22 @@ from app.models import Chunk, Project, Regeneration, Sample, SampleImage, Segmen
 
 
 def path_text(db: Session, leaf_id: int) -> str:
-    """The text from the root to `leaf_id`, both included, in one recursive query."""
-    columns = (Segment.parent_id, Segment.depth, Segment.text)
-    walk = select(*columns).where(Segment.id == leaf_id).cte("walk", recursive=True)
-    parent = aliased(Segment)
-    walk = walk.union_all(
-        select(parent.parent_id, parent.depth, parent.text).join(
-            walk, parent.id == walk.c.parent_id
-        )
+    """The text from the root to `leaf_id`, both included."""
+    found: str = db.scalars(_PATH_TEXT, {"leaf": leaf_id}).one()
+    return found
+
+
+_PATH_TEXT = text(
+    """
+    WITH RECURSIVE walk AS (
+        SELECT parent_id, depth, text FROM segments WHERE id = :leaf
+        UNION ALL
+        SELECT parent.parent_id, parent.depth, parent.text
+        FROM walk JOIN segments AS parent ON parent.id = walk.parent_id
     )
-    return "".join(db.scalars(select(walk.c.text).order_by(walk.c.depth)))
+    SELECT string_agg(text, '' ORDER BY depth) FROM walk
+    """
+)
 
 
 def written_text(db: Session, regeneration_id: int, since: int = 0) -> str:
@@ -33,7 +39,7 @@ def written_text(db: Session, regeneration_id: int, since: int = 0) -> str:
         )
         .order_by(Chunk.start)
     )
-    return "".join(text[max(0, since - start) :] for start, text in rows)
+    return "".join(chunk[max(0, since - start) :] for start, chunk in rows)
 
 
 def clear_chunks(db: Session, *, older_than: timedelta = timedelta(hours=1)) -> int:

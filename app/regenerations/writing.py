@@ -110,23 +110,7 @@ def append(db: Session, portions: Sequence[Portion], *, lease_s: float) -> dict[
 
 def _lock(db: Session, asked: dict[int, Portion]) -> list[Held]:
     """The rows that these attempts hold, locked in the order of their ids; busy ones left out."""
-    rows = db.execute(
-        select(
-            Regeneration.id,
-            Regeneration.attempt,
-            Regeneration.draft_id,
-            Regeneration.sample_id,
-            Regeneration.policy_id,
-            Regeneration.written,
-            Regeneration.cut,
-            Regeneration.leaf_id,
-            Segment.depth,
-        )
-        .join(Segment, Segment.id == Regeneration.leaf_id)
-        .where(Regeneration.id.in_(asked), Regeneration.state == RunState.RUNNING)
-        .order_by(Regeneration.id)
-        .with_for_update(of=Regeneration, key_share=True, skip_locked=True)
-    ).all()
+    rows = db.execute(_LOCK, {"ids": [*asked]}).all()
     return [
         row
         for row in rows
@@ -196,6 +180,17 @@ def _state(row: Held, portion: Portion, written: int, leaf_id: int, cut: int) ->
         "errors": ending.error if ending else None,
     }
 
+
+_LOCK = text(
+    """
+    SELECT run.id, run.attempt, run.draft_id, run.sample_id, run.policy_id, run.written, run.cut,
+        run.leaf_id, leaf.depth
+    FROM regenerations AS run JOIN segments AS leaf ON leaf.id = run.leaf_id
+    WHERE run.id = ANY (CAST(:ids AS bigint[])) AND run.state = 'running'
+    ORDER BY run.id
+    FOR NO KEY UPDATE OF run SKIP LOCKED
+    """
+)
 
 _INSERT_CHUNKS = text(
     """
