@@ -117,5 +117,6 @@ def add_draft(db: Session, *, sample: Sample, user: User) -> Draft:
     """The user's untouched draft of a sample."""
     draft = Draft(sample_id=sample.id, user_id=user.id, head_id=sample.head_id, version=1)
     db.add(draft)
+    sample.taken += 1
     db.flush()
     return draft

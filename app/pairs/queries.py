@@ -7,9 +7,11 @@ them together) and the images of their samples.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Row, Select, any_, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from app.domain.formats import Pair
@@ -174,16 +176,25 @@ def pair_maker(db: Session, rows: Sequence[Row[Any]]) -> Callable[[Row[Any]], Pa
     """Makes pairs of these rows of pair_rows; raises ValueError for one that can be none."""
     above = _segments_above(db, {row.parent_id for row in rows})
     images = _images(db, {row.sample_id for row in rows})
-    return lambda row: _pair(row, above, images)
+    return lambda row: _pair(row, above, images.get(row.sample_id, _NO_IMAGES))
+
+
+@dataclass(frozen=True, slots=True)
+class _Images:
+    """Of a sample, in order: what they are called by content, and as files of an export."""
+
+    sha256: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+_NO_IMAGES = _Images((), ())
 
 
 def _segments_above(db: Session, parents: set[int]) -> Mapping[int, tuple[int | None, str]]:
     """Every segment from the given ones up to their roots: id to (parent, text)."""
-    if not parents:
-        return {}
     walk = (
         select(Segment.id, Segment.parent_id)
-        .where(Segment.id.in_(parents))
+        .where(Segment.id == _any_of(parents))
         .cte("walk", recursive=True)
     )
     # UNION, not UNION ALL: paths that meet are followed once from there on.
@@ -196,32 +207,35 @@ def _segments_above(db: Session, parents: set[int]) -> Mapping[int, tuple[int | 
     return {row[0]: (row[1], row[2]) for row in rows}
 
 
-def _images(db: Session, samples: set[int]) -> Mapping[int, Sequence[tuple[str, str]]]:
-    """By sample, the (SHA-256, format) of its images in order."""
-    found: dict[int, list[tuple[str, str]]] = {}
+def _images(db: Session, samples: set[int]) -> Mapping[int, _Images]:
     rows = db.execute(
         select(SampleImage.sample_id, Image.sha256, Image.format)
         .join(Image, Image.sha256 == SampleImage.sha256)
-        .where(SampleImage.sample_id.in_(samples))
+        .where(SampleImage.sample_id == _any_of(samples))
         .order_by(SampleImage.sample_id, SampleImage.position)
-    )
-    for sample_id, sha256, kind in rows:
-        found.setdefault(sample_id, []).append((sha256, kind))
+    ).all()
+    found: dict[int, _Images] = {}
+    for sample_id, group in groupby(rows, key=itemgetter(0)):
+        shown = [(row[1], row[2]) for row in group]
+        found[sample_id] = _Images(
+            tuple(sha256 for sha256, _ in shown),
+            tuple(image_file(sha256, kind) for sha256, kind in shown),
+        )
     return found
 
 
-def _pair(
-    row: Row[Any],
-    above: Mapping[int, tuple[int | None, str]],
-    images: Mapping[int, Sequence[tuple[str, str]]],
-) -> Pair:
-    shown = images.get(row.sample_id, ())
+def _any_of(ids: set[int]) -> ColumnElement[Any]:
+    # One array, not a parameter each: 256 of them cost more to write and parse than to look up.
+    return any_(literal(sorted(ids), ARRAY(BigInteger)))
+
+
+def _pair(row: Row[Any], above: Mapping[int, tuple[int | None, str]], images: _Images) -> Pair:
     return Pair(
         pair_id=row.id,
         project=row.project,
         sample=row.source_id,
-        images=tuple(sha256 for sha256, _ in shown),
-        image_files=tuple(image_file(sha256, kind) for sha256, kind in shown),
+        images=images.sha256,
+        image_files=images.files,
         instruction=row.instruction,
         prefix=_text(row.parent_id, above),
         chosen=row.chosen,
@@ -242,4 +256,5 @@ def _text(leaf: int, above: Mapping[int, tuple[int | None, str]]) -> str:
     while at is not None:
         at, text = above[at]
         texts.append(text)
-    return "".join(reversed(texts))
+    texts.reverse()
+    return "".join(texts)

@@ -10,7 +10,7 @@ from app import access
 from app.deps import AdminUser, Id, SessionDep
 from app.domain.segments import RuleKind
 from app.models import Project, now
-from app.projects import queries, queue_routes, service
+from app.projects import progress, queries, queue_routes, service
 from app.projects.forms import ProjectForm, empty_form, form_of, project_form
 from app.projects.views import FormView
 from app.refusals import Invalid
@@ -51,7 +51,7 @@ def add_project(request: Request, db: SessionDep, actor: AdminUser, sent: Sent) 
 def project_page(request: Request, db: SessionDep, actor: AdminUser, project_id: Id) -> Response:
     """Figures, progress and people of a project."""
     project = access.project_of(db, actor, project_id)
-    view = queries.project_page(db, project=project, now=now())
+    view = progress.project_page(db, project=project, now=now())
     return render(request, "projects/project.html", {"project": view})
 
 
@@ -139,7 +139,7 @@ def _members(
 ) -> Response:
     context = {
         "project": project,
-        "people": queries.people(db, project_id=project.id),
+        "people": progress.people(db, project_id=project.id),
         "candidates": queries.candidates(db, project_id=project.id),
         "fault": fault,
     }
