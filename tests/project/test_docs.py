@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
 from app.cli import command_line
+from app.main import create_app
 from app.settings import ROOT, Settings
 from tests.project.tracked import tracked_files
 
@@ -77,6 +79,18 @@ def test_every_command_teaches_with_an_example() -> None:
             assert path in text, path
 
     check(group, "iterdpo")
+
+
+def test_every_address_of_the_api_is_in_the_docs(tmp_path: Path) -> None:
+    schema = create_app(Settings(data=tmp_path)).openapi()
+    text = (DOCS / "api.md").read_text()
+    operations = [
+        f"{method.upper()} {path}"
+        for path, methods in schema["paths"].items()
+        for method in methods
+    ]
+    assert operations
+    assert [operation for operation in operations if operation not in text] == []
 
 
 def test_links_between_documents_lead_somewhere() -> None:
