@@ -1,7 +1,7 @@
 """What the demonstration shows: projects, and samples with the pictures drawn for them."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,19 +12,23 @@ from app.demo.still import draw_still
 from app.domain.segments import RuleKind
 from app.samples.importing.incoming import GivenPiece, ImageSource, IncomingSample, Where
 
+# Two outputs are those of the LongWriter-V project (longwriter-v/LICENSE); the others were written
+# for the demonstration, with mistakes to find.
+_LONGWRITER = "LongWriter-V"
+_OURS = "demo-writer"
 _DATA = Path(__file__).resolve().parent.parent / "demo_data"
 
 
 @dataclass(frozen=True, slots=True)
 class DemoProject:
-    """A project of the demonstration. samples: read only when one of them is missing."""
+    """A project of the demonstration. authors: who wrote the output of each sample, by its id.
+    samples: read only when one of them is missing."""
 
     name: str
     title: str
     guidelines: str
     rule: RuleKind
-    policy: str
-    sample_ids: tuple[str, ...]
+    authors: Mapping[str, str]
     samples: Callable[[], list[IncomingSample]] = field(repr=False)
 
 
@@ -40,8 +44,11 @@ def demo_projects() -> tuple[DemoProject, ...]:
                 "speaks to a class. Change as little as needed; accept what is right."
             ),
             rule=RuleKind.SLIDES,
-            policy="LongWriter-V-7B",
-            sample_ids=("generative-ai-16-slides", "water-5-slides", "compiler-6-slides"),
+            authors={
+                "generative-ai-16-slides": _LONGWRITER,
+                "water-5-slides": _OURS,
+                "compiler-6-slides": _OURS,
+            },
             samples=_lectures,
         ),
         DemoProject(
@@ -52,8 +59,7 @@ def demo_projects() -> tuple[DemoProject, ...]:
                 "没有问题的段落请直接接受。"
             ),
             rule=RuleKind.PARAGRAPHS,
-            policy="LongWriter-V-7B",
-            sample_ids=("pursuit-of-happyness",),
+            authors={"pursuit-of-happyness": _LONGWRITER},
             samples=_reviews,
         ),
         DemoProject(
@@ -64,8 +70,7 @@ def demo_projects() -> tuple[DemoProject, ...]:
                 "not support is rewritten or deleted."
             ),
             rule=RuleKind.HEADINGS,
-            policy="demo-writer",
-            sample_ids=("energy-report",),
+            authors={"energy-report": _OURS},
             samples=_reports,
         ),
     )

@@ -93,16 +93,18 @@ def _add_work(db: Session) -> None:
 
 def _add_samples(db: Session, wanted: DemoProject, project: Project, store: ImageStore) -> int:
     there = set(db.scalars(select(Sample.source_id).where(Sample.project_id == project.id)))
-    missing = set(wanted.sample_ids) - there
+    missing = wanted.authors.keys() - there
     if not missing:
         return 0
-    report = import_samples(
-        db,
-        project=project,
-        reading=(sample for sample in wanted.samples() if sample.source_id in missing),
-        store=store,
-        actor_id=None,
-        policy=wanted.policy,
-        source="demo",
-    )
-    return report.added
+    samples = [sample for sample in wanted.samples() if sample.source_id in missing]
+    for author in sorted({wanted.authors[source_id] for source_id in missing}):
+        import_samples(
+            db,
+            project=project,
+            reading=[sample for sample in samples if wanted.authors[sample.source_id] == author],
+            store=store,
+            actor_id=None,
+            policy=author,
+            source="demo",
+        )
+    return len(samples)
