@@ -8,8 +8,8 @@ That account may be unable to pass the directories above the data or the program
 /root, a private temporary directory). Opening them would change permissions that are not ours.
 Instead the server keeps one Linux capability of root's, and only when it is needed:
 CAP_DAC_READ_SEARCH (pass and read), or CAP_DAC_OVERRIDE where a container withholds the first or
-the program itself is closed to others. Where the kernel has neither (macOS, a container without
-capabilities), the closed directories get the single bit o+x: passable, still not listable.
+the program itself is closed to others. Where the kernel knows no capabilities (macOS), the closed
+directories get the single bit o+x: passable, still not listable.
 """
 
 import os
@@ -92,7 +92,11 @@ def _open(path: Path, user: tuple[int, int]) -> bool:
 
 
 def _permitted(program_closed: bool) -> int | None:
-    """The weaker of the two capabilities that serves and that this process has."""
+    """The weaker of the two capabilities that serves and that this process has.
+
+    None where the kernel knows none. PermissionError for a root that was left with neither: it
+    could not read the server's own directories, whoever ran the server.
+    """
     try:
         status = Path("/proc/self/status").read_text()
     except FileNotFoundError:
@@ -100,4 +104,10 @@ def _permitted(program_closed: bool) -> int | None:
     line = next(line for line in status.splitlines() if line.startswith("CapPrm:"))
     held = int(line.split()[1], 16)
     wanted = (CAP_DAC_OVERRIDE,) if program_closed else (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE)
-    return next((number for number in wanted if held >> number & 1), None)
+    for number in wanted:
+        if held >> number & 1:
+            return number
+    raise PermissionError(
+        "PostgreSQL does not run as root, and this root may not open other users' directories "
+        "(CAP_DAC_OVERRIDE). Run IterDPO Studio as an ordinary user."
+    )
