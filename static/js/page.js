@@ -14,6 +14,11 @@ export function toggleTheme() {
 
 addEventListener('click', (event) => {
   if (event.target.closest('[data-theme-toggle]')) toggleTheme();
+  const language = event.target.closest('[data-locale]');
+  if (language) {
+    document.cookie = `locale=${language.dataset.locale}; path=/; max-age=31536000; samesite=lax`;
+    location.reload();
+  }
   for (const menu of document.querySelectorAll('[data-menu][open]')) {
     if (!menu.contains(event.target) || event.target.closest('.menu-body a, .menu-body button')) menu.open = false;
   }
