@@ -120,8 +120,8 @@ def regenerate(db: Session, *, draft: Draft, base_version: int, segment_id: int)
     step = before.path.find(segment_id)
     if step is None:
         raise Conflict(GONE)
-    if step.ends_output and step.origin is not Origin.HUMAN:
-        raise Conflict("The model ended its text here; there is nothing to continue.")
+    if step.ends_output:
+        raise Conflict("The text ends here; there is nothing to continue.")
     run = regenerations.request(
         db,
         draft=draft,

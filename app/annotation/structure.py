@@ -30,10 +30,9 @@ def insert(
     if parent is None:
         raise Conflict(GONE)
     following = before.path.after(parent)
-    if parent.parent_id is not None and not parent.separator and not following:
+    if parent.ends_output or (parent.parent_id and not parent.separator and not following):
         raise Invalid(
-            "The text ends here without a line break: add your text to the last segment instead.",
-            field="text",
+            "The text ends here: add what is missing to the last segment instead.", field="text"
         )
     text = normalise_newlines(text)
     check_text(text)

@@ -62,7 +62,7 @@ steps = st.tuples(
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(sequence=st.lists(steps, max_size=14))
 def test_any_sequence_of_steps_keeps_the_invariants(
@@ -90,7 +90,7 @@ def test_any_sequence_of_steps_keeps_the_invariants(
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(sequence=st.lists(steps.filter(lambda step: step[0] != "undo"), max_size=8))
 def test_undoing_every_step_leads_back_to_the_beginning(

@@ -160,3 +160,9 @@ def test_a_pair_of_a_deletion_undone_is_made_again_by_the_next_acceptance(desk: 
     assert desk.pairs == []
     desk.accept(2)
     assert [(pair.kind, pair.chosen_id) for pair in desk.pairs] == [(Kind.DELETE, desk.at(2).id)]
+
+
+def test_nothing_is_put_after_the_segment_that_ends_the_output(desk: Desk) -> None:
+    desk.correct(4, "## Slide 4\nGoodbye.\n")
+    with pytest.raises(Invalid, match="ends here"):
+        desk.insert(4, "One more thing.")
