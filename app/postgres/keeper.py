@@ -169,7 +169,11 @@ def main() -> int:
         os.setsid()
         keeper = Keeper(job)
     if job["user"] is not None:
-        become(job["user"], job["capabilities"])
+        try:
+            become(job["user"], job["capabilities"])
+        except OSError as error:
+            os.write(2, f"cannot become user {job['user'][0]}: {error.strerror}\n".encode())
+            return 1
     if keeper is None:
         os.execv(job["command"][0], job["command"])  # noqa: S606 (no shell is the point)
     return keeper.run()
