@@ -1,7 +1,5 @@
 """Import of a path into a project: read, check, write, all of it or nothing."""
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +9,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app import audit
-from app.domain.segments import Piece, Rule, RuleKind, split, words
-from app.domain.text import language
+from app.domain.segments import Rule
 from app.images.inspection import ImageFacts
 from app.images.store import ImageStore
 from app.models import Policy, Project, Sample
 from app.refusals import Conflict, Invalid
 from app.samples.importing.incoming import (
     MAX_ERRORS,
-    MAX_TITLE,
     ImportRefused,
     IncomingSample,
     RowError,
@@ -27,14 +23,13 @@ from app.samples.importing.incoming import (
     id_error,
 )
 from app.samples.importing.pictures import Pictures
+from app.samples.importing.preparing import content_hash, prepared
 from app.samples.importing.sources import ImportOptions, opened
 from app.samples.importing.writing import NewSample, write_samples
 
 _BATCH_SAMPLES = 200
 _BATCH_CHARACTERS = 8_000_000
 _BATCH_IMAGES = 200
-# What a person can still read and correct as one segment; DESIGN of the rules: about 120 to 200.
-_LONG_SEGMENT_WORDS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +157,7 @@ class _Import:
                 write_samples(self._db, new, project_id=self._project.id, policy_id=policy_id)
             self._added += len(new)
             self._segments += sum(len(sample.pieces) for sample in new)
+            self._recut += sum(sample.recut for sample in new)
             self._fraction = batch[-1].progress
             self._report_progress()
             if len(self._errors) >= MAX_ERRORS:
@@ -200,10 +196,10 @@ class _Import:
             images = self._facts(sample)
             if images is None:
                 continue
-            content_hash = _content_hash(sample, images)
+            digest = content_hash(sample, images)
             if sample.source_id not in known:
-                new.append(self._new(sample, images, content_hash))
-            elif known[sample.source_id] == content_hash:
+                new.append(prepared(sample, images, rule=self._rule, content_hash=digest))
+            elif known[sample.source_id] == digest:
                 self._unchanged += 1
             else:
                 message = (
@@ -220,41 +216,6 @@ class _Import:
         if errors:
             return None
         return tuple(item for item in found if isinstance(item, ImageFacts))
-
-    def _new(
-        self, sample: IncomingSample, images: tuple[ImageFacts, ...], content_hash: bytes
-    ) -> NewSample:
-        metadata = dict(sample.metadata)
-        pieces, rule = self._cut(sample, len(images))
-        if rule is not None:
-            self._recut += 1
-            metadata["rule"] = rule.value
-        return NewSample(
-            source_id=sample.source_id,
-            title=_title(sample),
-            instruction=sample.instruction,
-            language=language(sample.output or sample.instruction),
-            target_words=sample.target_words,
-            metadata=metadata,
-            content_hash=content_hash,
-            images=images,
-            pieces=pieces,
-        )
-
-    def _cut(
-        self, sample: IncomingSample, images: int
-    ) -> tuple[tuple[Piece, ...], RuleKind | None]:
-        """The segments, and the rule where it is not the project's own."""
-        if sample.pieces is not None:
-            return tuple(Piece(piece.text, piece.image_index) for piece in sample.pieces), None
-        pieces = split(sample.output, self._rule, images=images)
-        if len(pieces) != 1 or words(sample.output) <= _LONG_SEGMENT_WORDS:
-            return tuple(pieces), None
-        for kind in (RuleKind.PARAGRAPHS, RuleKind.SENTENCES):
-            finer = split(sample.output, Rule(kind, self._project.rule_words))
-            if len(finer) > 1:
-                return tuple(finer), kind
-        return tuple(pieces), None
 
     def _image_taken(self) -> None:
         self._images += 1
@@ -280,31 +241,6 @@ def _batches(samples: Iterable[IncomingSample]) -> Iterator[list[IncomingSample]
             batch, characters, images = [], 0, 0
     if batch:
         yield batch
-
-
-def _content_hash(sample: IncomingSample, images: tuple[ImageFacts, ...]) -> bytes:
-    """SHA-256 of what the file says; what we derive from it (title, segments) may change."""
-    content = {
-        "title": sample.title,
-        "instruction": sample.instruction,
-        "images": sample.fingerprint or [image.sha256 for image in images],
-        "output": sample.output,
-        "segments": sample.pieces and [piece.text for piece in sample.pieces],
-        "length": sample.target_words,
-        "metadata": sample.metadata,
-    }
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).digest()
-
-
-def _title(sample: IncomingSample) -> str:
-    """The file's own title, else an id that says something, else how the instruction begins."""
-    if sample.title:
-        return sample.title
-    if any(map(str.isalpha, sample.source_id)):
-        return sample.source_id
-    first = sample.instruction.strip().splitlines()[0]
-    return first if len(first) <= MAX_TITLE // 3 else f"{first[: MAX_TITLE // 3 - 1].rstrip()}…"
 
 
 def _policy_id(db: Session, name: str) -> int:

@@ -54,7 +54,8 @@ _SAMPLE_IMAGES = text("""
 
 @dataclass(frozen=True, slots=True)
 class NewSample:
-    """A sample ready to be written. pieces: its segments in order, none for an empty path."""
+    """A sample ready to be written. pieces: its segments in order, none for an empty path.
+    recut: the project's rule did not divide it, so that another did."""
 
     source_id: str
     title: str
@@ -65,6 +66,7 @@ class NewSample:
     content_hash: bytes
     images: tuple[ImageFacts, ...]
     pieces: tuple[Piece, ...]
+    recut: bool = False
 
 
 def write_samples(
