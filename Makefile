@@ -11,6 +11,8 @@ ARGS ?=
 export PORT DATA HOST
 
 PYTHON := .venv/bin/python
+# tests/vllm needs an environment of its own, with torch and vLLM.
+PYTEST := $(PYTHON) -m pytest -n $(JOBS) --dist loadfile --ignore tests/vllm
 # Quiet, never asking, never a file that the hash list does not know.
 PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -35,10 +37,10 @@ dev: .venv/dev.stamp ## The demo, restarting the app when its code changes
 	@exec $(PYTHON) -m app.cli demo --reload --host "$$HOST" --port "$$PORT" --data "$$DATA"
 
 test: .venv/test.stamp browser ## Install what the tests need and run them all
-	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 test-without-browser: .venv/test.stamp
-	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile --ignore tests/browser $(ARGS)
+	@$(PYTEST) --ignore tests/browser $(ARGS)
 
 check: .venv/dev.stamp ## Formatting, lint, types, layers, migration drift, templates, docs
 	@.venv/bin/ruff format --check .
