@@ -27,7 +27,8 @@ def correct_water_lecture(db: Session, *, sample_id: int, user_id: int) -> Draft
             draft=draft,
             base_version=draft.version,
             segment_id=step.id,
-            text=step.text.replace(wrong, right),
+            # As typed in the page, which shows no newlines at the end and puts them back.
+            text=step.text.rstrip("\r\n").replace(wrong, right),
             rewrite=False,
         )
     now = standing(db, draft)
