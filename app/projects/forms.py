@@ -6,11 +6,12 @@ from typing import Annotated
 from fastapi import Form
 
 from app.models import Project
+from app.projects.generation import SHOWN
 from app.projects.service import ProjectSettings
 from app.projects.views import FormView
 from app.refusals import Invalid
 
-_GENERATION = ("system", "max_tokens", "temperature", "top_p", "look_ahead")
+_GENERATION = ("system", "max_tokens", "temperature", "top_p")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,9 @@ def project_form(
     max_tokens: Annotated[str, Form()] = "",
     temperature: Annotated[str, Form()] = "",
     top_p: Annotated[str, Form()] = "",
-    look_ahead: Annotated[str, Form()] = "",
 ) -> ProjectForm:
     """A dependency: the form that a request carries."""
-    generation = (system, max_tokens, temperature, top_p, look_ahead)
+    generation = (system, max_tokens, temperature, top_p)
     return ProjectForm(
         name,
         ProjectSettings(
@@ -67,7 +67,9 @@ def form_of(project: Project) -> FormView:
         rule=project.rule,
         rule_words=str(project.rule_words),
         annotators_per_sample=str(project.annotators_per_sample),
-        generation={name: str(value) for name, value in project.generation.items()},
+        generation={
+            name: str(value) for name, value in project.generation.items() if name in SHOWN
+        },
     )
     return FormView(_values(project.name, settings))
 

@@ -20,12 +20,13 @@ class Limit:
     whole: bool
 
 
+# What the settings page shows. An engine may know more; those are kept.
 LIMITS: Mapping[str, Limit] = {
     "max_tokens": Limit(1, 131_072, whole=True),
     "temperature": Limit(0, 2, whole=False),
     "top_p": Limit(0.01, 1, whole=False),
-    "look_ahead": Limit(1, 1000, whole=True),
 }
+SHOWN = frozenset({"system", *LIMITS})
 _SYSTEM_MAX = 20_000
 
 
@@ -33,7 +34,7 @@ def generation_settings(values: Mapping[str, str]) -> dict[str, Any]:
     """The settings as they are kept: what is given, nothing for what is left to the model.
 
     system: said to the model before the task. max_tokens: of one continuation. temperature, top_p:
-    of the sampling. look_ahead: segments to write after a correction (left out: to the end).
+    of the sampling.
     Raises Invalid, naming the field, for an unknown one or a number out of its range.
     """
     settings: dict[str, Any] = {}

@@ -1,8 +1,9 @@
 """Adding projects, changing their settings, and who belongs to them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -13,7 +14,7 @@ from app import audit
 from app.domain.segments import RuleKind
 from app.domain.text import defect
 from app.models import Membership, Project, User, now
-from app.projects.generation import generation_settings
+from app.projects.generation import SHOWN, generation_settings
 from app.refusals import Invalid, NotFound
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -72,6 +73,7 @@ def change(
     """Give the project these settings. Raises Invalid naming the field; then nothing is changed.
 
     A new rule cuts what is imported or written from now on; segments that are there stay.
+    Generation settings that the page does not show are kept.
     """
     _apply(project, settings)
     db.flush()
@@ -127,13 +129,19 @@ def _apply(project: Project, settings: ProjectSettings) -> None:
     rule = _rule(settings.rule)
     words = _whole(settings.rule_words, 10, 2000, "rule_words")
     annotators = _whole(settings.annotators_per_sample, 1, 100, "annotators_per_sample")
-    generation = generation_settings(settings.generation)
+    others = {name: value for name, value in _generation(project) if name not in SHOWN}
+    generation = others | generation_settings(settings.generation)
     project.title = title
     project.guidelines = guidelines
     project.rule = rule
     project.rule_words = words
     project.annotators_per_sample = annotators
     project.generation = generation
+
+
+def _generation(project: Project) -> Iterable[tuple[str, Any]]:
+    # None until a new project has been written.
+    return (project.generation or {}).items()
 
 
 def _line(title: str) -> str:

@@ -19,7 +19,6 @@ FORM = {
     "rule_words": "80",
     "annotators_per_sample": "2",
     "temperature": "0.7",
-    "look_ahead": "",
 }
 
 
@@ -57,7 +56,7 @@ def test_an_admin_adds_a_project(admin: TestClient, db: Session) -> None:
         ("temperature", "nan"),
         ("temperature", "2.1"),
         ("max_tokens", "0"),
-        ("look_ahead", "-1"),
+        ("max_tokens", "-1"),
         ("top_p", "0"),
         ("system", "Say <|im_end|>"),
         ("guidelines", "x" * 100_001),
@@ -85,8 +84,11 @@ def test_settings_are_changed_and_the_name_stays(
 ) -> None:
     url = f"/projects/{world.project.id}/settings"
     name = world.project.name
+    world.project.generation = {"stop": ["END"], "temperature": 1.0}
+    db.commit()
     response = admin.post(url, data=FORM)
     db.refresh(world.project)
+    assert world.project.generation == {"stop": ["END"], "temperature": 0.7}
     assert response.headers["location"] == f"{url}?saved=1"
     assert (world.project.name, world.project.title) == (name, "Lecture scripts")
     page = admin.get(f"{url}?saved=1").text
