@@ -1,36 +1,43 @@
 /*
-  What the server answers to a change. Every unsafe request carries the version that the page shows
+  What the server answers to a change. Every change carries the version that the page shows
   (base_version) and waits until typed text is kept; the event `draft-changed` tells what came of it.
 */
 import { $, work } from './dom.js';
 import { dirtyFields, flush, flushAll, forget, quiet, resume, status } from './draft.js';
 import { readyEditors } from './editor.js';
 import { withdraw } from './notices.js';
+import { lookForChanges } from './restore.js';
 import { placeRun, startRun } from './run.js';
 import { activate, active, byId, goOn, refilter, segments } from './segments.js';
 
 const TOAST_MS = 8000;
 let toastTimer;
 
-function beforeRequest({ detail }) {
-  const { ctx } = detail;
-  const { request } = ctx;
-  if (request.method === 'GET' || !work.contains(ctx.sourceElement) && !ctx.sourceElement.closest('.top, #undo-form')) return;
-  if (!request.action.endsWith('/diff')) request.body.set('base_version', work.dataset.version);
-  const form = ctx.sourceElement.closest('form.editor');
-  const saving = ctx.sourceElement === form ? $('textarea.prose', form) : null;
-  if (saving && request.submitter && !request.submitter.closest('.eacts')) return;
-  ctx.fetch = async (...args) => {
-    if (saving) await quiet(saving);
-    else if (!request.action.endsWith('/diff')) await flushAll();
-    return fetch(...args);
+/** Whether a request changes the draft; the live comparison is a POST that changes nothing. */
+const changesDraft = ({ request, sourceElement }) =>
+  request.method !== 'GET' && !request.action.endsWith('/diff') && sourceElement.closest('.work, .top, #undo-form');
+
+function beforeRequest(event) {
+  const { ctx } = event.detail;
+  const { request, sourceElement } = ctx;
+  if (!changesDraft(ctx)) return;
+  if ('sending' in sourceElement.dataset) return event.preventDefault(); // pressed twice
+  sourceElement.dataset.sending = '';
+  const saved = sourceElement.matches('form.editor') && request.submitter?.closest('.eacts') ? $('textarea.prose', sourceElement) : null;
+  ctx.fetch = async (address, options) => {
+    await (saved ? quiet(saved) : flushAll());
+    // Changes go one after the other (hx-sync), each with the version that the one before left.
+    if (options.body) options.body.set('base_version', work.dataset.version);
+    return fetch(address, options);
   };
 }
 
 function finished({ detail }) {
   const { sourceElement, response } = detail.ctx;
+  if (sourceElement?.dataset) delete sourceElement.dataset.sending;
   const area = sourceElement?.matches?.('form.editor') && $('textarea.prose', sourceElement);
   if (area && !(response?.status < 300)) resume(area);
+  if (response?.status === 409) lookForChanges();
 }
 
 function answered({ detail }) {

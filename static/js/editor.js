@@ -55,7 +55,10 @@ function closeClean(segment) {
 /** Save: text that nobody changed is accepted, never sent. */
 export function save(mode, segment = active()) {
   const form = formOf(segment);
-  if (!form) return $('[data-act="accept"]', segment)?.click() ?? goOn(segment);
+  if (!form) {
+    const button = segment && $('[data-act="accept"]', segment);
+    return button ? button.click() : goOn(segment);
+  }
   if (!segment.dataset.insertion && !isDirty(areaOf(form))) return $('[data-act="accept"]', form).click();
   form.requestSubmit($(`.eacts button[name="mode"][value="${mode}"]`, form));
 }

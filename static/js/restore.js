@@ -98,21 +98,20 @@ export function watchConflicts() {
   });
 }
 
-/** When the page is looked at again: has another tab changed the draft? */
+/** Has another tab changed the draft? Then the page says so and offers to reload. */
+export async function lookForChanges() {
+  const answer = await fetch(`${base()}/version`, { headers: { Accept: 'application/json' } }).catch(() => null);
+  if (!answer?.ok) return;
+  const { version } = await answer.json();
+  if (version <= Number(work.dataset.version) || $('#notice [data-conflict]')) return;
+  message('elsewhere', texts.elsewhere, [{ text: texts.reload, act: async () => {
+    const area = $('.seg.active textarea.prose');
+    if (area) await flush(area);
+    reload(area ? $('.seg.active').dataset.id : '');
+  } }]);
+}
+
 export function watchOtherTabs() {
-  const look = async () => {
-    if (document.hidden) return;
-    const answer = await fetch(`${base()}/version`, { headers: { Accept: 'application/json' } }).catch(() => null);
-    if (!answer?.ok) return;
-    const { version } = await answer.json();
-    if (version > Number(work.dataset.version)) {
-      message('elsewhere', texts.elsewhere, [{ text: texts.reload, act: async () => {
-        const area = $('.seg.active textarea.prose');
-        if (area) await flush(area);
-        reload($('.seg.active')?.dataset.id);
-      } }]);
-    }
-  };
-  document.addEventListener('visibilitychange', look);
-  addEventListener('focus', look);
+  document.addEventListener('visibilitychange', () => document.hidden || lookForChanges());
+  addEventListener('focus', lookForChanges);
 }
