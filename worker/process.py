@@ -6,7 +6,7 @@ import os
 import random
 import signal
 import socket
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import asdict
 
 import structlog
@@ -111,6 +111,7 @@ class _Worker:
             await self.drain(tasks[-1])
         finally:
             await _end(stopped, *tasks)
+            self.writer.close()
             self.database.close()
         self.log.info("stopped")
 
@@ -157,6 +158,11 @@ class _Worker:
             return
         stream = Stream(work)
         self.writer.add(stream)
+        if self.stopping:
+            stream.hand_back(Release())
+            self.writer.touch()
+            await stream.closed.wait()
+            return
         stream.reader = asyncio.create_task(self.read(stream), name=f"read {stream.id}")
         self.log.info("started", **about(stream))
         await stream.closed.wait()
@@ -164,6 +170,16 @@ class _Worker:
     async def read(self, stream: Stream) -> None:
         """Take text from the engine until it ends, or until the stream is closed."""
         minding = asyncio.create_task(self.mind(stream))
+        try:
+            await self.listen(stream)
+            self.writer.touch()
+            # The row may still be taken away while the last text waits to be written.
+            await stream.closed.wait()
+        finally:
+            minding.cancel()
+
+    async def listen(self, stream: Stream) -> None:
+        """Feed the stream what the engine says, and note how that ended."""
         try:
             async with aclosing(self.engine.stream(stream.work)) as deltas:
                 async for delta in deltas:
@@ -184,12 +200,6 @@ class _Worker:
             stream.hand_back(
                 Release(error="The engine crashed; see the worker's log.", delay_s=_RETRY_S)
             )
-        finally:
-            self.writer.touch()
-            # The row may still be taken away while the last text waits to be written.
-            with suppress(asyncio.CancelledError):
-                await stream.closed.wait()
-            await _end(minding)
 
     async def mind(self, stream: Stream) -> None:
         """Hear at once that an annotator stopped or superseded it, even when no text comes."""
@@ -222,16 +232,12 @@ class _Worker:
         """Take nothing more, write what has come, give the rest back to other workers."""
         self.stopping = True
         self.queue.stop()
-        streams = list(self.writer.streams.values())
-        self.log.info("stopping", streams=len(streams))
-        for stream in streams:
+        self.log.info("stopping", streams=len(self.writer.streams))
+        for stream in self.writer.streams.values():
             stream.hand_back(Release())
         self.writer.touch()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.lease_s):
-                for stream in streams:
-                    await stream.closed.wait()
-                await asyncio.wait((queue,))
+        # Jobs end with their streams, and the queue with its jobs.
+        await asyncio.wait((queue,), timeout=self.lease_s)
 
 
 async def _end(*tasks: asyncio.Task[object]) -> None:

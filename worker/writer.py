@@ -40,6 +40,11 @@ class Writer:
         """Something has come: the first text leaves at once, what follows with the next tick."""
         self._dirty.set()
 
+    def close(self) -> None:
+        """Let go of what is left; whoever finds the lease at its end goes on with it."""
+        for stream in list(self.streams.values()):
+            self._remove(stream)
+
     async def run(self) -> None:
         """Write until cancelled; while the database is away the text waits here."""
         clock = asyncio.get_running_loop()
