@@ -190,9 +190,13 @@ class Studio:
 
     def spawn(self, **settings: float) -> subprocess.Popen[bytes]:
         """A worker process of its own."""
+        return self.spawn_at(self.url, **settings)
+
+    def spawn_at(self, url: str, **settings: float) -> subprocess.Popen[bytes]:
+        """A worker process that uses the database there."""
         environment = {
             "PATH": os.environ["PATH"],
-            "DATABASE_URL": self.url,
+            "DATABASE_URL": url,
             "ITERDPO_LEASE_S": str(self.settings.lease_s),
             "ITERDPO_REPLAY_WORDS_PER_S": str(self.settings.replay_words_per_s),
         } | {f"ITERDPO_{name.upper()}": str(value) for name, value in settings.items()}
