@@ -1,6 +1,6 @@
 """Going back: undo the last step, bring back a continuation that a regeneration displaced."""
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from app import regenerations
@@ -12,6 +12,17 @@ from app.refusals import Conflict, NotFound
 
 # Steps that wrote a segment of their own: every pair in which it is chosen came with them.
 _WRITES = (Action.CORRECT, Action.KEEP, Action.INSERT)
+
+_LAST = (
+    select(Revision)
+    .where(
+        Revision.draft_id == bindparam("draft"),
+        Revision.undone_by.is_(None),
+        Revision.action != Action.UNDO,
+    )
+    .order_by(Revision.version.desc())
+    .limit(1)
+)
 
 
 def undo(db: Session, *, draft: Draft, base_version: int) -> Revision | None:
@@ -49,22 +60,13 @@ def undo(db: Session, *, draft: Draft, base_version: int) -> Revision | None:
         verdicts=verdicts,
         segment_id=last.segment_id,
     )
-    last.undone_by = undone.version
+    last.undone_by = undone
     return last
 
 
 def undoable(db: Session, draft: Draft) -> Revision | None:
     """The step that Undo would take back."""
-    return db.scalar(
-        select(Revision)
-        .where(
-            Revision.draft_id == draft.id,
-            Revision.undone_by.is_(None),
-            Revision.action != Action.UNDO,
-        )
-        .order_by(Revision.version.desc())
-        .limit(1)
-    )
+    return db.scalar(_LAST, {"draft": draft.id})
 
 
 def restore(db: Session, *, draft: Draft, base_version: int, regeneration_id: int) -> None:

@@ -1,14 +1,14 @@
 """A draft's path through the segment tree, read in one query and forked by inserting rows."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
 
-from sqlalchemy import insert, select
+from sqlalchemy import Select, bindparam, insert, select
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.tree import Origin
-from app.models import Segment
+from app.models import Segment, table_of
 from app.refusals import Conflict
 
 
@@ -51,6 +51,19 @@ _COLUMNS = (
 )
 
 
+def _walk() -> Select[Any]:
+    walk = select(*_COLUMNS).where(Segment.id == bindparam("leaf")).cte("walk", recursive=True)
+    parent = aliased(Segment)
+    columns = [getattr(parent, column.key) for column in _COLUMNS]
+    walk = walk.union_all(select(*columns).join(walk, parent.id == walk.c.parent_id))
+    return select(*walk.c).order_by(walk.c.depth)
+
+
+# Statements are built once: to put one together costs SQLAlchemy more than to run it.
+_WALK = _walk()
+_ADD = insert(table_of(Segment)).returning(table_of(Segment).c.id)
+
+
 @dataclass(frozen=True, slots=True)
 class Path:
     """Root to leaf; the texts of `steps` concatenate to the output exactly."""
@@ -60,12 +73,7 @@ class Path:
     @classmethod
     def load(cls, db: Session, leaf_id: int) -> Self:
         """The path that ends at `leaf_id`, in one recursive query."""
-        walk = select(*_COLUMNS).where(Segment.id == leaf_id).cte("walk", recursive=True)
-        parent = aliased(Segment)
-        columns = [getattr(parent, column.key) for column in _COLUMNS]
-        walk = walk.union_all(select(*columns).join(walk, parent.id == walk.c.parent_id))
-        rows = db.execute(select(*walk.c).order_by(walk.c.depth)).all()
-        return cls(tuple(Step(*row) for row in rows))
+        return cls(tuple(Step(*row) for row in db.execute(_WALK, {"leaf": leaf_id}).all()))
 
     @property
     def leaf(self) -> Step:
@@ -112,30 +120,15 @@ def add_human(
     image_index: int | None,
 ) -> Step:
     """A new segment that a person wrote, below `parent`."""
-    row = Segment(
-        sample_id=sample_id,
-        parent_id=parent.id,
-        depth=parent.depth + 1,
+    return _add(
+        db,
+        sample_id,
+        parent,
         text=text,
         origin=Origin.HUMAN,
         ends_output=ends_output,
         image_index=image_index,
         author_id=author_id,
-    )
-    db.add(row)
-    db.flush()
-    return Step(
-        row.id,
-        parent.id,
-        row.depth,
-        text,
-        Origin.HUMAN,
-        ends_output,
-        image_index,
-        None,
-        None,
-        author_id,
-        None,
     )
 
 
@@ -155,32 +148,18 @@ def add_copies(
     added: list[Step] = []
     for copy in copies:
         source = copy.source
-        values = {
-            "sample_id": sample_id,
-            "parent_id": parent.id,
-            "depth": parent.depth + 1,
-            "text": copy.text,
-            "origin": source.origin,
-            "ends_output": copy.ends_output,
-            "image_index": source.image_index,
-            "copied_from": source.id,
-            "policy_id": source.policy_id,
-            "author_id": source.author_id,
-            "regeneration_id": source.regeneration_id,
-        }
-        new_id = db.execute(insert(Segment).values(values).returning(Segment.id)).scalar_one()
-        parent = Step(
-            new_id,
-            parent.id,
-            parent.depth + 1,
-            copy.text,
-            source.origin,
-            copy.ends_output,
-            source.image_index,
-            source.id,
-            source.policy_id,
-            source.author_id,
-            source.regeneration_id,
+        parent = _add(
+            db,
+            sample_id,
+            parent,
+            text=copy.text,
+            origin=source.origin,
+            ends_output=copy.ends_output,
+            image_index=source.image_index,
+            copied_from=source.id,
+            policy_id=source.policy_id,
+            author_id=source.author_id,
+            regeneration_id=source.regeneration_id,
         )
         added.append(parent)
     return tuple(added)
@@ -189,3 +168,35 @@ def add_copies(
 def whole(steps: Iterable[Step]) -> list[Copy]:
     """Copies of the steps as they are."""
     return [Copy(step, step.text, step.ends_output) for step in steps]
+
+
+def _add(
+    db: Session,
+    sample_id: int,
+    parent: Step,
+    *,
+    text: str,
+    origin: Origin,
+    ends_output: bool,
+    image_index: int | None,
+    copied_from: int | None = None,
+    policy_id: int | None = None,
+    author_id: int | None = None,
+    regeneration_id: int | None = None,
+) -> Step:
+    added = Step(
+        id=0,
+        parent_id=parent.id,
+        depth=parent.depth + 1,
+        text=text,
+        origin=origin,
+        ends_output=ends_output,
+        image_index=image_index,
+        copied_from=copied_from,
+        policy_id=policy_id,
+        author_id=author_id,
+        regeneration_id=regeneration_id,
+    )
+    values = asdict(added) | {"sample_id": sample_id}
+    del values["id"]
+    return replace(added, id=db.execute(_ADD, values).scalar_one())

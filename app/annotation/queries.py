@@ -1,12 +1,13 @@
 """What the workspace reads: one draft, one segment, what a save changes."""
 
 from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import BigInteger, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from app.annotation.history import undoable
-from app.annotation.path import Path
 from app.annotation.reading import Line, lines, progress_view, segment_view, shown, word_diff
 from app.annotation.steps import LIVE
 from app.annotation.views import (
@@ -37,6 +38,14 @@ from app.models import (
     now,
 )
 from app.refusals import NotFound
+
+# Statements are built once: to put one together costs SQLAlchemy more than to run it.
+_NUMBER = select(Regeneration.number).where(Regeneration.id == bindparam("run"))
+_DEPTH = select(Segment.depth).where(Segment.id == bindparam("segment"))
+_LANGUAGE = select(Sample.language).where(Sample.id == bindparam("sample"))
+_ENDS = select(Segment.id, Segment.depth, Segment.regeneration_id).where(
+    Segment.id == func.any(bindparam("ids", type_=ARRAY(BigInteger)))
+)
 
 
 def workspace(db: Session, *, draft: Draft, read_only: bool = False) -> WorkspaceView:
@@ -144,7 +153,7 @@ def displaced(
     language = language or _language(db, draft)
     return SupersededView(
         regeneration_id=run.id,
-        number=run_number(db, old[0].generated_by),
+        number=run_number(db, old[-1].generated_by),
         after_number=depth_of(db, run.anchor_id),
         count=len(old),
         segments=tuple(segment_view(line, None, language) for line in old),
@@ -173,12 +182,18 @@ def run_number(db: Session, regeneration_id: int | None) -> int:
     """The number of a run; 1 stands for the imported output."""
     if regeneration_id is None:
         return 1
-    return db.scalar(select(Regeneration.number).where(Regeneration.id == regeneration_id)) or 1
+    return db.scalar(_NUMBER, {"run": regeneration_id}) or 1
 
 
 def depth_of(db: Session, segment_id: int) -> int:
     """The number of a segment in its output; 0 for the root."""
-    return db.scalars(select(Segment.depth).where(Segment.id == segment_id)).one()
+    return db.scalars(_DEPTH, {"segment": segment_id}).one()
+
+
+class _End(NamedTuple):
+    id: int
+    depth: int
+    regeneration_id: int | None
 
 
 class _Reading:
@@ -190,6 +205,7 @@ class _Reading:
         self._language = language or _language(db, draft)
         self.run = db.get(Regeneration, draft.regeneration_id) if draft.regeneration_id else None
         self.path = lines(db, draft, self.run.leaf_id if self.run else draft.head_id)
+        self._anchored: tuple[_End, _End] | None = None
         self._live = self.run is not None and self.run.state in LIVE
 
     def line(self, segment_id: int) -> Line:
@@ -202,7 +218,7 @@ class _Reading:
         return segment_view(line, self.run, self._language)
 
     def progress(self) -> Progress:
-        depth = depth_of(self._db, self.run.displaced_id) if self.run and self._live else None
+        depth = self._ends(self.run)[1].depth if self.run and self._live else None
         return progress_view(self.path, self.run, displaced_depth=depth)
 
     def run_view(self) -> RunView | None:
@@ -228,7 +244,7 @@ class _Reading:
             id=run.id,
             number=run.number,
             state=run.state,
-            after_number=depth_of(self._db, run.anchor_id),
+            after_number=self._ends(run)[0].depth,
             segments=len(written),
             words=count,
             words_per_s=_speed(count, run.first_text_at, run.finished_at),
@@ -244,16 +260,24 @@ class _Reading:
         run = self.run
         if run is None:
             return None
-        count = depth_of(self._db, run.displaced_id) - run.displaced_depth
+        anchor, displaced = self._ends(run)
+        count = displaced.depth - run.displaced_depth
         if count <= 0:
             return None
-        first = Path.load(self._db, run.displaced_id).steps[run.displaced_depth + 1]
         return SupersededView(
             regeneration_id=run.id,
-            number=run_number(self._db, first.regeneration_id),
-            after_number=depth_of(self._db, run.anchor_id),
+            number=run_number(self._db, displaced.regeneration_id),
+            after_number=anchor.depth,
             count=count,
         )
+
+    def _ends(self, run: Regeneration) -> tuple["_End", "_End"]:
+        """Where the run begins, and the leaf of the path that it replaces."""
+        if self._anchored is None:
+            ids = {"ids": [run.anchor_id, run.displaced_id]}
+            found = {row.id: _End(*row) for row in self._db.execute(_ENDS, ids)}
+            self._anchored = found[run.anchor_id], found[run.displaced_id]
+        return self._anchored
 
     def orphans(self) -> tuple[SegmentView, ...]:
         on_path = [line.id for line in self.path]
@@ -278,7 +302,7 @@ class _Reading:
 
 
 def _language(db: Session, draft: Draft) -> str:
-    return db.scalars(select(Sample.language).where(Sample.id == draft.sample_id)).one()
+    return db.scalars(_LANGUAGE, {"sample": draft.sample_id}).one()
 
 
 def _speed(count: int, since: datetime | None, until: datetime | None) -> float | None:

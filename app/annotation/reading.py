@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select
 from sqlalchemy.orm import Session, aliased
 
 from app.annotation.views import Progress, SegmentView, State
@@ -43,9 +44,15 @@ class Line:
 
 def lines(db: Session, draft: Draft, leaf_id: int) -> tuple[Line, ...]:
     """The segments from the first to `leaf_id` as the draft's annotator sees them."""
+    rows = db.execute(_LINES, {"draft": draft.id, "leaf": leaf_id}).all()
+    return tuple(Line(*row) for row in rows)
+
+
+def _lines() -> Select[*tuple[Any, ...]]:
+    """The path with everything beside it, in the order of Line's fields."""
     walk = (
         select(Segment.id, Segment.parent_id, Segment.depth)
-        .where(Segment.id == leaf_id)
+        .where(Segment.id == bindparam("leaf"))
         .cte("walk", recursive=True)
     )
     parent = aliased(Segment)
@@ -53,34 +60,33 @@ def lines(db: Session, draft: Draft, leaf_id: int) -> tuple[Line, ...]:
         select(parent.id, parent.parent_id, parent.depth).join(walk, parent.id == walk.c.parent_id)
     )
     rejected = aliased(Segment)
-    rows = db.execute(
+    return (
         select(
             Segment.id,
             Segment.parent_id,
             Segment.depth,
             Segment.text,
-            Segment.image_index,
+            func.coalesce(Remark.image_index, Segment.image_index),
             Segment.regeneration_id,
-            Segment.copied_from,
+            Segment.copied_from.is_not(None),
             DraftVerdict.verdict,
             Correction.kind,
             rejected.text,
             UnsavedEdit.text,
-            Remark.note,
-            Remark.image_index,
+            func.coalesce(Remark.note, ""),
             Segment.ends_output,
             Segment.policy_id,
         )
         .select_from(walk)
         .join(Segment, Segment.id == walk.c.id)
-        .outerjoin(DraftVerdict, _beside(DraftVerdict, draft))
-        .outerjoin(UnsavedEdit, _beside(UnsavedEdit, draft))
-        .outerjoin(Remark, _beside(Remark, draft))
+        .outerjoin(DraftVerdict, _beside(DraftVerdict))
+        .outerjoin(UnsavedEdit, _beside(UnsavedEdit))
+        .outerjoin(Remark, _beside(Remark))
         .outerjoin(
             Correction,
             and_(
                 Correction.chosen_id == Segment.id,
-                Correction.draft_id == draft.id,
+                Correction.draft_id == bindparam("draft"),
                 Correction.retracted_at.is_(None),
                 Correction.superseded_by.is_(None),
                 Correction.kind != Kind.DELETE,
@@ -89,26 +95,6 @@ def lines(db: Session, draft: Draft, leaf_id: int) -> tuple[Line, ...]:
         .outerjoin(rejected, rejected.id == Correction.rejected_id)
         .where(walk.c.parent_id.is_not(None))
         .order_by(walk.c.depth)
-    ).all()
-    return tuple(
-        Line(
-            id=row[0],
-            parent_id=parent_id,
-            number=row[2],
-            text=row[3],
-            image_index=row[12] if row[12] is not None else row[4],
-            generated_by=row[5],
-            copied=row[6] is not None,
-            verdict=row[7],
-            kind=row[8],
-            model_text=row[9],
-            unsaved=row[10],
-            note=row[11] or "",
-            ends_output=row[13],
-            policy_id=row[14],
-        )
-        for row in rows
-        if (parent_id := row[1]) is not None
     )
 
 
@@ -164,6 +150,10 @@ def word_diff(old: str, new: str) -> tuple[Change, ...]:
 
 
 def _beside(
-    table: type[DraftVerdict] | type[UnsavedEdit] | type[Remark], draft: Draft
+    table: type[DraftVerdict] | type[UnsavedEdit] | type[Remark],
 ) -> ColumnElement[bool]:
-    return and_(table.segment_id == Segment.id, table.draft_id == draft.id)
+    return and_(table.segment_id == Segment.id, table.draft_id == bindparam("draft"))
+
+
+# Built once: to put this statement together costs SQLAlchemy more than to run it.
+_LINES = _lines()

@@ -4,28 +4,22 @@ A verb takes the draft locked by the caller (access.draft_of with write=True), r
 base_version with Stale, and leaves the commit to the request.
 """
 
-from sqlalchemy import Select, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from app import regenerations
-from app.annotation.path import GONE, Path, Step, add_human
+from app.annotation.pairing import claims, confirm_deletion, hand_on, pair, rejected_step
+from app.annotation.path import GONE, Step, add_human
 from app.annotation.steps import Standing, begin, carry_on, record, standing
 from app.annotation.unsaved import forget
-from app.domain.corrections import Kind, Verdict, is_on_policy
+from app.domain.corrections import Kind, Verdict
 from app.domain.text import defect, keep_newlines
-from app.domain.tree import Origin
-from app.models import (
-    Action,
-    Correction,
-    Draft,
-    Policy,
-    Regeneration,
-    Remark,
-    Revision,
-    Segment,
-    now,
-)
+from app.models import Action, Correction, Draft, Regeneration, Remark, now
 from app.refusals import Conflict, Invalid
+
+_LINKED = select(Remark.image_index).where(
+    Remark.draft_id == bindparam("draft"), Remark.segment_id == bindparam("segment")
+)
 
 
 def accept(db: Session, *, draft: Draft, base_version: int, segment_id: int) -> None:
@@ -66,10 +60,12 @@ def correct(
         accept(db, draft=draft, base_version=base_version, segment_id=segment_id)
         forget(db, draft_id=draft.id, segment_id=segment_id)
         return step.id
-    earlier = live_correction(db, draft, step)
-    rejected = rejected_step(db, step, earlier)
+    claimed = claims(db, draft, step)
+    rejected = rejected_step(db, step, claimed.replaced)
     if rejected is not None and typed == rejected.text:
-        return _take_back(db, draft=draft, before=before, step=step, rejected=rejected, of=earlier)
+        return _take_back(
+            db, draft=draft, before=before, step=step, rejected=rejected, of=claimed.replaced
+        )
     following = before.path.after(step)
     chosen = add_human(
         db,
@@ -80,13 +76,13 @@ def correct(
         ends_output=step.ends_output and not following,
         image_index=image_of(db, draft, step),
     )
-    correction = None
+    correction_id = None
     if rejected is not None:
-        kind = earlier.kind if earlier else Kind.REWRITE
-        correction = pair(db, draft=draft, chosen=chosen, rejected=rejected, kind=kind)
-        if earlier is not None:
-            earlier.superseded_by = correction.id
-    hand_on_deletions(db, draft=draft, step=step, chosen=chosen)
+        kind = claimed.replaced.kind if claimed.replaced else Kind.REWRITE
+        correction_id = pair(db, draft=draft, chosen=chosen, rejected=rejected, kind=kind)
+        if claimed.replaced is not None:
+            claimed.replaced.superseded_by = correction_id
+    hand_on(db, draft=draft, deletions=claimed.deletions, chosen=chosen)
     confirm_deletion(db, draft=draft, follower=chosen, generated=step)
     verdicts = carry_on(
         db,
@@ -105,7 +101,7 @@ def correct(
         before=before,
         verdicts={chosen.id: Verdict.CORRECTED} | verdicts,
         segment_id=chosen.id,
-        correction_id=correction.id if correction else None,
+        correction_id=correction_id,
     )
     return chosen.id
 
@@ -149,10 +145,13 @@ def typed_text(step: Step, typed: str) -> str:
     """What a textarea sent for a segment, as it is stored.
 
     The browser shows a segment without the newlines that end it, and its textarea knows only LF;
-    both come back here, so an untouched text is the same text, byte for byte.
+    both come back here, so an untouched text is the same text, byte for byte. Newlines typed at
+    the end take their place, they do not add to them.
     """
     shown = step.text[: len(step.text) - len(step.separator)]
-    text = keep_newlines(shown, typed) + step.separator
+    text = keep_newlines(shown, typed)
+    if step.separator:
+        text = text.rstrip("\r\n") + step.separator
     if text != step.text:
         check_text(text, leading_newline=step.text[:1] in ("\r", "\n"))
     return text
@@ -174,95 +173,10 @@ def check_text(text: str, *, leading_newline: bool = False) -> None:
         )
 
 
-def live_correction(db: Session, draft: Draft, step: Step) -> Correction | None:
-    """The pair in which this segment replaced the model's, unless taken back or replaced."""
-    return db.scalar(_live(draft, step.id).where(Correction.kind != Kind.DELETE))
-
-
-def _live(draft: Draft, chosen_id: int) -> Select[Correction]:
-    return select(Correction).where(
-        Correction.draft_id == draft.id,
-        Correction.chosen_id == chosen_id,
-        Correction.retracted_at.is_(None),
-        Correction.superseded_by.is_(None),
-    )
-
-
-def hand_on_deletions(db: Session, *, draft: Draft, step: Step, chosen: Step) -> None:
-    """What was preferred over a deleted segment has been corrected: now its correction is."""
-    for deletion in db.scalars(_live(draft, step.id).where(Correction.kind == Kind.DELETE)).all():
-        rejected = Path.load(db, deletion.rejected_id).leaf
-        if rejected.text != chosen.text:
-            stored = pair(db, draft=draft, chosen=chosen, rejected=rejected, kind=Kind.DELETE)
-            deletion.superseded_by = stored.id
-
-
-def rejected_step(db: Session, step: Step, earlier: Correction | None) -> Step | None:
-    """The model's text that a correction of `step` is preferred over.
-
-    None for text that a person wrote and that replaced nothing: its correction is no pair.
-    """
-    if earlier is not None:
-        return Path.load(db, earlier.rejected_id).leaf
-    return step if step.origin is Origin.MODEL else None
-
-
-def pair(db: Session, *, draft: Draft, chosen: Step, rejected: Step, kind: Kind) -> Correction:
-    """Store a preference; the schema refuses sides with different parents or equal texts."""
-    policy = db.get(Policy, rejected.policy_id) if rejected.policy_id else None
-    correction = Correction(
-        draft_id=draft.id,
-        sample_id=draft.sample_id,
-        annotator_id=draft.user_id,
-        parent_id=chosen.parent_id,
-        chosen_id=chosen.id,
-        rejected_id=rejected.id,
-        kind=kind,
-        on_policy=is_on_policy(
-            rejected.origin, rejected.copied_from is not None, policy.engine if policy else None
-        ),
-    )
-    db.add(correction)
-    db.flush()
-    return correction
-
-
-def confirm_deletion(
-    db: Session, *, draft: Draft, follower: Step, generated: Step | None = None
-) -> None:
-    """Store the pair of a deletion whose follower was regenerated and now has its verdict.
-
-    The follower (as written, or as corrected from `generated`) is preferred over the segment that
-    was deleted in front of it. Nothing happens for any other segment.
-    """
-    source = generated or follower
-    if source.regeneration_id is None or source.copied_from is not None:
-        return
-    deletion = db.scalar(
-        select(Revision)
-        .join(Segment, Segment.id == Revision.segment_id)
-        .where(
-            Revision.draft_id == draft.id,
-            Revision.action == Action.DELETE,
-            Revision.correction_id.is_(None),
-            Revision.undone_by.is_(None),
-            Segment.parent_id == source.parent_id,
-            Segment.origin == Origin.MODEL,
-            Segment.text != follower.text,
-        )
-        .order_by(Revision.version.desc())
-        .limit(1)
-    )
-    if deletion is not None and deletion.segment_id is not None:
-        rejected = Path.load(db, deletion.segment_id).leaf
-        stored = pair(db, draft=draft, chosen=follower, rejected=rejected, kind=Kind.DELETE)
-        deletion.correction_id = stored.id
-
-
 def image_of(db: Session, draft: Draft, step: Step) -> int | None:
     """The image linked with a segment: the annotator's choice, else the rule's."""
-    remark = db.get(Remark, (draft.id, step.id))
-    return step.image_index if remark is None or remark.image_index is None else remark.image_index
+    linked = db.scalar(_LINKED, {"draft": draft.id, "segment": step.id})
+    return step.image_index if linked is None else linked
 
 
 def _take_back(

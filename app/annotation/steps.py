@@ -6,17 +6,27 @@ Every verb of this package ends in `record`; nothing else writes a draft's head 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app import changes, regenerations
 from app.annotation.path import Path, Step, add_copies, whole
 from app.domain.corrections import Verdict
-from app.models import Action, Draft, DraftVerdict, Regeneration, Revision, RunState, now
+from app.models import Action, Draft, DraftVerdict, Regeneration, Revision, RunState, now, table_of
 from app.refusals import Conflict, Forbidden
 
 LIVE = (RunState.QUEUED, RunState.RUNNING)
+
+# Statements are built once: to put one together costs SQLAlchemy more than to run it.
+_VERDICTS = select(DraftVerdict.segment_id, DraftVerdict.verdict).where(
+    DraftVerdict.draft_id == bindparam("draft")
+)
+_GIVEN = insert(table_of(DraftVerdict))
+_SET_VERDICT = _GIVEN.on_conflict_do_update(
+    index_elements=["draft_id", "segment_id"], set_={"verdict": _GIVEN.excluded.verdict}
+)
+_ADD_REVISION = insert(table_of(Revision))
 
 
 class Stale(Conflict):
@@ -46,13 +56,9 @@ def standing(db: Session, draft: Draft) -> Standing:
 
 def verdicts_of(db: Session, draft: Draft, path: Path) -> dict[int, Verdict]:
     """The draft's verdicts on the segments of `path`."""
-    found = db.execute(
-        select(DraftVerdict.segment_id, DraftVerdict.verdict).where(
-            DraftVerdict.draft_id == draft.id,
-            DraftVerdict.segment_id.in_([step.id for step in path.segments]),
-        )
-    )
-    return {row.segment_id: row.verdict for row in found}
+    on_path = {step.id for step in path.segments}
+    rows = db.execute(_VERDICTS, {"draft": draft.id})
+    return {row.segment_id: row.verdict for row in rows if row.segment_id in on_path}
 
 
 def begin(draft: Draft, base_version: int) -> None:
@@ -72,30 +78,33 @@ def record(
     verdicts: Mapping[int, Verdict | None],
     segment_id: int | None,
     correction_id: int | None = None,
-) -> Revision:
+) -> int:
     """Write the verdicts (None removes one), the history and the next version; wake listeners.
 
     The verb has already moved draft.head_id and draft.regeneration_id where it moves the path.
+    Returns the new version.
     """
     was = {segment: before.verdicts.get(segment) for segment in verdicts}
     set_verdicts(db, draft=draft, verdicts=verdicts)
     draft.version += 1
     draft.updated_at = now()
-    revision = Revision(
-        draft_id=draft.id,
-        version=draft.version,
-        action=action,
-        segment_id=segment_id,
-        head_id=draft.head_id,
-        previous_head_id=before.path.leaf.id,
-        previous_regeneration_id=before.run.id if before.run else None,
-        previous_verdicts={str(segment): verdict for segment, verdict in was.items()},
-        correction_id=correction_id,
-    )
-    db.add(revision)
     db.flush()
+    db.execute(
+        _ADD_REVISION,
+        {
+            "draft_id": draft.id,
+            "version": draft.version,
+            "action": action,
+            "segment_id": segment_id,
+            "head_id": draft.head_id,
+            "previous_head_id": before.path.leaf.id,
+            "previous_regeneration_id": before.run.id if before.run else None,
+            "previous_verdicts": {str(segment): verdict for segment, verdict in was.items()},
+            "correction_id": correction_id,
+        },
+    )
     changes.notify(db, f"draft:{draft.id}")
-    return revision
+    return draft.version
 
 
 def set_verdicts(db: Session, *, draft: Draft, verdicts: Mapping[int, Verdict | None]) -> None:
@@ -107,13 +116,7 @@ def set_verdicts(db: Session, *, draft: Draft, verdicts: Mapping[int, Verdict | 
     ]
     gone = [segment for segment, verdict in verdicts.items() if verdict is None]
     if given:
-        statement = insert(DraftVerdict).values(given)
-        db.execute(
-            statement.on_conflict_do_update(
-                index_elements=[DraftVerdict.draft_id, DraftVerdict.segment_id],
-                set_={"verdict": statement.excluded.verdict},
-            )
-        )
+        db.execute(_SET_VERDICT, given)
     if gone:
         db.execute(
             delete(DraftVerdict).where(

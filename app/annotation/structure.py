@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
+from app.annotation.pairing import pair
 from app.annotation.path import GONE, Copy, Step, add_copies, add_human
-from app.annotation.service import check_text, image_of, pair
+from app.annotation.service import check_text, image_of
 from app.annotation.steps import Standing, begin, carry_on, record, standing
 from app.domain.corrections import Kind, Verdict
 from app.domain.text import normalise_newlines
@@ -47,9 +48,9 @@ def insert(
         ends_output=False,
         image_index=image_of(db, draft, parent) if parent.parent_id else None,
     )
-    correction = None
+    correction_id = None
     if following and following[0].origin is Origin.MODEL and following[0].text != text:
-        correction = pair(db, draft=draft, chosen=added, rejected=following[0], kind=Kind.INSERT)
+        correction_id = pair(db, draft=draft, chosen=added, rejected=following[0], kind=Kind.INSERT)
     verdicts = carry_on(
         db,
         draft=draft,
@@ -66,7 +67,7 @@ def insert(
         before=before,
         verdicts={added.id: Verdict.CORRECTED} | verdicts,
         segment_id=added.id,
-        correction_id=correction.id if correction else None,
+        correction_id=correction_id,
     )
     return added.id
 
@@ -76,7 +77,7 @@ def delete(db: Session, *, draft: Draft, base_version: int, segment_id: int, rew
 
     The follower is preferred over the deleted segment, if the model wrote that; the pair counts
     once the follower has a verdict. A rewritten follower does not exist yet: its pair is stored
-    when it gets its verdict (service.confirm_deletion).
+    when it gets its verdict (pairing.confirm_deletion).
     """
     begin(draft, base_version)
     before = standing(db, draft)
@@ -93,11 +94,11 @@ def delete(db: Session, *, draft: Draft, base_version: int, segment_id: int, rew
         replaced_depth=step.depth,
         rewrite=rewrites,
     )
-    correction = None
+    correction_id = None
     if following and not rewrites and step.origin is Origin.MODEL:
         follower = standing(db, draft).path.steps[step.depth]
         if follower.text != step.text:
-            correction = pair(db, draft=draft, chosen=follower, rejected=step, kind=Kind.DELETE)
+            correction_id = pair(db, draft=draft, chosen=follower, rejected=step, kind=Kind.DELETE)
     record(
         db,
         draft=draft,
@@ -105,7 +106,7 @@ def delete(db: Session, *, draft: Draft, base_version: int, segment_id: int, rew
         before=before,
         verdicts=verdicts,
         segment_id=step.id,
-        correction_id=correction.id if correction else None,
+        correction_id=correction_id,
     )
 
 

@@ -2,15 +2,20 @@
 
 from datetime import datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.domain.text import normalise_newlines
-from app.models import Draft, Remark, SampleImage, Segment, UnsavedEdit, now
+from app.models import Draft, Remark, SampleImage, Segment, UnsavedEdit, now, table_of
 from app.refusals import Invalid, NotFound
 
 MAX_TEXT = 400_000
+
+_KEPT = table_of(UnsavedEdit).c
+_FORGET = delete(table_of(UnsavedEdit)).where(
+    _KEPT.draft_id == bindparam("draft"), _KEPT.segment_id == bindparam("segment")
+)
 
 
 def keep_unsaved(
@@ -48,11 +53,7 @@ def keep_unsaved(
 
 def forget(db: Session, *, draft_id: int, segment_id: int) -> None:
     """Drop the kept text of a segment: it was saved, or the annotator discarded it."""
-    db.execute(
-        delete(UnsavedEdit).where(
-            UnsavedEdit.draft_id == draft_id, UnsavedEdit.segment_id == segment_id
-        )
-    )
+    db.execute(_FORGET, {"draft": draft_id, "segment": segment_id})
 
 
 def note(db: Session, *, draft: Draft, segment_id: int, text: str) -> None:

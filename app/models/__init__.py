@@ -6,7 +6,7 @@ The invariants of docs/architecture.md that a database can hold are constraints 
 
 from app.models.accounts import ApiToken, AuditEvent, LoginFailure, LoginSession, Role, User
 from app.models.samples import Image, Membership, Policy, Project, Sample, SampleImage, Segment
-from app.models.schema import Base, now
+from app.models.schema import Base, now, table_of
 from app.models.work import (
     Action,
     Chunk,
@@ -46,4 +46,5 @@ __all__ = [
     "UnsavedEdit",
     "User",
     "now",
+    "table_of",
 ]

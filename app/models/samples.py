@@ -11,8 +11,8 @@ from sqlalchemy import (
     LargeBinary,
     UniqueConstraint,
     func,
-    text,
 )
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.domain.segments import RuleKind
@@ -31,7 +31,7 @@ class Project(Row):
     rule: Mapped[RuleKind] = mapped_column(text_enum(RuleKind, "rule"))
     rule_words: Mapped[int] = mapped_column(server_default="120")
     annotators_per_sample: Mapped[int] = mapped_column(server_default="1")
-    generation: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    generation: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
     archived_at: Mapped[datetime | None]
 
     __table_args__ = (
@@ -95,7 +95,7 @@ class Sample(Row):
     instruction: Mapped[str]
     language: Mapped[str] = mapped_column(server_default="en")
     target_words: Mapped[int | None]
-    extra: Mapped[dict[str, Any]] = mapped_column("metadata", server_default=text("'{}'"))
+    extra: Mapped[dict[str, Any]] = mapped_column("metadata", server_default=sql("'{}'"))
     content_hash: Mapped[bytes] = mapped_column(LargeBinary)
     # The leaf of the imported output. Null only while the import writes the tree.
     head_id: Mapped[int | None]
@@ -137,7 +137,7 @@ class Segment(Row):
     depth: Mapped[int]
     text: Mapped[str]
     origin: Mapped[Origin] = mapped_column(text_enum(Origin, "origin"))
-    ends_output: Mapped[bool] = mapped_column(server_default=text("false"))
+    ends_output: Mapped[bool] = mapped_column(server_default=sql("false"))
     image_index: Mapped[int | None]
     copied_from: Mapped[int | None]
     policy_id: Mapped[int | None] = mapped_column(ForeignKey("policies.id"))
@@ -159,7 +159,7 @@ class Segment(Row):
         ),
         Index("ix_segments_parent_id", "parent_id"),
         Index(
-            "uq_segments_root", "sample_id", unique=True, postgresql_where=text("parent_id IS NULL")
+            "uq_segments_root", "sample_id", unique=True, postgresql_where=sql("parent_id IS NULL")
         ),
         Index("ix_segments_regeneration_id", "regeneration_id"),
     )
