@@ -94,3 +94,15 @@ clean: ## Remove .venv, caches and build leftovers; never the data
 	@echo "Installing what the checks need …"
 	@$(PIP) -r requirements/dev.txt
 	@touch $@
+
+# The contract tests against the real vLLM, on a CPU, in an environment of its own.
+.PHONY: test-vllm
+test-vllm: .venv/test.stamp .venv-vllm/made.stamp ## Test against the real vLLM, on a CPU
+	@$(PYTHON) -m pytest tests/vllm $(ARGS)
+
+VLLM_SERVER := tests/vllm/server
+.venv-vllm/made.stamp: $(VLLM_SERVER)/install $(VLLM_SERVER)/requirements.txt \
+		$(wildcard $(VLLM_SERVER)/shims/*/*.*)
+	@echo "Installing vLLM for the CPU into .venv-vllm (once, 2.5 GB, minutes) …"
+	@$(VLLM_SERVER)/install
+	@touch $@

@@ -18,9 +18,11 @@ class Exchange:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._aborts: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def aclose(self) -> None:
-        """Let the last aborts arrive."""
+        """Let the last aborts arrive; no more are sent."""
+        self._closed = True
         if self._aborts:
             await asyncio.wait(self._aborts, timeout=_ABORT_S)
 
@@ -54,7 +56,7 @@ class Exchange:
                 if delta is not None:
                     yield delta
         finally:
-            if not reader.finished and abort_id is not None:
+            if not reader.finished and abort_id is not None and not self._closed:
                 self._abort(reader.request_id or abort_id)
 
     def _abort(self, request_id: str) -> None:

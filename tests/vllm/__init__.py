@@ -1,0 +1,1 @@
+"""Contract tests against the real vLLM server; `make test-vllm` runs them."""
