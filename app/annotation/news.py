@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import regenerations
 from app.annotation.reading import lines, segment_view
-from app.models import Draft, Regeneration, Sample
+from app.models import Draft, Regeneration
 from app.regenerations import News, Position
 from app.web import Templates
 
@@ -78,11 +77,7 @@ class Pages:
         with self._reader.sessions() as db:
             draft = db.get_one(Draft, self._draft_id)
             run = db.get_one(Regeneration, regeneration_id)
-            language = db.scalars(select(Sample.language).where(Sample.id == run.sample_id)).one()
-            views = {
-                line.id: segment_view(line, run, language)
-                for line in lines(db, draft, news.leaf_id)
-            }
+            views = {line.id: segment_view(line, run) for line in lines(db, draft, news.leaf_id)}
         return [
             {
                 "segment_id": one.segment_id,

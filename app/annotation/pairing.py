@@ -54,6 +54,8 @@ class Claims:
 
 def claims(db: Session, draft: Draft, step: Step) -> Claims:
     """The draft's pairs for which `step` stands."""
+    if step.origin is Origin.MODEL and step.copied_from is None and step.regeneration_id is None:
+        return Claims(None, [])  # as imported: nothing has been put in anybody's place
     live = db.scalars(_LIVE, {"draft": draft.id, "chosen": step.id}).all()
     replaced = next((pair for pair in live if pair.kind is not Kind.DELETE), None)
     return Claims(replaced, [pair for pair in live if pair.kind is Kind.DELETE])

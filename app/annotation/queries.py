@@ -42,7 +42,6 @@ from app.refusals import NotFound
 # Statements are built once: to put one together costs SQLAlchemy more than to run it.
 _NUMBER = select(Regeneration.number).where(Regeneration.id == bindparam("run"))
 _DEPTH = select(Segment.depth).where(Segment.id == bindparam("segment"))
-_LANGUAGE = select(Sample.language).where(Sample.id == bindparam("sample"))
 _ENDS = select(Segment.id, Segment.depth, Segment.regeneration_id).where(
     Segment.id == func.any(bindparam("ids", type_=ARRAY(BigInteger)))
 )
@@ -61,7 +60,7 @@ def workspace(db: Session, *, draft: Draft, read_only: bool = False) -> Workspac
         .where(SampleImage.sample_id == sample.id)
         .order_by(SampleImage.position)
     )
-    reading = _Reading(db, draft, sample.language)
+    reading = _Reading(db, draft)
     return WorkspaceView(
         draft_id=draft.id,
         version=draft.version,
@@ -143,20 +142,17 @@ def superseded(db: Session, *, draft: Draft, regeneration_id: int) -> Superseded
     return view
 
 
-def displaced(
-    db: Session, *, draft: Draft, run: Regeneration, language: str | None = None
-) -> SupersededView | None:
+def displaced(db: Session, *, draft: Draft, run: Regeneration) -> SupersededView | None:
     """What a run replaced, segment by segment; None when it replaced nothing."""
     old = lines(db, draft, run.displaced_id)[run.displaced_depth :]
     if not old:
         return None
-    language = language or _language(db, draft)
     return SupersededView(
         regeneration_id=run.id,
         number=run_number(db, old[-1].generated_by),
         after_number=depth_of(db, run.anchor_id),
         count=len(old),
-        segments=tuple(segment_view(line, None, language) for line in old),
+        segments=tuple(segment_view(line, None) for line in old),
     )
 
 
@@ -199,10 +195,9 @@ class _End(NamedTuple):
 class _Reading:
     """One draft's path and run, read once for all parts of a view."""
 
-    def __init__(self, db: Session, draft: Draft, language: str | None = None) -> None:
+    def __init__(self, db: Session, draft: Draft) -> None:
         self._db = db
         self._draft = draft
-        self._language = language or _language(db, draft)
         self.run = db.get(Regeneration, draft.regeneration_id) if draft.regeneration_id else None
         self.path = lines(db, draft, self.run.leaf_id if self.run else draft.head_id)
         self._anchored: tuple[_End, _End] | None = None
@@ -215,7 +210,7 @@ class _Reading:
         return found
 
     def view(self, line: Line) -> SegmentView:
-        return segment_view(line, self.run, self._language)
+        return segment_view(line, self.run)
 
     def progress(self) -> Progress:
         depth = self._ends(self.run)[1].depth if self.run and self._live else None
@@ -282,7 +277,8 @@ class _Reading:
     def orphans(self) -> tuple[SegmentView, ...]:
         on_path = [line.id for line in self.path]
         rows = self._db.execute(
-            select(Segment, UnsavedEdit.text)
+            select(Segment, Sample.language, UnsavedEdit.text)
+            .join(Sample, Sample.id == Segment.sample_id)
             .join(UnsavedEdit, UnsavedEdit.segment_id == Segment.id)
             .where(UnsavedEdit.draft_id == self._draft.id, Segment.id.not_in(on_path))
             .order_by(Segment.depth)
@@ -293,16 +289,12 @@ class _Reading:
                 number=row.depth,
                 text=shown(row.text),
                 state=State.STALE,
-                language=self._language,
+                language=language,
                 image_index=row.image_index,
                 unsaved=unsaved,
             )
-            for row, unsaved in rows
+            for row, language, unsaved in rows
         )
-
-
-def _language(db: Session, draft: Draft) -> str:
-    return db.scalars(_LANGUAGE, {"sample": draft.sample_id}).one()
 
 
 def _speed(count: int, since: datetime | None, until: datetime | None) -> float | None:

@@ -11,7 +11,16 @@ from sqlalchemy.orm import Session, aliased
 from app.annotation.views import Progress, SegmentView, State
 from app.domain.corrections import Kind, Verdict
 from app.domain.diffs import Change, Op, diff
-from app.models import Correction, Draft, DraftVerdict, Regeneration, Remark, Segment, UnsavedEdit
+from app.models import (
+    Correction,
+    Draft,
+    DraftVerdict,
+    Regeneration,
+    Remark,
+    Sample,
+    Segment,
+    UnsavedEdit,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,7 @@ class Line:
     note: str
     ends_output: bool
     policy_id: int | None
+    language: str
 
     def state(self, run: Regeneration | None) -> State:
         """How the segment stands; new is what the current run wrote and nobody has looked at."""
@@ -76,9 +86,11 @@ def _lines() -> Select[*tuple[Any, ...]]:
             func.coalesce(Remark.note, ""),
             Segment.ends_output,
             Segment.policy_id,
+            Sample.language,
         )
         .select_from(walk)
         .join(Segment, Segment.id == walk.c.id)
+        .join(Sample, Sample.id == Segment.sample_id)
         .outerjoin(DraftVerdict, _beside(DraftVerdict))
         .outerjoin(UnsavedEdit, _beside(UnsavedEdit))
         .outerjoin(Remark, _beside(Remark))
@@ -98,7 +110,7 @@ def _lines() -> Select[*tuple[Any, ...]]:
     )
 
 
-def segment_view(line: Line, run: Regeneration | None, language: str) -> SegmentView:
+def segment_view(line: Line, run: Regeneration | None) -> SegmentView:
     """A line as the page shows it."""
     state = line.state(run)
     original: str | None = None
@@ -113,7 +125,7 @@ def segment_view(line: Line, run: Regeneration | None, language: str) -> Segment
         number=line.number,
         text=shown(line.text),
         state=state,
-        language=language,
+        language=line.language,
         image_index=line.image_index,
         original=original,
         changes=changes,

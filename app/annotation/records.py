@@ -18,7 +18,7 @@ from app.annotation.views import (
 )
 from app.domain.diffs import Change, Op, pair_rows
 from app.domain.words import words
-from app.models import Draft, Policy, Regeneration, Revision, RunState, Sample, Segment
+from app.models import Draft, Policy, Regeneration, Revision, RunState, Segment
 from app.refusals import NotFound
 
 LAST_STEPS = 30
@@ -31,9 +31,8 @@ def comparison(db: Session, *, draft: Draft, regeneration_id: int) -> Comparison
     if old_view is None:
         raise NotFound("This run replaced nothing.")
     after = depth_of(db, run.anchor_id)
-    language = old_view.segments[0].language
     leaf = standing(db, draft).path.leaf.id if draft.regeneration_id == run.id else run.leaf_id
-    new = tuple(segment_view(line, run, language) for line in lines(db, draft, leaf)[after:])
+    new = tuple(segment_view(line, run) for line in lines(db, draft, leaf)[after:])
     old = old_view.segments
     rows = pair_rows([view.text for view in old], [view.text for view in new])
     return ComparisonView(
@@ -55,10 +54,9 @@ def history(db: Session, *, draft: Draft, segment_id: int) -> HistoryView:
     line = next((line for line in path if line.id == segment_id), None)
     if line is None:
         raise NotFound("This segment is no longer part of the text. Reload the page.")
-    language = db.scalars(select(Sample.language).where(Sample.id == draft.sample_id)).one()
     policy = db.get(Policy, line.policy_id) if line.policy_id else None
     return HistoryView(
-        segment=segment_view(line, now_standing.run, language),
+        segment=segment_view(line, now_standing.run),
         words=words(line.text),
         policy=policy.name if policy else None,
         versions=_versions(db, draft, line.parent_id, line.id),

@@ -93,7 +93,6 @@ def correct(
         replaced_depth=step.depth,
         rewrite=rewrite,
     )
-    forget(db, draft_id=draft.id, segment_id=segment_id)
     record(
         db,
         draft=draft,
@@ -102,6 +101,7 @@ def correct(
         verdicts={chosen.id: Verdict.CORRECTED} | verdicts,
         segment_id=chosen.id,
         correction_id=correction_id,
+        forget_id=step.id,
     )
     return chosen.id
 
@@ -201,7 +201,6 @@ def _take_back(
         replaced_depth=step.depth,
         rewrite=False,
     )
-    forget(db, draft_id=draft.id, segment_id=step.id)
     record(
         db,
         draft=draft,
@@ -210,5 +209,6 @@ def _take_back(
         verdicts={rejected.id: Verdict.ACCEPTED} | verdicts,
         segment_id=rejected.id,
         correction_id=of.id if of else None,
+        forget_id=step.id,
     )
     return rejected.id

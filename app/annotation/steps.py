@@ -3,17 +3,18 @@
 Every verb of this package ends in `record`; nothing else writes a draft's head or version.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from sqlalchemy import bindparam, delete, select
-from sqlalchemy.dialects.postgresql import insert
+import orjson
+from sqlalchemy import bindparam, select, text
 from sqlalchemy.orm import Session
 
 from app import changes, regenerations
 from app.annotation.path import Path, Step, add_copies, whole
 from app.domain.corrections import Verdict
-from app.models import Action, Draft, DraftVerdict, Regeneration, Revision, RunState, now, table_of
+from app.models import Action, Draft, DraftVerdict, Regeneration, RunState, now
 from app.refusals import Conflict, Forbidden
 
 LIVE = (RunState.QUEUED, RunState.RUNNING)
@@ -22,24 +23,46 @@ LIVE = (RunState.QUEUED, RunState.RUNNING)
 _VERDICTS = select(DraftVerdict.segment_id, DraftVerdict.verdict).where(
     DraftVerdict.draft_id == bindparam("draft")
 )
-_GIVEN = insert(table_of(DraftVerdict))
-_SET_VERDICT = _GIVEN.on_conflict_do_update(
-    index_elements=["draft_id", "segment_id"], set_={"verdict": _GIVEN.excluded.verdict}
+# A step's traces in one round trip; each part writes a table of its own.
+_RECORD = text(
+    """
+    WITH given AS (
+        INSERT INTO verdicts (draft_id, segment_id, verdict)
+        SELECT :draft, * FROM unnest(CAST(:segments AS bigint[]), CAST(:verdicts AS text[]))
+        ON CONFLICT (draft_id, segment_id) DO UPDATE SET verdict = excluded.verdict
+    ), gone AS (
+        DELETE FROM verdicts WHERE draft_id = :draft AND segment_id = ANY(:gone)
+    ), forgotten AS (
+        DELETE FROM unsaved_edits WHERE draft_id = :draft AND segment_id = :forgotten
+    ), history AS (
+        INSERT INTO revisions (
+            draft_id, version, action, segment_id, head_id, previous_head_id,
+            previous_regeneration_id, previous_verdicts, correction_id)
+        VALUES (
+            :draft, :version, :action, :segment, :head, :previous_head,
+            :previous_run, CAST(:previous_verdicts AS jsonb), :correction)
+    )
+    SELECT pg_notify(:channel, :key)
+    """
 )
-_ADD_REVISION = insert(table_of(Revision))
 
 
 class Stale(Conflict):
     """The draft has changed since the page that sends this was rendered."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Standing:
     """A draft as a verb finds it: its path, its current run, its verdicts on the path."""
 
     path: Path
     run: Regeneration | None
-    verdicts: Mapping[int, Verdict]
+    read_verdicts: Callable[[], Mapping[int, Verdict]]
+
+    @cached_property
+    def verdicts(self) -> Mapping[int, Verdict]:
+        """As they were before the verb; read when it first asks."""
+        return self.read_verdicts()
 
     @property
     def live(self) -> bool:
@@ -51,7 +74,7 @@ def standing(db: Session, draft: Draft) -> Standing:
     """The path, the run and the verdicts of a draft."""
     run = db.get(Regeneration, draft.regeneration_id) if draft.regeneration_id else None
     path = Path.load(db, run.leaf_id if run else draft.head_id)
-    return Standing(path, run, verdicts_of(db, draft, path))
+    return Standing(path, run, lambda: verdicts_of(db, draft, path))
 
 
 def verdicts_of(db: Session, draft: Draft, path: Path) -> dict[int, Verdict]:
@@ -78,51 +101,45 @@ def record(
     verdicts: Mapping[int, Verdict | None],
     segment_id: int | None,
     correction_id: int | None = None,
+    forget_id: int | None = None,
 ) -> int:
     """Write the verdicts (None removes one), the history and the next version; wake listeners.
+
+    forget_id: the segment whose typed text this step has saved.
 
     The verb has already moved draft.head_id and draft.regeneration_id where it moves the path.
     Returns the new version.
     """
-    was = {segment: before.verdicts.get(segment) for segment in verdicts}
-    set_verdicts(db, draft=draft, verdicts=verdicts)
+    given = {segment: verdict for segment, verdict in verdicts.items() if verdict is not None}
+    # A segment that the step has just made had no verdict; nobody needs to ask.
+    was = {
+        str(segment): before.verdicts.get(segment) if before.path.find(segment) else None
+        for segment in verdicts
+    }
     draft.version += 1
     draft.updated_at = now()
     db.flush()
     db.execute(
-        _ADD_REVISION,
+        _RECORD,
         {
-            "draft_id": draft.id,
+            "draft": draft.id,
             "version": draft.version,
             "action": action,
-            "segment_id": segment_id,
-            "head_id": draft.head_id,
-            "previous_head_id": before.path.leaf.id,
-            "previous_regeneration_id": before.run.id if before.run else None,
-            "previous_verdicts": {str(segment): verdict for segment, verdict in was.items()},
-            "correction_id": correction_id,
+            "segment": segment_id,
+            "head": draft.head_id,
+            "previous_head": before.path.leaf.id,
+            "previous_run": before.run.id if before.run else None,
+            "previous_verdicts": orjson.dumps(was).decode(),
+            "correction": correction_id,
+            "segments": [*given],
+            "verdicts": [*given.values()],
+            "gone": [segment for segment, verdict in verdicts.items() if verdict is None],
+            "forgotten": forget_id,
+            "channel": changes.CHANNEL,
+            "key": f"draft:{draft.id}",
         },
     )
-    changes.notify(db, f"draft:{draft.id}")
     return draft.version
-
-
-def set_verdicts(db: Session, *, draft: Draft, verdicts: Mapping[int, Verdict | None]) -> None:
-    """Write each verdict; None removes it."""
-    given = [
-        {"draft_id": draft.id, "segment_id": segment, "verdict": verdict}
-        for segment, verdict in verdicts.items()
-        if verdict is not None
-    ]
-    gone = [segment for segment, verdict in verdicts.items() if verdict is None]
-    if given:
-        db.execute(_SET_VERDICT, given)
-    if gone:
-        db.execute(
-            delete(DraftVerdict).where(
-                DraftVerdict.draft_id == draft.id, DraftVerdict.segment_id.in_(gone)
-            )
-        )
 
 
 def carry_on(
