@@ -57,6 +57,7 @@ class Hub:
         self._watches: defaultdict[str, set[Watch]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
         self._listening = asyncio.Event()
+        self._released = False
         self._log = structlog.get_logger("changes")
 
     async def __aenter__(self) -> Self:
@@ -77,8 +78,13 @@ class Hub:
 
     @property
     def open(self) -> bool:
-        """False before the hub is entered and once it is left: streams end then."""
-        return self._task is not None
+        """False once the process is about to end: streams end then."""
+        return self._task is not None and not self._released
+
+    def release(self) -> None:
+        """The process is about to end: let everybody go who waits."""
+        self._released = True
+        self._wake(self._watches)
 
     @asynccontextmanager
     async def watch(self, *keys: str) -> AsyncIterator["Watch"]:

@@ -1,6 +1,8 @@
 """iterdpo serve: the web server."""
 
 import os
+from contextlib import suppress
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -18,6 +20,8 @@ commands = typer.Typer()
 HTTP = {"http": "httptools", "loop": "uvloop", "log_config": None, "access_log": False}
 # An open event stream would keep uvicorn from ever ending.
 GRACE_S = 2
+# The exit status that uvicorn has for it.
+NOT_STARTED = 3
 
 
 @commands.command()
@@ -77,13 +81,32 @@ def serve(
         else:
             app = create_app(settings)
             settle()
-            uvicorn.run(
+            config = uvicorn.Config(
                 app,
                 host=settings.host,
                 port=settings.port,
                 timeout_graceful_shutdown=GRACE_S,
                 **HTTP,  # type: ignore[arg-type]  # one dict for two calls
             )
+            server = Server(config, app)
+            with suppress(KeyboardInterrupt):
+                server.run()
+            if not server.started:
+                raise typer.Exit(NOT_STARTED)
+
+
+class Server(uvicorn.Server):
+    """Lets the open event streams end before it waits for the connections to close."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self.app = app
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal asks it to end."""
+        if hub := getattr(self.app.state, "hub", None):
+            hub.release()
+        super().handle_exit(sig, frame)
 
 
 def reloaded() -> FastAPI:
