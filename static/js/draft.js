@@ -1,10 +1,10 @@
 /*
   Text that is typed and not saved: sent to the server 800 ms after the last key, when the field is
-  left and when the page goes; on this device from the first key on, until the server confirms.
+  left and when the page goes; on this device from the first key on, until it is saved.
   A field: <textarea data-keep="URL">, or data-keep-here="KEY" when the server has no place for it.
 */
 import { $, $$, fill, texts, work } from './dom.js';
-import { drop, dropIfTyped, keep } from './kept.js';
+import { confirm, drop, keep } from './kept.js';
 import { message, withdraw } from './notices.js';
 
 const WAIT_MS = 800;
@@ -13,7 +13,8 @@ const KEEPALIVE_BYTES = 60_000; // browsers refuse more than 64 KiB for all requ
 const fields = new Map(); // textarea -> {at, timer, sending}
 
 const FIELD = 'textarea[data-keep], textarea[data-keep-here]';
-const keyOf = (area) => area.dataset.keep ?? area.dataset.keepHere;
+const tab = (sessionStorage.tab ??= crypto.randomUUID?.() ?? String(Math.random()));
+const keyOf = (area) => (area.dataset.keep ? `${area.dataset.keep}#${tab}` : area.dataset.keepHere);
 
 /** Whether the field holds something else than what is saved for it. */
 export const isDirty = (area) => area.value !== area.dataset.own;
@@ -72,7 +73,7 @@ async function send(area, field) {
   if (field.at !== at) return false; // typed on while it was sent: the next round takes it
   fields.delete(area);
   if (area.matches('.note')) area.dataset.own = area.value; // a note has no Save of its own
-  await dropIfTyped(keyOf(area), at);
+  await (isDirty(area) ? confirm(keyOf(area), at) : drop(keyOf(area)));
   status('kept');
   return true;
 }

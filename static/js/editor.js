@@ -2,6 +2,7 @@
 import { $, $$, points, texts } from './dom.js';
 import { flush, forget, isDirty } from './draft.js';
 import { message } from './notices.js';
+import { offerOthers } from './restore.js';
 import { activate, active, goOn, list, readOnly } from './segments.js';
 
 const COMPARE_MS = 300;
@@ -25,6 +26,7 @@ export function readyEditors() {
     const area = areaOf(form);
     activate(form.closest('.seg'));
     area.setSelectionRange(area.value.length, area.value.length);
+    if (area.dataset.keep) offerOthers(area, (text) => replaceText(area, text));
   }
 }
 

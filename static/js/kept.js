@@ -1,6 +1,7 @@
 /*
-  What is typed, kept on this device until the server has confirmed it (IndexedDB).
-  A record: {key, url, text, at}; url is empty for text that has no place on the server yet.
+  What is typed, kept on this device until it is saved (IndexedDB). A record of each tab:
+  {key, url, text, at, confirmed}; url is empty for text that has no place on the server yet,
+  confirmed: the server has had it (another tab may have replaced it there since).
 */
 
 let opened;
@@ -32,10 +33,10 @@ async function act(mode, work) {
 export const keep = (record) => act('readwrite', (store) => store.put(record));
 export const drop = (key) => act('readwrite', (store) => store.delete(key));
 
-/** Drop a record only if it still holds the text typed at that time. */
-export async function dropIfTyped(key, at) {
+/** The server has the text that was typed at that time. */
+export async function confirm(key, at) {
   const record = await act('readonly', (store) => store.get(key));
-  if (record && record.at <= at) await drop(key);
+  if (record && record.at <= at) await keep({ ...record, confirmed: true });
 }
 
 /** All records whose key begins with the prefix. */

@@ -1,5 +1,7 @@
 /* What every page has: the theme, menus that close, times in the reader's own zone. */
 
+import { remember } from './preferences.js';
+
 const root = document.documentElement;
 
 function isDark() {
@@ -9,6 +11,7 @@ function isDark() {
 
 export function toggleTheme() {
   root.dataset.theme = isDark() ? 'light' : 'dark';
+  if (document.querySelector('[data-menu]')) remember({ theme: root.dataset.theme });
   document.cookie = `theme=${root.dataset.theme}; path=/; max-age=31536000; samesite=lax`;
 }
 

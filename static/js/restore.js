@@ -4,21 +4,25 @@
 */
 import { $, texts, work } from './dom.js';
 import { flush, forget } from './draft.js';
-import { drop, keptUnder } from './kept.js';
+import { drop, keep, keptUnder } from './kept.js';
 import { message } from './notices.js';
 import { byId, readOnly } from './segments.js';
 
+const FORGOTTEN_MS = 30 * 24 * 3600 * 1000;
 const base = () => `/drafts/${work.dataset.draft}`;
 
 /** Give the server what this device kept for the draft; then show it where it belongs. */
 export async function restoreDrafts() {
   if (readOnly()) return;
   let restored = false;
-  for (const { key, url, text, at } of await keptUnder(`${base()}/`)) {
+  for (const record of await keptUnder(`${base()}/`)) {
+    const { key, url, text, at, confirmed } = record;
+    if (at < Date.now() - FORGOTTEN_MS) await drop(key);
+    if (confirmed) continue;
     const body = JSON.stringify({ text, typed_at_ms: at });
     const answer = await fetch(url, { method: 'PUT', body, headers: { 'Content-Type': 'application/json' } }).catch(() => null);
     if (!answer?.ok) continue;
-    await drop(key);
+    await keep({ ...record, confirmed: true });
     restored ||= url.endsWith('/unsaved') && (await answer.json()).kept_at !== null;
     const segment = byId(url.match(/segments\/(\d+)\//)[1]);
     if (segment && !$('form.editor', segment)) {
@@ -31,6 +35,19 @@ export async function restoreDrafts() {
   }
   if (restored) message('restored', texts.restored);
   for (const record of await keptUnder(`insertion-${work.dataset.draft}-`)) offerInsertion(record);
+}
+
+/** Another text that was typed for this field, in another tab: offered, never dropped unseen. */
+export async function offerOthers(area, put) {
+  for (const { key, text } of await keptUnder(`${area.dataset.keep}#`)) {
+    if (text === area.value || text === area.dataset.own) await drop(key);
+    else {
+      message(key, texts.another, [
+        { text: texts.put, act: () => drop(key).then(() => put(text)) },
+        { text: texts.discard, act: () => drop(key) },
+      ]);
+    }
+  }
 }
 
 /** A new segment that was being written: its text has no place on the server yet. */
@@ -114,4 +131,6 @@ export async function lookForChanges() {
 export function watchOtherTabs() {
   document.addEventListener('visibilitychange', () => document.hidden || lookForChanges());
   addEventListener('focus', lookForChanges);
+  // A page that the browser had put away is old, and its stream is dead.
+  addEventListener('pageshow', (event) => event.persisted && location.reload());
 }

@@ -1,5 +1,7 @@
 """One draft in two tabs: nothing is overwritten, both see the run."""
 
+import re
+
 from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenWindow
@@ -94,3 +96,18 @@ def test_a_reload_and_a_second_tab_follow_the_run(house: Studio, open_window: Op
             expect(desk.number(number).locator(".prose")).to_have_text(
                 texts[number - 1].rstrip("\n"), use_inner_text=False
             )
+
+
+def test_texts_typed_in_two_tabs_are_both_kept(house: Studio, open_window: OpenWindow) -> None:
+    task = add_task(house)
+    window = open_window(task.user)
+    first = Desk(window.page, task).open()
+    second = Desk(window.page.context.new_page(), task).open()
+    first.edit(2)
+    second.edit(2)
+    first.type(" First.")
+    second.type(" Second.")
+    first.page.reload()
+    expect(first.text).to_have_value(second.text.input_value())
+    first.page.get_by_role("button", name="Put it into the editor").click()
+    expect(first.text).to_have_value(re.compile(r" First\.$"))
