@@ -3,12 +3,12 @@
   (base_version) and waits until typed text is kept; the event `draft-changed` tells what came of it.
 */
 import { $, work } from './dom.js';
-import { dirtyFields, flush, flushAll, forget, quiet, resume, status } from './draft.js';
+import { dirtyFields, flush, forget, openFields, quiet, resume, status } from './draft.js';
 import { readyEditors } from './editor.js';
 import { withdraw } from './notices.js';
 import { lookForChanges } from './restore.js';
 import { placeRun, startRun } from './run.js';
-import { activate, active, byId, goOn, refilter, segments } from './segments.js';
+import { activate, active, byId, goOn, list, refilter, segments } from './segments.js';
 
 const TOAST_MS = 8000;
 let toastTimer;
@@ -24,8 +24,13 @@ function beforeRequest(event) {
   if ('sending' in sourceElement.dataset) return event.preventDefault(); // pressed twice
   sourceElement.dataset.sending = '';
   const saved = sourceElement.matches('form.editor') && request.submitter?.closest('.eacts') ? $('textarea.prose', sourceElement) : null;
+  const card = sourceElement.closest('form.editor');
   ctx.fetch = async (address, options) => {
-    await (saved ? quiet(saved) : flushAll());
+    if (saved) await quiet(saved);
+    // Cards that the answer may replace: what is typed in them must be with the server by then.
+    const replaced = saved || ctx.target === list ? openFields() : card ? [$('textarea.prose', card)] : [];
+    const kept = await Promise.all(replaced.filter((area) => area !== saved).map(flush));
+    if (kept.includes(false)) throw new Error('Typed text could not be kept.');
     // Changes go one after the other (hx-sync), each with the version that the one before left.
     if (options.body) options.body.set('base_version', work.dataset.version);
     return fetch(address, options);

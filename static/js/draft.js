@@ -70,7 +70,7 @@ async function send(area, field) {
   }
   withdraw('login', 'refused', 'lost', 'broken');
   $('#notice [data-status="401"]')?.remove();
-  if (field.at !== at) return false; // typed on while it was sent: the next round takes it
+  if (field.at !== at) return send(area, field); // typed on while it was sent
   fields.delete(area);
   if (area.matches('.note')) area.dataset.own = area.value; // a note has no Save of its own
   await (isDirty(area) ? confirm(keyOf(area), at) : drop(keyOf(area)));
@@ -139,5 +139,6 @@ export function watchDrafts() {
   });
 }
 
-/** Open fields that hold something else than what is saved. */
-export const dirtyFields = () => $$(FIELD, work).filter(isDirty);
+/** The open fields, and those of them that hold something else than what is saved. */
+export const openFields = () => $$(FIELD, work);
+export const dirtyFields = () => openFields().filter(isDirty);
