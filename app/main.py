@@ -120,9 +120,14 @@ def _refuse_unsafe_start(engine: Engine, *, demo: bool) -> None:
 
 
 def _healthz(request: Request) -> Response:
-    """200 when this process runs and its database answers; for load balancers and `make demo`."""
+    """200 when this process runs and its database answers; for load balancers and `make demo`.
+
+    A demo answers 503 until it is seeded: before that nobody can log in.
+    """
     with request.app.state.engine.connect() as connection:
-        connection.execute(text("SELECT 1"))
+        anybody = connection.execute(text("SELECT EXISTS (SELECT FROM users)")).scalar_one()
+    if request.app.state.settings.demo and not anybody:
+        return JSONResponse({"status": "the demo is being seeded"}, 503)
     return JSONResponse({"status": "ok"})
 
 

@@ -49,10 +49,26 @@ def test_a_database_without_its_migrations_keeps_the_app_from_starting(
         start(committed_database, tmp_path, demo=True)
 
 
-def test_health_and_readiness_need_no_log_in(visitor: TestClient) -> None:
-    for path in ("/healthz", "/readyz"):
-        answer = visitor.get(path)
-        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+def test_health_and_readiness_need_no_log_in(committed_database: str, tmp_path: Path) -> None:
+    settings = Settings(DATABASE_URL=PostgresDsn(committed_database), data=tmp_path)
+    with TestClient(create_app(settings)) as visitor:
+        for path in ("/healthz", "/readyz"):
+            answer = visitor.get(path)
+            assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+def test_a_demo_is_healthy_once_somebody_can_log_in(
+    committed_database: str, tmp_path: Path
+) -> None:
+    settings = Settings(DATABASE_URL=PostgresDsn(committed_database), data=tmp_path, demo=True)
+    engine = make_engine(committed_database)
+    with TestClient(create_app(settings)) as visitor:
+        assert visitor.get("/healthz").status_code == 503
+        with Session(engine) as db:
+            service.add_user(db, name="anna", role=Role.ADMIN, demo=True)
+            db.commit()
+        assert visitor.get("/healthz").status_code == 200
+    engine.dispose()
 
 
 def test_the_api_is_described_for_programs_and_for_people(visitor: TestClient) -> None:
