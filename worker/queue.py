@@ -7,14 +7,15 @@ from contextlib import suppress
 import psycopg
 import structlog
 from procrastinate.exceptions import ProcrastinateException
+from procrastinate.jobs import Notification
 from procrastinate.worker import Worker
 
 from app import jobs
 from app.changes import Hub
 
-# A notification that comes while a fetch is under way is forgotten by the library; so long, at
-# most, does its job wait then.
+# So long at most does a job wait whose notification was lost.
 _POLL_S = 0.5
+_LOOK_AGAIN_S = 0.03
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 3.0
 _STOPPING_S = 10.0
@@ -91,7 +92,7 @@ class Queue:
             )
 
         async with app.open_async():
-            self._worker = Worker(
+            self._worker = _Worker(
                 app,
                 concurrency=concurrency,
                 fetch_job_polling_interval=_POLL_S,
@@ -105,3 +106,15 @@ class Queue:
                 await self._worker.run()  # type: ignore[no-untyped-call] # the same
             finally:
                 self._worker = None
+
+
+class _Worker(Worker):
+    """Fetches once more a little after each notification.
+
+    The library forgets a notification that comes while a fetch is on its way back with nothing;
+    its job would wait for the next poll.
+    """
+
+    async def _handle_notification(self, *, channel: str, notification: Notification) -> None:
+        await super()._handle_notification(channel=channel, notification=notification)
+        asyncio.get_running_loop().call_later(_LOOK_AGAIN_S, self._new_job_event.set)

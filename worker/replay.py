@@ -29,23 +29,22 @@ class ReplayEngine:
     async def stream(self, work: Work) -> AsyncGenerator[Delta, None]:
         """The rest of the replayed text: its first words at once, the others at their pace."""
         try:
-            portions = await asyncio.to_thread(self._portions, work)
+            rest = await asyncio.to_thread(self._rest, work)
         except ValueError as error:
             raise EngineError(
                 f"The demo engine cannot continue this text. {error}", temporary=False
             ) from error
         clock = asyncio.get_running_loop()
         due = clock.time()
-        for text, count in portions:
+        for text, count in _portions(rest, max(1, round(self._words_per_s * _BEAT_S))):
             yield Delta(text)
             due += count / self._words_per_s
             await asyncio.sleep(max(0.0, due - clock.time()))
         yield Delta("", stop_reason="stop")
 
-    def _portions(self, work: Work) -> list[tuple[str, int]]:
+    def _rest(self, work: Work) -> str:
         with self._sessions() as db:
-            rest = Source(db, work).rest()
-        return list(_portions(rest, max(1, round(self._words_per_s * _BEAT_S))))
+            return Source(db, work).rest()
 
 
 def _portions(text: str, size: int) -> Iterator[tuple[str, int]]:
@@ -53,11 +52,13 @@ def _portions(text: str, size: int) -> Iterator[tuple[str, int]]:
     parts: list[str] = []
     count = 0
     wanted = 1
-    for token in tokens(text):
-        parts.append(token)
-        count += not token.isspace()
-        if count >= wanted:
-            yield "".join(parts), count
-            parts, count, wanted = [], 0, size
+    # Line by line, so that the first words need not wait for the last to be found.
+    for line in text.splitlines(keepends=True):
+        for token in tokens(line):
+            parts.append(token)
+            count += not token.isspace()
+            if count >= wanted:
+                yield "".join(parts), count
+                parts, count, wanted = [], 0, size
     if parts:
         yield "".join(parts), count

@@ -9,14 +9,12 @@ beginning of a replay that was stopped or superseded, the rest of that one follo
 from dataclasses import dataclass
 from functools import cached_property
 
-from sqlalchemy import select
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app.domain.corrections import REPLAY_ENGINE, Kind
 from app.domain.replay import continuation
 from app.domain.segments import split
 from app.domain.tree import Origin
-from app.models import Correction, Policy, Regeneration, RunState, Sample, Segment
 from app.regenerations import Work
 
 
@@ -31,6 +29,19 @@ class _Node:
     ends_output: bool
     copied_from: int | None
     regeneration_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What matters of a regeneration here. ended: its text came to its own end."""
+
+    id: int
+    anchor_id: int
+    leaf_id: int
+    displaced_id: int
+    displaced_depth: int
+    ended: bool
+    replayed: bool
 
 
 class Source:
@@ -50,10 +61,10 @@ class Source:
         run = self._runs[self._work.regeneration_id]
         return self._continuation(run, self._work.kept)
 
-    def _continuation(self, run: Regeneration, kept: str = "") -> str:
+    def _continuation(self, run: _Run, kept: str = "") -> str:
         return continuation([self._displaced(run)], 0, self._pairs(run.anchor_id), kept)
 
-    def _displaced(self, run: Regeneration) -> str:
+    def _displaced(self, run: _Run) -> str:
         replaced = [one for one in self._path(run.displaced_id) if one.depth > run.displaced_depth]
         self._load([one.id for one in replaced])
         return "".join(map(self._model_text, replaced)) + self._after(run.displaced_id)
@@ -83,17 +94,17 @@ class Source:
         return ""
 
     def _after_copy(self, copy: _Node, source: _Node) -> str:
-        text, whole, after = self._text(copy.id), self._text(source.id), self._after(source.id)
-        if text != whole and whole.startswith(text):
+        own, whole, after = self._text(copy.id), self._text(source.id), self._after(source.id)
+        if own != whole and whole.startswith(own):
             # The first part of a split.
-            return whole[len(text) :] + after
-        if text.startswith(whole):
+            return whole[len(own) :] + after
+        if own.startswith(whole):
             # A merge: it took what follows, or the beginning of that, with it.
-            return after.removeprefix(text[len(whole) :])
+            return after.removeprefix(own[len(whole) :])
         return after
 
-    def _after_generated(self, segment: _Node, run: Regeneration) -> str:
-        if run.policy_id not in self._replayed:
+    def _after_generated(self, segment: _Node, run: _Run) -> str:
+        if not run.replayed:
             return ""
         own = [
             one
@@ -131,7 +142,7 @@ class Source:
             run is not None
             and segment.copied_from is None
             and run.leaf_id == segment.id
-            and run.state is not RunState.DONE
+            and not run.ended
         )
 
     def _origin(self, segment: _Node) -> _Node:
@@ -160,47 +171,50 @@ class Source:
     def _load(self, ids: list[int]) -> None:
         missing = [one for one in ids if one not in self._texts]
         if missing:
-            rows = self._db.execute(select(Segment.id, Segment.text).where(Segment.id.in_(missing)))
+            rows = self._db.execute(_TEXTS, {"ids": missing})
             self._texts |= {row.id: row.text for row in rows}
 
     @cached_property
     def _segments(self) -> dict[int, _Node]:
-        columns = (
-            Segment.id,
-            Segment.parent_id,
-            Segment.depth,
-            Segment.origin,
-            Segment.ends_output,
-            Segment.copied_from,
-            Segment.regeneration_id,
-        )
-        rows = self._db.execute(select(*columns).where(Segment.sample_id == self._work.sample_id))
-        return {row.id: _Node(*row) for row in rows}
+        rows = self._db.execute(_NODES, {"sample": self._work.sample_id})
+        return {
+            row.id: _Node(row.id, row.parent_id, row.depth, Origin(row.origin), *row[4:])
+            for row in rows
+        }
 
     @cached_property
     def _original(self) -> list[_Node]:
-        head = self._db.scalars(
-            select(Sample.head_id).where(Sample.id == self._work.sample_id)
-        ).one()
+        head = self._db.scalars(_HEAD, {"sample": self._work.sample_id}).one()
         return self._path(head)[1:] if head is not None else []
 
     @cached_property
-    def _runs(self) -> dict[int, Regeneration]:
-        rows = self._db.scalars(
-            select(Regeneration).where(Regeneration.sample_id == self._work.sample_id)
-        )
-        return {run.id: run for run in rows}
-
-    @cached_property
-    def _replayed(self) -> set[int | None]:
-        return {*self._db.scalars(select(Policy.id).where(Policy.engine == REPLAY_ENGINE))}
+    def _runs(self) -> dict[int, _Run]:
+        rows = self._db.execute(_RUNS, {"sample": self._work.sample_id})
+        return {row.id: _Run(*row) for row in rows}
 
     @cached_property
     def _rewrites(self) -> dict[int, int]:
         """The rejected side of each rewrite of this sample, by its chosen side."""
-        rows = self._db.execute(
-            select(Correction.chosen_id, Correction.rejected_id).where(
-                Correction.sample_id == self._work.sample_id, Correction.kind == Kind.REWRITE
-            )
-        )
+        rows = self._db.execute(_REWRITES, {"sample": self._work.sample_id})
         return {row.chosen_id: row.rejected_id for row in rows}
+
+
+_TEXTS = text("SELECT id, text FROM segments WHERE id = ANY (CAST(:ids AS bigint[]))")
+_NODES = text(
+    """
+    SELECT id, parent_id, depth, origin, ends_output, copied_from, regeneration_id
+    FROM segments WHERE sample_id = :sample
+    """
+)
+_HEAD = text("SELECT head_id FROM samples WHERE id = :sample")
+_RUNS = text(
+    """
+    SELECT run.id, anchor_id, leaf_id, displaced_id, displaced_depth,
+        run.state = 'done' AS ended, coalesce(policy.engine = 'replay', false) AS replayed
+    FROM regenerations AS run LEFT JOIN policies AS policy ON policy.id = run.policy_id
+    WHERE sample_id = :sample
+    """
+)
+_REWRITES = text(
+    "SELECT chosen_id, rejected_id FROM corrections WHERE sample_id = :sample AND kind = 'rewrite'"
+)

@@ -140,7 +140,7 @@ class Writer:
     async def _release(self, stream: Stream) -> None:
         release = stream.release
         assert release is not None  # noqa: S101 - asked by the caller
-        await self._database.do(
+        given = await self._database.do(
             lambda db: regenerations.give_back(
                 db,
                 [(stream.id, stream.work.attempt)],
@@ -148,8 +148,12 @@ class Writer:
                 delay_s=release.delay_s,
             )
         )
-        self._log.info("given back", **about(stream), error=release.error)
-        self._remove(stream)
+        if stream.id in given:
+            self._log.info("given back", **about(stream), error=release.error)
+            self._remove(stream)
+        else:
+            # Busy or lost: the next batch tells.
+            self._dirty.set()
 
     def _remove(self, stream: Stream) -> None:
         if self.streams.get(stream.id) is stream:

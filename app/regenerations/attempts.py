@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app import changes, jobs
 from app.domain.prompts import ChatPrompt
-from app.domain.segments import Rule
-from app.models import Policy, Project, Regeneration, RunState, Sample, SampleImage, now
+from app.domain.segments import Rule, RuleKind
+from app.models import Policy, Regeneration, RunState, now
 from app.regenerations.requests import announce_end
 from app.regenerations.texts import keep_tail, path_text, written_text
 
@@ -70,31 +70,14 @@ def start(
     db: Session, *, regeneration_id: int, worker: str, policy_id: int, lease_s: float
 ) -> Work | None:
     """Take a queued regeneration: the next attempt, with a lease. None: it is not to be had."""
-    run = db.scalar(
-        select(Regeneration)
-        .where(Regeneration.id == regeneration_id, Regeneration.state == RunState.QUEUED)
-        .with_for_update(key_share=True)
-    )
+    run = db.execute(
+        _START,
+        {"run": regeneration_id, "by": worker, "policy": policy_id, "lease_s": lease_s},
+    ).one_or_none()
     if run is None:
         return None
-    run.state = RunState.RUNNING
-    run.attempt += 1
-    run.worker = worker
-    run.policy_id = policy_id
-    run.lease_until = _lease(lease_s)
-    run.started_at = run.started_at or now()
-    db.flush()
     changes.notify(db, f"regeneration:{run.id}", f"draft:{run.draft_id}")
-    instruction, kind, words = db.execute(
-        select(Sample.instruction, Project.rule, Project.rule_words)
-        .join(Project, Project.id == Sample.project_id)
-        .where(Sample.id == run.sample_id)
-    ).one()
-    images = db.scalars(
-        select(SampleImage.sha256)
-        .where(SampleImage.sample_id == run.sample_id)
-        .order_by(SampleImage.position)
-    )
+    task = db.execute(_TASK, {"sample": run.sample_id}).one()
     before = path_text(db, run.anchor_id)
     kept = written_text(db, run.id) if run.written else ""
     return Work(
@@ -105,11 +88,11 @@ def start(
         anchor_id=run.anchor_id,
         prompt=ChatPrompt(
             system=str(run.settings.get("system", "")),
-            images=tuple(images),
-            instruction=instruction,
+            images=tuple(task.images),
+            instruction=task.instruction,
             prefix=before + kept,
         ),
-        rule=Rule(kind, words),
+        rule=Rule(RuleKind(task.rule), task.rule_words),
         before=before,
         kept=kept,
         cut=run.cut,
@@ -119,22 +102,25 @@ def start(
 
 def give_back(
     db: Session, held: Sequence[tuple[int, int]], *, error: str | None = None, delay_s: float = 0
-) -> None:
+) -> set[int]:
     """Let another worker go on with what these attempts (regeneration id, attempt) still hold.
 
     error: the attempt failed and this is why; after MAX_FAILURES the regeneration has failed with
-    that reason. delay_s: not to be taken up before so many seconds.
+    that reason. delay_s: not to be taken up before so many seconds. Returns the ids handed on: not
+    those that were lost, nor one whose row somebody holds just now.
     """
     attempts = dict(held)
     rows = db.scalars(
         select(Regeneration)
         .where(Regeneration.id.in_(attempts), Regeneration.state == RunState.RUNNING)
         .order_by(Regeneration.id)
-        .with_for_update(key_share=True)
+        .with_for_update(key_share=True, skip_locked=True)
+        .execution_options(populate_existing=True)
     ).all()
-    for run in rows:
-        if run.attempt == attempts[run.id]:
-            _hand_on(db, run, error=error, delay_s=delay_s)
+    mine = [run for run in rows if run.attempt == attempts[run.id]]
+    for run in mine:
+        _hand_on(db, run, error=error, delay_s=delay_s)
+    return {run.id for run in mine}
 
 
 def recover(db: Session) -> Recovered:
@@ -147,6 +133,7 @@ def recover(db: Session) -> Recovered:
         .where(Regeneration.state == RunState.RUNNING, Regeneration.lease_until < func.now())
         .order_by(Regeneration.id)
         .with_for_update(key_share=True, skip_locked=True)
+        .execution_options(populate_existing=True)
     ).all()
     for run in lost:
         _hand_on(db, run, error=_LOST.format(times=MAX_FAILURES))
@@ -187,9 +174,40 @@ def _defer(db: Session, regeneration_id: int, delay_s: float = 0) -> None:
     )
 
 
-def _lease(lease_s: float) -> Any:
-    return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, lease_s)
+_START = (
+    update(Regeneration)
+    .where(Regeneration.id == bindparam("run"), Regeneration.state == RunState.QUEUED)
+    .values(
+        state=RunState.RUNNING,
+        attempt=Regeneration.attempt + 1,
+        worker=bindparam("by"),
+        policy_id=bindparam("policy"),
+        lease_until=func.clock_timestamp()
+        + func.make_interval(0, 0, 0, 0, 0, 0, bindparam("lease_s")),
+        started_at=func.coalesce(Regeneration.started_at, func.clock_timestamp()),
+    )
+    .returning(
+        Regeneration.id,
+        Regeneration.attempt,
+        Regeneration.draft_id,
+        Regeneration.sample_id,
+        Regeneration.anchor_id,
+        Regeneration.settings,
+        Regeneration.written,
+        Regeneration.cut,
+    )
+    .execution_options(synchronize_session="fetch")
+)
 
+_TASK = text(
+    """
+    SELECT sample.instruction, project.rule, project.rule_words, ARRAY(
+        SELECT sha256 FROM sample_images WHERE sample_id = sample.id ORDER BY position
+    ) AS images
+    FROM samples AS sample JOIN projects AS project ON project.id = sample.project_id
+    WHERE sample.id = :sample
+    """
+)
 
 _WAITING_WITHOUT_JOB = text(
     """
