@@ -72,7 +72,7 @@ _KNOWN: tuple[tuple[str, str, bool], ...] = (
     ),
     (
         r"(?P<what>\S+) is not a local folder and is not a valid model identifier"
-        r"|Repo id must be .*?'(?P<else>[^']+)'|Repository Not Found for url"
+        r"|Repo id must be .*?: '(?P<else>[^']+)'|Repository Not Found for url"
         r"|Invalid repository ID or local directory specified: '(?P<third>[^']+)'"
         r"|Error retrieving file list.*|Can't load the configuration of '(?P<fourth>[^']+)'",
         "There is no model {what}: neither a directory here nor a name at the model hub.",

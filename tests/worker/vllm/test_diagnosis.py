@@ -44,6 +44,12 @@ from worker.vllm.diagnosis import diagnose
             True,
         ),
         (
+            "huggingface_hub.errors.HFValidationError: Repo id must be in the form 'repo_name' or "
+            "'namespace/repo_name': '/no/such/model'. Use `repo_type` argument if needed.\n",
+            "There is no model /no/such/model:",
+            True,
+        ),
+        (
             "OSError: [Errno 98] error while attempting to bind on address ('127.0.0.1', 8100): "
             "address already in use\n",
             "Another program listens",
