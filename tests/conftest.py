@@ -34,13 +34,13 @@ def template_database(server_url: str) -> str:
 @pytest.fixture(scope="session")
 def database_url(server_url: str, template_database: str) -> str:
     """A migrated database that all rolled-back tests of this process share."""
-    return _copy(server_url, template_database)
+    return copy_database(server_url, template_database)
 
 
 @pytest.fixture
 def committed_database(server_url: str, template_database: str) -> Iterator[str]:
     """A migrated database of a test's own, for what must commit."""
-    url = _copy(server_url, template_database)
+    url = copy_database(server_url, template_database)
     yield url
     _execute(server_url, f'DROP DATABASE "{url.partition("?")[0].rpartition("/")[2]}" WITH (FORCE)')
 
@@ -71,7 +71,8 @@ def database_of(url: str, name: str) -> str:
     return f"{base.rpartition('/')[0]}/{name}?{query}"
 
 
-def _copy(server_url: str, template: str) -> str:
+def copy_database(server_url: str, template: str) -> str:
+    """URL of a new database that begins as a copy of another."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     _execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     return database_of(server_url, name)

@@ -1,36 +1,61 @@
 """The demonstration: there after the first start, untouched by the next ones."""
 
 import json
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
+from app.db import make_engine
 from app.demo import DemoSummary, seed
 from app.demo.content import demo_projects
 from app.models import Correction, Project, Sample, SampleImage, Segment, User
 from app.security import password_matches
 from app.settings import Settings
+from tests.conftest import copy_database
 from tests.domain.texts import DEMO
 
 
+@dataclass(frozen=True)
+class Demonstration:
+    """Seeded once for all tests here: drawing the slides takes seconds."""
+
+    engine: Engine
+    settings: Settings
+    first: DemoSummary
+
+
+@pytest.fixture(scope="module")
+def demonstration(
+    server_url: str, template_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Demonstration]:
+    engine = make_engine(copy_database(server_url, template_database))
+    settings = Settings(data=tmp_path_factory.mktemp("demo"), demo=True)
+    with Session(engine) as db:
+        first = seed(db, settings)
+        db.commit()
+    yield Demonstration(engine, settings, first)
+    engine.dispose()
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(data=tmp_path, demo=True)
+def db(demonstration: Demonstration) -> Iterator[Session]:
+    with Session(demonstration.engine) as session:
+        yield session
 
 
-def test_a_demonstration_is_seeded_once(db: Session, settings: Settings) -> None:
-    assert seed(db, settings) == DemoSummary(accounts=4, projects=3, samples=5)
+def test_a_demonstration_is_seeded_once(db: Session, demonstration: Demonstration) -> None:
+    assert demonstration.first == DemoSummary(accounts=4, projects=3, samples=5)
     counts = [db.scalar(select(func.count()).select_from(table)) for table in (Segment, Correction)]
-    assert seed(db, settings) == DemoSummary(accounts=0, projects=0, samples=0)
+    assert seed(db, demonstration.settings) == DemoSummary(accounts=0, projects=0, samples=0)
     assert counts == [
         db.scalar(select(func.count()).select_from(table)) for table in (Segment, Correction)
     ]
 
 
-def test_the_demonstration_shows_every_kind_of_segment(db: Session, settings: Settings) -> None:
-    seed(db, settings)
+def test_the_demonstration_shows_every_kind_of_segment(db: Session) -> None:
     samples = {sample.source_id: sample for sample in db.scalars(select(Sample))}
     assert {sample.language for sample in samples.values()} == {"en", "zh"}
     lecture = samples["generative-ai-16-slides"]
@@ -43,8 +68,7 @@ def test_the_demonstration_shows_every_kind_of_segment(db: Session, settings: Se
     assert db.scalar(select(func.count()).select_from(Correction)) == 3
 
 
-def test_the_real_output_is_in_the_database_byte_for_byte(db: Session, settings: Settings) -> None:
-    seed(db, settings)
+def test_the_real_output_is_in_the_database_byte_for_byte(db: Session) -> None:
     for name, source_id in (
         ("lecture_16_slides.en.json", "generative-ai-16-slides"),
         ("film_review.zh.json", "pursuit-of-happyness"),
@@ -59,20 +83,20 @@ def test_the_real_output_is_in_the_database_byte_for_byte(db: Session, settings:
         assert "".join(segments) == output
 
 
-def test_the_demo_accounts_can_log_in_and_are_marked(db: Session, settings: Settings) -> None:
-    seed(db, settings)
+def test_the_demo_accounts_can_log_in_and_are_marked(db: Session) -> None:
     users = {user.name: user for user in db.scalars(select(User))}
     assert {"anna", "ben", "admin", "trainer"} <= users.keys()
     assert all(user.demo for user in users.values())
     assert password_matches(users["ben"].password_hash, "demo-annotator")
 
 
-def test_what_was_changed_in_the_demonstration_stays(db: Session, settings: Settings) -> None:
-    seed(db, settings)
+def test_what_was_changed_in_the_demonstration_stays(
+    db: Session, demonstration: Demonstration
+) -> None:
     project = db.scalars(select(Project).where(Project.name == "lectures")).one()
     project.title = "Mine"
     db.flush()
-    seed(db, settings)
+    seed(db, demonstration.settings)
     assert project.title == "Mine"
 
 
