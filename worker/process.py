@@ -186,7 +186,7 @@ class _Worker:
                     stream.feed(delta.text)
                     if delta.stop_reason is not None:
                         stream.end(Ending(stop_reason=delta.stop_reason))
-                    self.writer.touch()
+                    self.writer.touch(at_once=stream.fresh)
             if not stream.over:
                 raise EngineError("The engine broke off in the middle.", temporary=True)
         except EngineError as error:
@@ -207,7 +207,7 @@ class _Worker:
             while True:
                 if await watch.wait(3600):
                     stream.doubted = True
-                    self.writer.touch()
+                    self.writer.touch(at_once=True)
 
     async def keep(self) -> None:
         """Hand on what dead workers held."""

@@ -29,6 +29,8 @@ class Stream:
     reader: asyncio.Task[None] | None = None
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     written_at: float = 0
+    # No text of this attempt has been written: its first words are what somebody waits for.
+    fresh: bool = True
     # Ask the database at once whether this attempt still holds the regeneration.
     doubted: bool = False
     _start: int = field(init=False)
@@ -106,6 +108,7 @@ class Stream:
         self.pending = [left] if left else []
         self.cuts = self.cuts[len(portion.cuts) :]
         self._start += len(portion.text)
+        self.fresh = self.fresh and not portion.text
 
     def close(self) -> None:
         """Nobody needs this attempt any more: whoever waits for it goes on, the engine stops."""

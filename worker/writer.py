@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -26,6 +27,7 @@ class Writer:
         self._database = database
         self._lease_s = lease_s
         self._dirty = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._log = structlog.get_logger("worker")
 
     def add(self, stream: Stream) -> None:
@@ -36,9 +38,11 @@ class Writer:
         stream.written_at = asyncio.get_running_loop().time()
         self.streams[stream.id] = stream
 
-    def touch(self) -> None:
-        """Something has come: the first text leaves at once, what follows with the next tick."""
+    def touch(self, *, at_once: bool = False) -> None:
+        """Something has come. It leaves with the next tick, or at_once, before that."""
         self._dirty.set()
+        if at_once:
+            self._urgent.set()
 
     def close(self) -> None:
         """Let go of what is left; whoever finds the lease at its end goes on with it."""
@@ -50,12 +54,11 @@ class Writer:
         clock = asyncio.get_running_loop()
         pause = _FIRST_PAUSE_S
         while True:
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(self._lease_s / 8):
                     await self._dirty.wait()
-            except TimeoutError:
-                pass
             self._dirty.clear()
+            self._urgent.clear()
             began = clock.time()
             try:
                 await self._write(self._due(began))
@@ -66,7 +69,9 @@ class Writer:
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
             else:
                 pause = _FIRST_PAUSE_S
-                await asyncio.sleep(max(0.0, began + TICK_S - clock.time()))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(began + TICK_S):
+                        await self._urgent.wait()
 
     def _due(self, now: float) -> list[tuple[Stream, Portion]]:
         """The streams that have something to write, and those whose lease wants renewing."""
