@@ -62,11 +62,9 @@ def draft_of(db: Session, actor: Actor, draft_id: int, *, write: bool) -> Draft:
     write: locks the row until the transaction ends, and is for its annotator alone.
     Raises NotFound; Forbidden for an admin who would write in another's draft.
     """
-    query = _draft(actor.is_admin)
-    if write:
-        query = query.with_for_update(of=Draft).execution_options(populate_existing=True)
     draft = _found(
-        db.scalar(query, _of(actor, draft_id)), "There is no such draft, or it is not yours."
+        db.scalar(_draft(actor.is_admin, write), _of(actor, draft_id)),
+        "There is no such draft, or it is not yours.",
     )
     if write and draft.user_id != actor.id:
         raise Forbidden("This draft is another annotator's: you can read it, not change it.")
@@ -100,13 +98,15 @@ def _sample(is_admin: bool) -> Select[Sample]:
 
 
 @cache
-def _draft(is_admin: bool) -> Select[Draft]:
+def _draft(is_admin: bool, write: bool) -> Select[Draft]:
     query = (
         select(Draft)
         .join(Sample, Sample.id == Draft.sample_id)
         .join(Project, Project.id == Sample.project_id)
         .where(Draft.id == bindparam("id"), _visible(is_admin))
     )
+    if write:
+        query = query.with_for_update(of=Draft).execution_options(populate_existing=True)
     return query if is_admin else query.where(Draft.user_id == bindparam("actor_id"))
 
 

@@ -9,11 +9,10 @@ from sqlalchemy.orm import Session
 from app.annotation.path import Path, Step
 from app.domain.corrections import Kind, is_on_policy
 from app.domain.tree import Origin
-from app.models import Action, Correction, Draft, Policy, Revision, Segment, table_of
+from app.models import Action, Correction, Draft, Revision, Segment, table_of
 
 # Statements are built once: to put one together costs SQLAlchemy more than to run it.
 _ADD = insert(table_of(Correction)).returning(table_of(Correction).c.id)
-_ENGINE = select(Policy.engine).where(Policy.id == bindparam("policy"))
 _LIVE = (
     select(Correction)
     .where(
@@ -76,7 +75,7 @@ def pair(db: Session, *, draft: Draft, chosen: Step, rejected: Step, kind: Kind)
 
     The schema refuses sides with different parents or equal texts.
     """
-    engine = db.scalar(_ENGINE, {"policy": rejected.policy_id}) if rejected.policy_id else None
+    copied = rejected.copied_from is not None
     values = {
         "draft_id": draft.id,
         "sample_id": draft.sample_id,
@@ -85,7 +84,7 @@ def pair(db: Session, *, draft: Draft, chosen: Step, rejected: Step, kind: Kind)
         "chosen_id": chosen.id,
         "rejected_id": rejected.id,
         "kind": kind,
-        "on_policy": is_on_policy(rejected.origin, rejected.copied_from is not None, engine),
+        "on_policy": is_on_policy(rejected.origin, copied, rejected.engine),
     }
     return int(db.execute(_ADD, values).scalar_one())
 

@@ -8,7 +8,7 @@ from sqlalchemy import Select, bindparam, insert, select
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.tree import Origin
-from app.models import Segment, table_of
+from app.models import Policy, Segment, table_of
 from app.refusals import Conflict
 
 
@@ -27,6 +27,8 @@ class Step:
     policy_id: int | None
     author_id: int | None
     regeneration_id: int | None
+    # What the policy of the text was run by ("replay", "openai" …); None where it is not known.
+    engine: str | None = None
 
     @property
     def separator(self) -> str:
@@ -56,7 +58,11 @@ def _walk() -> Select[Any]:
     parent = aliased(Segment)
     columns = [getattr(parent, column.key) for column in _COLUMNS]
     walk = walk.union_all(select(*columns).join(walk, parent.id == walk.c.parent_id))
-    return select(*walk.c).order_by(walk.c.depth)
+    return (
+        select(*walk.c, Policy.engine)
+        .outerjoin(Policy, Policy.id == walk.c.policy_id)
+        .order_by(walk.c.depth)
+    )
 
 
 # Statements are built once: to put one together costs SQLAlchemy more than to run it.
@@ -198,5 +204,5 @@ def _add(
         regeneration_id=regeneration_id,
     )
     values = asdict(added) | {"sample_id": sample_id}
-    del values["id"]
+    del values["id"], values["engine"]
     return replace(added, id=db.execute(_ADD, values).scalar_one())

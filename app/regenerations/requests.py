@@ -18,7 +18,9 @@ def request(
     displaced_id and displaced_depth: the leaf of the path that this replaces, and the depth below
     which it does. A worker starts once the caller's transaction is committed.
     """
-    supersede(db, draft_id=draft.id)
+    if draft.regeneration_id is not None:
+        # Without one the draft has no live one either: whoever clears the pointer ends the run.
+        supersede(db, draft_id=draft.id)
     run = db.scalars(
         _INSERT,
         {
