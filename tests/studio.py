@@ -106,7 +106,7 @@ class Studio:
             if self.running[name].poll() is not None:
                 break
             try:
-                if httpx.get(f"{self.url}/healthz", timeout=2).status_code == 200:
+                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
                     return
             except httpx.TransportError:
                 time.sleep(0.05)

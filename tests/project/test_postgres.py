@@ -17,10 +17,12 @@ import pytest
 from app.postgres import ServerError, database_url, embedded, running_url, tool
 from app.settings import Settings
 
+# As under a terminal, even where the tests run in the background and inherit an ignored SIGINT.
 HOLD = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from app.postgres import embedded
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with embedded(Path(sys.argv[1])) as url:
     print(url, flush=True)
     sys.stdin.read()
