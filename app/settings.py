@@ -1,9 +1,10 @@
 """Every setting of the product, read once at start from the environment and then passed down."""
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PostgresDsn
+from pydantic import Field, PostgresDsn, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,7 +16,13 @@ class Settings(BaseSettings):
     Raises pydantic.ValidationError at construction for a value that cannot be used.
     """
 
-    model_config = SettingsConfigDict(env_prefix="ITERDPO_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="ITERDPO_",
+        frozen=True,
+        extra="ignore",
+        # A traceback must not show the model server's key.
+        hide_input_in_errors=True,
+    )
 
     database_url: Annotated[
         PostgresDsn | None,
@@ -59,6 +66,24 @@ class Settings(BaseSettings):
     worker_streams: Annotated[
         int, Field(ge=1, le=1024, description="Regenerations that one worker process runs at once.")
     ] = 64
+    engine: Annotated[
+        Literal["replay", "openai"],
+        Field(
+            description="What a worker writes with: replay (no model) or openai, a model server "
+            "with the OpenAI-compatible chat API."
+        ),
+    ] = "replay"
+    engine_url: Annotated[
+        str | None,
+        Field(description="Address of the model server, with or without /v1; for openai."),
+    ] = None
+    engine_model: Annotated[
+        str, Field(description="Model that the server must serve. Unset: the only one it has.")
+    ] = ""
+    engine_key: Annotated[
+        SecretStr | None,
+        Field(description="Key that the model server asks for, if it does. It is never logged."),
+    ] = None
     replay_words_per_s: Annotated[
         float,
         Field(gt=0, description="Speed at which the replay engine writes, in words a second."),
@@ -70,6 +95,30 @@ class Settings(BaseSettings):
     reload: Annotated[
         bool, Field(description="Developing: re-read templates and static files at each request.")
     ] = False
+
+    @field_validator("engine_url")
+    @classmethod
+    def _check_url(cls, url: str | None) -> str | None:
+        # The address is logged, so no password may stand in it.
+        if url is not None and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#@]*)?", url):
+            raise ValueError("It must be like http://host:8000, without a name or password in it.")
+        return url
+
+    @field_validator("engine_key")
+    @classmethod
+    def _check_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not re.fullmatch(r"[!-~]*", key.get_secret_value()):
+            raise ValueError("It must be ASCII without blanks or line ends.")
+        return key
+
+    @model_validator(mode="after")
+    def _check_engine(self) -> Self:
+        if self.engine == "openai" and self.engine_url is None:
+            raise ValueError(
+                "ITERDPO_ENGINE is openai, so ITERDPO_ENGINE_URL must say where the model "
+                "server is."
+            )
+        return self
 
     @property
     def images(self) -> Path:

@@ -6,7 +6,7 @@ import os
 import random
 import signal
 import socket
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import asdict
 
 import structlog
@@ -19,19 +19,26 @@ from app.regenerations import Ending
 from app.settings import Settings
 from worker.database import THREADS, Database
 from worker.engine import Engine, EngineError
+from worker.engines import engine_for
 from worker.queue import Queue
-from worker.replay import ReplayEngine
 from worker.streams import Release, Stream
+from worker.vllm import Launch
 from worker.writer import Writer, about
 
 # Beside the threads of Database, for what an engine reads by itself.
 _ENGINE_CONNECTIONS = 8
 _RETRY_S = 2.0
-_CHECK_AGAIN_S = 5.0
+_FIRST_PAUSE_S = 0.25
+_LONGEST_PAUSE_S = 10.0
+# An outage costs a regeneration one attempt. After so many it is its text that the server fails at.
+_FREE_ATTEMPTS = 20
 
 
-def main(settings: Settings, url: str) -> None:
-    """Work until SIGTERM or SIGINT; then give back what is being written and end."""
+def main(settings: Settings, url: str, launch: Launch | None = None) -> None:
+    """Work until SIGTERM or SIGINT; then give back what is being written and end.
+
+    launch: how to start a vLLM of the worker's own.
+    """
     logs.configure(json=settings.log_json, level=settings.log_level)
     # Each job and each try to connect would be a line or a traceback; our own say it once.
     logging.getLogger("procrastinate").setLevel(logging.ERROR)
@@ -42,27 +49,27 @@ def main(settings: Settings, url: str) -> None:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stop.set)
-        await run(settings, url, stop)
+        await run(settings, url, stop, launch=launch)
 
     asyncio.run(work())
 
 
 async def run(
-    settings: Settings, url: str, stop: asyncio.Event, engine: Engine | None = None
+    settings: Settings,
+    url: str,
+    stop: asyncio.Event,
+    engine: Engine | None = None,
+    *,
+    launch: Launch | None = None,
 ) -> None:
-    """Work until `stop` is set. engine: the replay engine unless another is given."""
+    """Work until `stop` is set. engine: unless one is given, what launch or the settings say."""
     database_engine = make_engine(url, pool=THREADS + _ENGINE_CONNECTIONS)
     sessions = make_sessions(database_engine)
     try:
-        async with Hub(url, channel=WORKERS) as hub:
-            worker = _Worker(
-                settings,
-                url,
-                hub,
-                Database(sessions),
-                engine or ReplayEngine(sessions, words_per_s=settings.replay_words_per_s),
-            )
-            await worker.run(stop)
+        async with Hub(url, channel=WORKERS) as hub, AsyncExitStack() as stack:
+            if engine is None:
+                engine = await stack.enter_async_context(engine_for(settings, sessions, launch))
+            await _Worker(settings, url, hub, Database(sessions), engine).run(stop)
     finally:
         database_engine.dispose()
 
@@ -79,9 +86,16 @@ class _Worker:
         self.engine = engine
         self.policy_id = 0
         self.stopping = False
+        # The engine has failed in a way that may pass: it is to be checked before the next job.
+        self.doubted = asyncio.Event()
         self.writer = Writer(database, lease_s=self.lease_s)
         self.queue = Queue(
-            url, hub, lease_s=self.lease_s, regenerate=self.regenerate, tidy=self.tidy
+            url,
+            hub,
+            lease_s=self.lease_s,
+            regenerate=self.regenerate,
+            tidy=self.tidy,
+            takes=lambda: not self.doubted.is_set(),
         )
         self.log = structlog.get_logger("worker").bind(worker=self.name)
 
@@ -96,6 +110,7 @@ class _Worker:
         tasks = [
             asyncio.create_task(self.writer.run(), name="writer"),
             asyncio.create_task(self.keep(), name="keeper"),
+            asyncio.create_task(self.check(), name="checker"),
             asyncio.create_task(
                 self.queue.run(lambda: self.streams - len(self.writer.streams)), name="queue"
             ),
@@ -117,6 +132,7 @@ class _Worker:
 
     async def prepare(self) -> None:
         """Wait for the database and the engine, and register the policy."""
+        pause = _FIRST_PAUSE_S
         while True:
             try:
                 await self.hub.listening()
@@ -126,21 +142,31 @@ class _Worker:
                 )
             except EngineError as error:
                 self.log.error("engine is not usable", reason=error.message)
-                await asyncio.sleep(_CHECK_AGAIN_S)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
             except SQLAlchemyError as error:
                 self.log.warning("database is away", reason=type(error).__name__)
                 await asyncio.sleep(1)
             else:
                 return
 
+    async def check(self) -> None:
+        """After a failure that may pass, take nothing new until the engine is well again."""
+        while True:
+            await self.doubted.wait()
+            await self.prepare()
+            self.doubted.clear()
+            self.log.info("engine is well again", engine=self.engine.policy.engine)
+
     async def regenerate(self, regeneration_id: int) -> None:
         """The job: returns when the regeneration has ended here, in whatever way."""
-        if self.stopping:
+        if self.stopping or self.doubted.is_set():
             await self.database.do(
                 lambda db: jobs.defer(
                     db,
                     jobs.Task.REGENERATE,
                     priority=jobs.Priority.INTERACTIVE,
+                    delay_s=0 if self.stopping else _RETRY_S,
                     regeneration_id=regeneration_id,
                 )
             )
@@ -192,7 +218,9 @@ class _Worker:
         except EngineError as error:
             self.log.warning("engine failed", **about(stream), reason=error.message)
             if error.temporary:
-                stream.hand_back(Release(error=error.message, delay_s=_RETRY_S))
+                self.doubted.set()
+                counts = stream.work.attempt > _FREE_ATTEMPTS
+                stream.hand_back(Release(error.message if counts else None, delay_s=_RETRY_S))
             else:
                 stream.end(Ending(error=error.message))
         except Exception:

@@ -22,23 +22,34 @@ _STOPPING_S = 10.0
 
 Regenerate = Callable[[int], Awaitable[None]]
 Tidy = Callable[[], Awaitable[None]]
+Takes = Callable[[], bool]
 
 
 class Queue:
     """Runs jobs, at most as many at once as there is room for, until it is told to stop.
+
+    takes: whether new jobs are fetched just now, asked before each fetch.
 
     A job that the library gives up (it does so with all when the database is gone) is only let go
     of here: what it began goes on by itself.
     """
 
     def __init__(
-        self, url: str, hub: Hub, *, lease_s: float, regenerate: Regenerate, tidy: Tidy
+        self,
+        url: str,
+        hub: Hub,
+        *,
+        lease_s: float,
+        regenerate: Regenerate,
+        tidy: Tidy,
+        takes: Takes,
     ) -> None:
         self._url = url
         self._hub = hub
         self._lease_s = lease_s
         self._regenerate = regenerate
         self._tidy = tidy
+        self._takes = takes
         self._worker: Worker | None = None
         self._stopping = False
         self._log = structlog.get_logger("worker")
@@ -102,6 +113,7 @@ class Queue:
                 update_heartbeat_interval=self._lease_s / 4,
                 stalled_worker_timeout=self._lease_s,
             )
+            self._worker.takes = self._takes
             try:
                 await self._worker.run()  # type: ignore[no-untyped-call] # the same
             finally:
@@ -109,11 +121,20 @@ class Queue:
 
 
 class _Worker(Worker):
-    """Fetches once more a little after each notification.
+    """Fetches only while it may, and once more a little after each notification.
 
     The library forgets a notification that comes while a fetch is on its way back with nothing;
     its job would wait for the next poll.
     """
+
+    takes: Takes
+
+    async def _fetch_and_process_jobs(self) -> None:
+        if self.takes():
+            await super()._fetch_and_process_jobs()  # type: ignore[no-untyped-call] # the same
+        else:
+            # Left set, the library would ask again at once, without end.
+            self._new_job_event.clear()
 
     async def _handle_notification(self, *, channel: str, notification: Notification) -> None:
         await super()._handle_notification(channel=channel, notification=notification)

@@ -11,7 +11,10 @@ from worker.engine import EngineError
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Another attempt is to go on. error: why this one failed; None when the worker only stops."""
+    """Another attempt is to go on.
+
+    error: a failure that counts, and why; None when the worker stops or its engine is away.
+    """
 
     error: str | None = None
     delay_s: float = 0

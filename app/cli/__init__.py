@@ -86,7 +86,7 @@ def main() -> NoReturn:
     except (Refusal, ServerError, StartError) as refusal:
         _refuse(str(refusal), 1)
     except ValidationError as error:
-        wrong = [f"{_variable(str(it['loc'][0]))}: {it['msg']}" for it in error.errors()]
+        wrong = [_complaint(it["loc"], it["msg"]) for it in error.errors()]
         _refuse("\n".join(["A setting cannot be used.", *wrong]), 2)
     except OSError as error:
         if error.filename is None:
@@ -98,8 +98,13 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-def _variable(name: str) -> str:
-    return name if name.isupper() else f"ITERDPO_{name.upper()}"
+def _complaint(where: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    if not where:
+        # It is about several settings and names them itself.
+        return message
+    name = str(where[0])
+    return f"{name if name.isupper() else f'ITERDPO_{name.upper()}'}: {message}"
 
 
 def _refuse(message: str, status: int) -> NoReturn:
