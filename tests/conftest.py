@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import time
 from collections.abc import Iterator
 
 import psycopg
@@ -42,7 +43,7 @@ def committed_database(server_url: str, template_database: str) -> Iterator[str]
     """A migrated database of a test's own, for what must commit."""
     url = copy_database(server_url, template_database)
     yield url
-    _execute(server_url, f'DROP DATABASE "{url.partition("?")[0].rpartition("/")[2]}" WITH (FORCE)')
+    _drop(server_url, url.partition("?")[0].rpartition("/")[2])
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +77,18 @@ def copy_database(server_url: str, template: str) -> str:
     name = f"test_{os.getpid()}_{next(_numbers)}"
     _execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     return database_of(server_url, name)
+
+
+def _drop(server_url: str, name: str) -> None:
+    """Drop a database; while autovacuum is at work in it, FORCE is refused: wait for its end."""
+    for _ in range(100):
+        try:
+            _execute(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+        except psycopg.errors.InsufficientPrivilege:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError(f"The database {name} is in use and cannot be dropped.")
 
 
 def _execute(url: str, statement: str) -> None:
