@@ -34,11 +34,16 @@ def test_a_stale_save_is_refused_and_both_texts_stay(
     expect(first.page.locator("#both")).to_contain_text("From the second tab.")
     expect(first.page.locator("#both ins")).to_contain_text("first")
 
+    now_there = second.number(2).get_attribute("data-id")
+    assert now_there is not None
     first.page.get_by_role("button", name="Keep my draft").click()
+    # The old editor holds the text too; the one that counts belongs to the segment of now.
+    expect(first.number(2)).to_have_attribute("data-id", now_there)
     expect(first.number(2).locator("textarea.prose")).to_have_value(
         "## Slide 2\nThe chart shows twelve ships a day. Most of them carry grain, a few carry "
         "cars. From the first tab."
     )
+    expect(first.number(2).locator("textarea.prose")).to_be_focused()
     first.press("Control+Shift+Enter")
     expect(first.number(2)).to_have_attribute("data-state", "edited")
     expect(first.number(2)).to_contain_text("From the first tab.")
