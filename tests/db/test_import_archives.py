@@ -22,11 +22,11 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_images_are_found_beside_the_jsonl_file(importer: Importer, path: Path) -> None:
-    samples = lines(row(1, images=["img/a.png", "../shared/b.png"]))
+    samples = lines(row(1, images=["img/a.png", "../common/b.png"]))
     files = {
         "deck/samples.jsonl": samples,
         "deck/img/a.png": picture("red"),
-        "shared/b.png": picture("blue"),
+        "common/b.png": picture("blue"),
         "__MACOSX/deck/._samples.jsonl": b"x",
     }
     report = importer(archive(path, files))
