@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.domain.certainty import Token
 from app.regenerations import Work
 
 
@@ -25,11 +26,13 @@ class Delta:
     """The next piece of text, and on the last one why the engine stopped.
 
     stop_reason: "stop" when the model ended its output by itself, "length" at a limit, or what
-    else the engine says; None before the end. text may be empty.
+    else the engine says; None before the end. text may be empty. tokens: those that lie wholly in
+    the text so far, each exactly once and in order; none from an engine that does not know them.
     """
 
     text: str
     stop_reason: str | None = None
+    tokens: tuple[Token, ...] = ()
 
 
 class EngineError(Exception):

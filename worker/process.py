@@ -209,7 +209,7 @@ class _Worker:
         try:
             async with aclosing(self.engine.stream(stream.work)) as deltas:
                 async for delta in deltas:
-                    stream.feed(delta.text)
+                    stream.feed(delta.text, delta.tokens)
                     if delta.stop_reason is not None:
                         stream.end(Ending(stop_reason=delta.stop_reason))
                     self.writer.touch(at_once=stream.fresh)

@@ -1,11 +1,15 @@
 """Text on its way from the engine to the database: what each stream still has to write."""
 
 import asyncio
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from app.domain.certainty import Token
 from app.domain.segments import Piece, Splitter
 from app.domain.text import defect
 from app.regenerations import Cut, Ending, Portion, Work
+from worker.certainty import Scales
 from worker.engine import EngineError
 
 
@@ -39,10 +43,14 @@ class Stream:
     _start: int = field(init=False)
     _end: int = field(init=False)
     _splitter: Splitter = field(init=False)
+    _scales: Scales = field(init=False)
+    # Complete, but the log-probabilities of their last tokens have not come: where each ends.
+    _held: deque[tuple[int, Piece]] = field(init=False, default_factory=deque)
 
     def __post_init__(self) -> None:
         work = self.work
         self._start = len(work.kept)
+        self._scales = Scales(self._start)
         self._splitter = Splitter(work.rule, images=len(work.prompt.images), before=work.before)
         known = sum(len(piece.text) for piece in self._splitter.feed(work.kept))
         if known != work.cut:
@@ -54,6 +62,7 @@ class Stream:
             )
             self._end = work.cut
             self._cut(self._splitter.feed(work.kept[work.cut :]))
+            self._release()
         else:
             self._end = known
 
@@ -67,18 +76,21 @@ class Stream:
         """The engine has nothing more to say, or is not asked any more."""
         return self.ending is not None or self.release is not None
 
-    def feed(self, text: str) -> None:
+    def feed(self, text: str, tokens: Iterable[Token] = ()) -> None:
         """Take text from the engine; after the end nothing is taken any more.
 
+        tokens: those that lie in the text so far, as far as they are known, each once.
         Raises EngineError for text that cannot be stored.
         """
         if self.over:
             return
         if problem := defect(text):
             raise EngineError(f"The engine sent what cannot be stored. {problem}", temporary=False)
+        self._scales.add(tokens)
         if text:
             self.pending.append(text)
             self._cut(self._splitter.feed(text))
+        self._release()
 
     def end(self, ending: Ending) -> None:
         """Nothing more will come; what is left is the last segment."""
@@ -87,11 +99,13 @@ class Stream:
             # Blanks alone after a text that was cut off are no segment.
             if ending.error is None or any(piece.text.strip() for piece in last):
                 self._cut(last)
+            self._release(waiting=False)
             self.ending = ending
 
     def hand_back(self, release: Release) -> None:
         """Another attempt is to go on after what came so far."""
         if not self.over:
+            self._release(waiting=False)
             self.release = release
 
     def portion(self) -> Portion:
@@ -122,4 +136,15 @@ class Stream:
     def _cut(self, pieces: list[Piece]) -> None:
         for piece in pieces:
             self._end += len(piece.text)
-            self.cuts.append(Cut(self._end, piece.text, piece.image_index))
+            self._held.append((self._end, piece))
+
+    def _release(self, *, waiting: bool = True) -> None:
+        """Let go of the complete segments. waiting: only of those whose tokens have come."""
+        written = self._start + sum(map(len, self.pending))
+        while self._held:
+            end, piece = self._held[0]
+            if waiting and not self._scales.is_ready(end, written):
+                return
+            self._held.popleft()
+            certainty = self._scales.weigh(piece.text, end)
+            self.cuts.append(Cut(end, piece.text, piece.image_index, certainty))

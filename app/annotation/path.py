@@ -7,6 +7,7 @@ from typing import Any, Self
 from sqlalchemy import Select, bindparam, insert, select
 from sqlalchemy.orm import Session, aliased
 
+from app.domain.certainty import from_rows, shifted, to_rows, within
 from app.domain.tree import Origin
 from app.models import Policy, Segment, table_of
 from app.refusals import Conflict
@@ -27,6 +28,8 @@ class Step:
     policy_id: int | None
     author_id: int | None
     regeneration_id: int | None
+    certainty: float | None = None
+    weak_words: list[list[float]] | None = None
     # What the policy of the text was run by ("replay", "openai" …); None where it is not known.
     engine: str | None = None
 
@@ -50,6 +53,8 @@ _COLUMNS = (
     Segment.policy_id,
     Segment.author_id,
     Segment.regeneration_id,
+    Segment.certainty,
+    Segment.weak_words,
 )
 
 
@@ -140,11 +145,16 @@ def add_human(
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """Text to copy from `source`; a split or a merge copies other text than the source's whole."""
+    """Text to copy from `source`; a split or a merge copies other text than the source's whole.
+
+    certainty, weak_words: of this text; a part's mean is not known, the words in it are.
+    """
 
     source: Step
     text: str
     ends_output: bool
+    certainty: float | None = None
+    weak_words: list[list[float]] | None = None
 
 
 def add_copies(
@@ -166,6 +176,8 @@ def add_copies(
             policy_id=source.policy_id,
             author_id=source.author_id,
             regeneration_id=source.regeneration_id,
+            certainty=copy.certainty,
+            weak_words=copy.weak_words,
         )
         added.append(parent)
     return tuple(added)
@@ -173,7 +185,25 @@ def add_copies(
 
 def whole(steps: Iterable[Step]) -> list[Copy]:
     """Copies of the steps as they are."""
-    return [Copy(step, step.text, step.ends_output) for step in steps]
+    return [
+        Copy(step, step.text, step.ends_output, step.certainty, step.weak_words) for step in steps
+    ]
+
+
+def part(step: Step, start: int, end: int, *, ends_output: bool) -> Copy:
+    """A copy of step.text[start:end], with the weak words that lie in it."""
+    weak = within(from_rows(step.weak_words), start, end)
+    return Copy(step, step.text[start:end], ends_output, weak_words=to_rows(weak) or None)
+
+
+def joined(source: Step, first: Step, second: Step) -> Copy:
+    """A copy of two segments as one, in the name of `source`, with the weak words of both."""
+    weak = [
+        *from_rows(first.weak_words),
+        *shifted(from_rows(second.weak_words), len(first.text)),
+    ]
+    text = first.text + second.text
+    return Copy(source, text, second.ends_output, weak_words=to_rows(weak) or None)
 
 
 def _add(
@@ -189,6 +219,8 @@ def _add(
     policy_id: int | None = None,
     author_id: int | None = None,
     regeneration_id: int | None = None,
+    certainty: float | None = None,
+    weak_words: list[list[float]] | None = None,
 ) -> Step:
     added = Step(
         id=0,
@@ -202,6 +234,8 @@ def _add(
         policy_id=policy_id,
         author_id=author_id,
         regeneration_id=regeneration_id,
+        certainty=certainty,
+        weak_words=weak_words,
     )
     values = asdict(added) | {"sample_id": sample_id}
     del values["id"], values["engine"]

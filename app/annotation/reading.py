@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select
 from sqlalchemy.orm import Session, aliased
 
 from app.annotation.views import Progress, SegmentView, State
+from app.domain.certainty import from_rows
 from app.domain.corrections import Kind, Verdict
 from app.domain.diffs import Change, Op, diff
 from app.models import (
@@ -42,6 +43,8 @@ class Line:
     ends_output: bool
     policy_id: int | None
     language: str
+    certainty: float | None
+    weak_words: list[list[float]] | None
 
     def state(self, run: Regeneration | None) -> State:
         """How the segment stands; new is what the current run wrote and nobody has looked at."""
@@ -87,6 +90,8 @@ def _lines() -> Select[*tuple[Any, ...]]:
             Segment.ends_output,
             Segment.policy_id,
             Sample.language,
+            Segment.certainty,
+            Segment.weak_words,
         )
         .select_from(walk)
         .join(Segment, Segment.id == walk.c.id)
@@ -133,6 +138,8 @@ def segment_view(line: Line, run: Regeneration | None) -> SegmentView:
         note=line.note,
         kind=line.kind,
         generated=line.generated_by is not None,
+        certainty=line.certainty,
+        weak=from_rows(line.weak_words),
     )
 
 
@@ -147,7 +154,14 @@ def progress_view(
     done = sum(cell in (State.ACCEPTED, State.EDITED) for cell in cells)
     live = displaced_depth is not None
     expected = max(len(cells) + 1, displaced_depth or 0) if live else len(cells)
-    return Progress(cells=cells, done=done, expected=expected, running=live)
+    return Progress(
+        cells=cells,
+        done=done,
+        expected=expected,
+        running=live,
+        knows_certainty=any(line.certainty is not None for line in path),
+        unsure=sum(line.certainty is not None and line.verdict is None for line in path),
+    )
 
 
 def shown(text: str) -> str:

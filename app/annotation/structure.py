@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from app.annotation.pairing import pair
-from app.annotation.path import GONE, Copy, Step, add_copies, add_human
+from app.annotation.path import GONE, Copy, Step, add_copies, add_human, joined, part
 from app.annotation.service import check_text, image_of
 from app.annotation.steps import Standing, begin, carry_on, record, standing
 from app.domain.corrections import Kind, Verdict
@@ -122,10 +122,12 @@ def split(db: Session, *, draft: Draft, base_version: int, segment_id: int, at: 
     cut = _raw_offset(step.text, at)
     while cut < len(step.text) and step.text[cut] in "\r\n":
         cut += 1
-    first, second = step.text[:cut], step.text[cut:]
-    if not first.strip() or not second.strip():
+    parts = [
+        part(step, 0, cut, ends_output=False),
+        part(step, cut, len(step.text), ends_output=step.ends_output),
+    ]
+    if not all(one.text.strip() for one in parts):
         raise Invalid("Put the cursor inside the text to split it there.", field="at")
-    parts = [Copy(step, first, False), Copy(step, second, step.ends_output)]
     return _redraw(
         db,
         draft=draft,
@@ -151,7 +153,7 @@ def merge(db: Session, *, draft: Draft, base_version: int, segment_id: int) -> i
         raise Invalid("There is no segment after this one to merge with.")
     other = following[0]
     source = other if other.origin is Origin.HUMAN else step
-    parts = [Copy(source, step.text + other.text, other.ends_output)]
+    parts = [joined(source, step, other)]
     verdicts = [before.verdicts.get(step.id), before.verdicts.get(other.id)]
     verdict = Verdict.CORRECTED if Verdict.CORRECTED in verdicts else verdicts[0] and verdicts[1]
     return _redraw(

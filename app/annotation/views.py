@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from app.domain.certainty import WeakWord, marked, percent
 from app.domain.diffs import Change
 from app.models import Action, RunState
 
@@ -33,7 +34,11 @@ class ImageView:
 
 @dataclass(frozen=True, slots=True)
 class SegmentView:
-    """A segment on the path. number is 1-based. original and changes: only when it is edited."""
+    """A segment on the path. number is 1-based. original and changes: only when it is edited.
+
+    certainty: the mean log-probability of its tokens, None where it is not known. weak: the words
+    that the model was least sure of.
+    """
 
     id: int
     number: int
@@ -47,6 +52,18 @@ class SegmentView:
     note: str = ""
     kind: str | None = None
     generated: bool = False
+    certainty: float | None = None
+    weak: tuple[WeakWord, ...] = ()
+
+    @property
+    def pieces(self) -> tuple[tuple[str, WeakWord | None], ...]:
+        """The text in pieces, each weak word by itself; they join to the text exactly."""
+        return tuple(marked(self.text, self.weak))
+
+    @property
+    def percent(self) -> int | None:
+        """The certainty as the probability of a token, in percent."""
+        return None if self.certainty is None else percent(self.certainty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,21 +120,28 @@ class SupersededView:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """cells: the state of each segment in order; expected: about how many there will be."""
+    """cells: the state of each segment in order; expected: about how many there will be.
+
+    knows_certainty: some segment's certainty is known; unsure: in how many of them without a
+    verdict.
+    """
 
     cells: tuple[State, ...]
     done: int
     expected: int
     running: bool
+    knows_certainty: bool = False
+    unsure: int = 0
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Segments per filter: all, todo, edited, accepted."""
+        """Segments per filter: all, todo, edited, accepted, unsure."""
         return {
             "all": len(self.cells),
             "todo": sum(c in (State.UNTOUCHED, State.NEW) for c in self.cells),
             "edited": sum(c is State.EDITED for c in self.cells),
             "accepted": sum(c is State.ACCEPTED for c in self.cells),
+            "unsure": self.unsure,
         }
 
 

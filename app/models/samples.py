@@ -128,6 +128,9 @@ class Segment(Row):
 
     depth: 0 for the root, 1 for the first segment. origin: who wrote the text (a copy keeps the
     origin of its source and names it in copied_from). ends_output: the model stopped after it.
+    certainty: the mean log-probability (natural) of its tokens, null where it is not known.
+    weak_words: [start, end, log-probability] of the words that the model was least sure of, in code
+    points of the text; the words of a part of a segment may be known where its mean is not.
     """
 
     __tablename__ = "segments"
@@ -144,6 +147,8 @@ class Segment(Row):
     author_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     # No foreign key: regenerations point at segments, and a cycle of keys would help nobody.
     regeneration_id: Mapped[int | None]
+    certainty: Mapped[float | None]
+    weak_words: Mapped[list[list[float]] | None]
 
     __table_args__ = (
         UniqueConstraint("id", "parent_id"),
@@ -157,6 +162,7 @@ class Segment(Row):
             "(origin = 'human') = (author_id IS NOT NULL) OR copied_from IS NOT NULL",
             name="human_has_author",
         ),
+        CheckConstraint("certainty <= 0", name="certainty_is_a_logarithm"),
         Index("ix_segments_parent_id", "parent_id"),
         Index(
             "uq_segments_root", "sample_id", unique=True, postgresql_where=sql("parent_id IS NULL")

@@ -9,17 +9,22 @@ from sqlalchemy import Row, insert, select, text
 from sqlalchemy.orm import Session
 
 from app import changes
+from app.domain.certainty import Certainty, to_rows
 from app.domain.tree import Origin
 from app.models import Regeneration, RunState, Segment
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A segment that is complete. end: where it ends in the regeneration's text, code points."""
+    """A segment that is complete. end: where it ends in the regeneration's text, code points.
+
+    certainty: None where it is not known.
+    """
 
     end: int
     text: str
     image_index: int | None
+    certainty: Certainty | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +166,8 @@ def _add_segments(db: Session, row: Held, portion: Portion) -> tuple[int, int]:
                 image_index=one.image_index,
                 policy_id=row.policy_id,
                 regeneration_id=row.id,
+                certainty=one.certainty and one.certainty.mean,
+                weak_words=one.certainty and to_rows(one.certainty.weak),
             )
             .returning(Segment.id)
         ).scalar_one()

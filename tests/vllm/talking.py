@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
+from app.domain.certainty import Token
 from app.domain.prompts import ChatPrompt
 from tests.vllm.conftest import IMAGES
-from worker.openai import Ask, OpenAIEngine, Sampling, Token, Usage
+from worker.openai import Ask, OpenAIEngine, Sampling, Usage
 
 
 @dataclass(frozen=True)

@@ -46,11 +46,14 @@ class Studio:
         """How fast the replay engine of the next worker writes."""
         self.settings = self.settings.model_copy(update={"replay_words_per_s": words_per_s})
 
-    def new_draft(self, texts: list[str], *, ends_output: bool = True) -> int:
+    def new_draft(
+        self, texts: list[str], *, ends_output: bool = True, rule: RuleKind = RuleKind.SLIDES
+    ) -> int:
         """Another annotator's draft of another sample; it becomes the one worked on."""
         with self.sessions.begin() as db:
             user = add_user(db)
             project = add_project(db, user)
+            project.rule = rule
             sample = add_sample(
                 db,
                 project=project,

@@ -5,11 +5,12 @@ from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from app import regenerations
+from app.domain.certainty import Token
 from app.domain.segments import Rule, RuleKind, Splitter
 from app.models import Draft, Project, Regeneration, RunState, Sample, Segment, now
 from app.regenerations import Ending, Outcome
 from tests.factories import add_draft, add_project, add_sample, add_user
-from worker.streams import Stream
+from worker.streams import Release, Stream
 
 LEASE_S = 60.0
 PARTS = st.sampled_from(
@@ -33,10 +34,16 @@ EVENTS = st.sampled_from(["write", "write", "wait", "die", "hand on", "commit un
 
 
 class Attempt:
-    """A worker's part in one process, without its loop: the text comes as the test says."""
+    """A worker's part in one process, without its loop: the text comes as the test says.
 
-    def __init__(self, db: Session, run_id: int) -> None:
+    lag: the tokens of a portion come with the portion so many after it. None: there are none.
+    """
+
+    def __init__(self, db: Session, run_id: int, lag: int | None = None) -> None:
         self.db = db
+        self.lag = lag
+        self.late: list[tuple[Token, ...]] = []
+        self.at = 0
         work = regenerations.start(
             db,
             regeneration_id=run_id,
@@ -46,6 +53,15 @@ class Attempt:
         )
         assert work is not None
         self.stream = Stream(work)
+
+    def feed(self, text: str) -> None:
+        if self.lag is None:
+            self.stream.feed(text)
+            return
+        places = range(self.at, self.at + len(text))
+        self.at += len(text)
+        self.late.append(tuple(Token(place, place + 1, -1.0) for place in places))
+        self.stream.feed(text, self.late.pop(0) if len(self.late) > self.lag else ())
 
     def write(self, *, heard: bool = True) -> None:
         portion = self.stream.portion()
@@ -62,15 +78,20 @@ class Attempt:
     st.sampled_from(RuleKind),
     st.lists(st.tuples(TEXTS, EVENTS), min_size=1, max_size=8),
     st.sampled_from(["Before.\n\n", "## Slide 1\nBefore.\n", "Before, in the same line", ""]),
+    st.none() | st.integers(0, 2),
 )
 def test_whatever_happens_meanwhile_the_segments_are_those_of_the_whole_text(
-    db: Session, kind: RuleKind, story: list[tuple[str, str]], before: str
+    db: Session,
+    kind: RuleKind,
+    story: list[tuple[str, str]],
+    before: str,
+    lag: int | None,
 ) -> None:
     run = _request(db, kind, before)
-    attempt = Attempt(db, run.id)
+    attempt = Attempt(db, run.id, lag)
     whole = ""
     for said, event in story:
-        attempt.stream.feed(said)
+        attempt.feed(said)
         whole += said
         match event:
             case "write":
@@ -82,11 +103,13 @@ def test_whatever_happens_meanwhile_the_segments_are_those_of_the_whole_text(
                 db.flush()
                 regenerations.recover(db)
                 run.failures = 0
-                whole, attempt = _next(db, run)
+                db.flush()
+                whole, attempt = _next(db, run, lag)
             case "hand on":
+                attempt.stream.hand_back(Release())
                 attempt.write()
                 regenerations.give_back(db, [(run.id, run.attempt)])
-                whole, attempt = _next(db, run)
+                whole, attempt = _next(db, run, lag)
     attempt.stream.end(Ending("stop"))
     attempt.write()
     db.refresh(run)
@@ -114,9 +137,9 @@ def test_a_rule_changed_between_two_attempts_goes_on_from_the_last_segment(db: S
     ]
 
 
-def _next(db: Session, run: Regeneration) -> tuple[str, Attempt]:
+def _next(db: Session, run: Regeneration, lag: int | None = None) -> tuple[str, Attempt]:
     db.refresh(run)
-    attempt = Attempt(db, run.id)
+    attempt = Attempt(db, run.id, lag)
     return attempt.stream.work.kept, attempt
 
 

@@ -2,7 +2,7 @@
 
 from worker.openai.chat import Ask
 from worker.openai.connection import Patience
-from worker.openai.deltas import ModelDelta, Token, Usage
+from worker.openai.deltas import ModelDelta, Usage
 from worker.openai.engine import OpenAIEngine
 from worker.openai.images import ImageFile, ImageSource
 from worker.openai.sampling import Sampling
@@ -15,6 +15,5 @@ __all__ = [
     "OpenAIEngine",
     "Patience",
     "Sampling",
-    "Token",
     "Usage",
 ]

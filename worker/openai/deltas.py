@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from app.domain.certainty import Token
 from worker.engine import Delta, EngineError
 from worker.openai.failures import said_in_stream
 
@@ -16,19 +17,6 @@ STOP = "stop"
 STOP_STRING = "stop string"
 _DONE = b"[DONE]"
 _NO_LOGPROB = -9999.0
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A token of the generated text, text[start:end] in code points of the whole continuation.
-
-    logprob: the natural logarithm of its probability before any sampling setting. Tokens that
-    share a character overlap in it.
-    """
-
-    start: int
-    end: int
-    logprob: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +33,11 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class ModelDelta(Delta):
-    """A delta of a model. tokens: those that lie wholly in the text so far, each exactly once.
+    """A delta of a model. usage: on the last one, None when the server does not say.
 
-    usage: on the last delta, None when the server does not say. Where tokens and text do not
-    agree (a server that masks tokens), no more tokens come.
+    Where tokens and text do not agree (a server that masks tokens), no more tokens come.
     """
 
-    tokens: tuple[Token, ...] = ()
     usage: Usage | None = None
 
 
@@ -178,13 +164,14 @@ class Reader:
         """
         raw = entry.get("bytes")
         token = str(entry.get("token", ""))
-        logprob = float(entry.get("logprob") or 0.0)
+        logprob = entry.get("logprob")
         decoded = self._utf8.decode(bytes(raw) if raw is not None else token.encode())
         start, self._at = self._at, self._at + len(decoded)
         unfinished = bool(self._utf8.getstate()[0])
-        placed = Token(start, self._at + unfinished, max(logprob, _NO_LOGPROB))
         self._ends.append(self._at if not unfinished else -1)
-        if self._aligned:
+        # A token without its probability is left out: what is not known is not certain.
+        if self._aligned and logprob is not None:
+            placed = Token(start, self._at + unfinished, max(float(logprob), _NO_LOGPROB))
             self._waiting.append((placed, decoded))
 
     def _ready(self) -> tuple[Token, ...]:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.certainty import Token
 from worker.engine import EngineError
-from worker.openai import ModelDelta, Token, Usage
+from worker.openai import ModelDelta, Usage
 from worker.openai.deltas import Reader
 
 
@@ -106,6 +107,13 @@ def test_tokens_that_do_not_agree_with_the_text_are_left_out() -> None:
     masked = {"content": [{"token": "token_id:17", "logprob": -1.0, "bytes": None}]}
     found = read(chunk("Hello you and", logprobs=masked), chunk(" me", logprobs=masked))
     assert [delta.tokens for delta in found] == [(), ()]
+
+
+def test_a_token_without_its_probability_is_left_out() -> None:
+    unknown = {"token": " you", "logprob": None, "bytes": list(b" you")}
+    said = logprobs(("Hello", -1.0))["content"] + [unknown] + logprobs((".", 0.0))["content"]
+    found = read(chunk("Hello you.", logprobs={"content": said}))
+    assert found[0].tokens == (Token(0, 5, -1.0), Token(9, 10, 0.0))
 
 
 @given(st.text(max_size=40), st.data())
