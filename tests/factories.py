@@ -2,10 +2,11 @@
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy.orm import Session
 
+from app.domain.certainty import Certainty, to_rows
 from app.domain.segments import RuleKind
 from app.domain.tree import Origin
 from app.models import (
@@ -74,8 +75,12 @@ def add_sample(
     images: int = 0,
     policy: Policy | None = None,
     ends_output: bool = True,
+    certainties: Mapping[int, Certainty] | None = None,
 ) -> Sample:
-    """A sample whose imported output is these segments, in order; segment N shows image N."""
+    """A sample whose imported output is these segments, in order; segment N shows image N.
+
+    certainties: by number, as if the model that wrote them had told.
+    """
     number = next(_numbers)
     sample = Sample(
         project_id=project.id,
@@ -95,6 +100,7 @@ def add_sample(
     db.add(parent)
     db.flush()
     for depth, text in enumerate(texts, start=1):
+        sure = (certainties or {}).get(depth)
         segment = Segment(
             sample_id=sample.id,
             parent_id=parent.id,
@@ -104,6 +110,8 @@ def add_sample(
             policy_id=policy.id if policy else None,
             image_index=depth - 1 if depth <= images else None,
             ends_output=ends_output and depth == len(texts),
+            certainty=sure and sure.mean,
+            weak_words=sure and to_rows(sure.weak),
         )
         db.add(segment)
         db.flush()

@@ -26,7 +26,7 @@ class Preferences(BaseModel):
     letters: shortcuts of a single letter are on (WCAG 2.1.4 wants them to be switched off). split:
     the share of the images in the workspace, in percent. follow: images follow the segment. grid:
     all images are shown small. view: corrected segments with their changes, or as they will be.
-    certainty: words that the model was unsure of are underlined.
+    underline: words that the model was unsure of are underlined.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -38,7 +38,7 @@ class Preferences(BaseModel):
     follow: bool | None = None
     grid: bool | None = None
     view: Literal["changes", "final"] | None = None
-    certainty: bool | None = None
+    underline: bool | None = None
 
 
 @router.get("/account")

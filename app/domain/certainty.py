@@ -39,8 +39,9 @@ class WeakWord:
 
     @property
     def percent(self) -> int:
-        """Its probability in whole percent, rounded down; 0 is less than one."""
-        return int(100 * math.exp(self.logprob))
+        """Its probability in whole percent; 0 is less than one."""
+        probability = math.exp(self.logprob)
+        return round(100 * probability) if probability >= 0.01 else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,13 @@ function setView(name) {
   remember({ view: name });
 }
 
+function toggleUnderline() {
+  const on = document.body.dataset.underline !== 'on';
+  document.body.dataset.underline = on ? 'on' : 'off';
+  $('#underline').setAttribute('aria-pressed', String(on));
+  remember({ underline: on });
+}
+
 const detailsShown = () => getComputedStyle($('#details')).display !== 'none';
 
 /** Show the history of the active segment, when the rail is open; a note that is typed goes first. */
@@ -76,6 +83,7 @@ export function help() {
 export const paneActions = {
   history: () => toggleDetails(),
   view: () => setView(document.body.dataset.view === 'final' ? 'changes' : 'final'),
+  underline: toggleUnderline,
   help,
 };
 

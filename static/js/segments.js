@@ -1,13 +1,20 @@
 /* The list of segments: which one is active, how one moves through it, what the filters show. */
 import { $, $$, work } from './dom.js';
 import { followTo } from './images.js';
+import { arrange, firstBehind, leastSureFirst, placeOf } from './order.js';
 
 export const list = $('#segs');
 const UNREVIEWED = new Set(['untouched', 'new']);
+const LEAST_SURE = 'unsure';
 const remembered = `segment-${work?.dataset.draft}`;
 let filter = 'all';
+let place; // of the active segment, as it was when it became that
 
-export const segments = () => $$(':scope > .seg[data-id], :scope > .seg[data-insertion]', list);
+/** The segments in the order in which they are shown. */
+export function segments() {
+  const all = $$(':scope > .seg[data-id], :scope > .seg[data-insertion]', list);
+  return filter === LEAST_SURE ? leastSureFirst(all) : all;
+}
 export const active = () => $('.seg.active', list);
 export const byId = (id) => document.getElementById(`s${id}`);
 export const isTodo = (segment) => UNREVIEWED.has(segment.dataset.state);
@@ -22,6 +29,8 @@ export function activate(segment, { focus = true, scroll = 'nearest' } = {}) {
     before?.removeAttribute('aria-current');
     segment.classList.add('active');
     segment.setAttribute('aria-current', 'true');
+    // A segment that comes back with its verdict is where it was: one goes on from there.
+    if (String(place?.number) !== segment.dataset.number) place = placeOf(segment);
     if (segment.dataset.number) sessionStorage.setItem(remembered, segment.dataset.number);
     segment.dispatchEvent(new CustomEvent('segment-active', { bubbles: true, detail: { before } }));
   }
@@ -43,6 +52,11 @@ export function move(step, { todo = false, from = active() } = {}) {
 
 /** After a verdict: to the next segment to do, from the beginning again when none follows. */
 export function goOn(from) {
+  if (filter === LEAST_SURE) {
+    refilter(); // The one that has its verdict now stands among the others.
+    const todo = segments().filter(isTodo);
+    return activate(firstBehind(place, todo) ?? todo[0] ?? from);
+  }
   if (move(1, { todo: true, from })) return;
   const first = segments().find((segment) => isShown(segment) && isTodo(segment));
   activate(first ?? from);
@@ -52,23 +66,35 @@ function setFilter(name) {
   filter = name;
   list.dataset.filter = name;
   for (const button of $$('.fbtn')) button.setAttribute('aria-pressed', String(button.dataset.filter === name));
+  arrange(list, name === LEAST_SURE ? segments() : null);
   $('#nothing').hidden = segments().some(isShown);
 }
 
-/** The filters came anew from the server: press the right one again. */
-export const refilter = () => setFilter(filter);
+/** The filters came anew from the server: press the right one again, if it is still among them. */
+export const refilter = () => setFilter($(`#filter-${filter}`) ? filter : 'all');
+
+/** What somebody has chosen. Least sure first begins with the first; leaving it stays with the segment. */
+function chooseFilter(name, { focus = false } = {}) {
+  const sorts = [filter, name].includes(LEAST_SURE) && filter !== name;
+  setFilter(name);
+  const segment = name === LEAST_SURE ? segments()[0] : active();
+  if (!sorts || !segment) return;
+  activate(segment, { focus });
+  place = placeOf(segment);
+}
 
 export const segmentActions = {
   next: () => move(1),
   previous: () => move(-1),
   'next-todo': () => move(1, { todo: true }),
   'previous-todo': () => move(-1, { todo: true }),
+  'least-sure': () => $('#filter-unsure') && chooseFilter(filter === LEAST_SURE ? 'all' : LEAST_SURE, { focus: true }),
 };
 
 export function watchSegments() {
   $('#filters').addEventListener('click', (event) => {
     const button = event.target.closest('.fbtn');
-    if (button) setFilter(button.dataset.filter);
+    if (button) chooseFilter(button.dataset.filter);
   });
   list.addEventListener('click', (event) => {
     const segment = event.target.closest('.seg');

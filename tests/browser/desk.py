@@ -1,12 +1,13 @@
 """A task on an annotator's screen, and the few moves that every test makes with it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
 from PIL import Image as Picture
 from playwright.sync_api import Locator, Page, expect
 
+from app.domain.certainty import Certainty
 from app.domain.segments import RuleKind
 from app.images.store import ImageStore
 from app.models import Draft, Image, Project, SampleImage, User
@@ -50,15 +51,26 @@ def add_task(
     images: int = 6,
     rule: RuleKind = RuleKind.SLIDES,
     user: User | None = None,
+    certainties: Mapping[int, Certainty] | None = None,
 ) -> Task:
-    """A fresh task with real images; segment N speaks of image N."""
+    """A fresh task with real images; segment N speaks of image N.
+
+    certainties: of segments by number, where the model that wrote them has told.
+    """
     shas = _pictures(house, images)
     with house.sessions.begin() as db:
         user = db.merge(user, load=False) if user else add_user(db)
         project = add_project(db, user)
         project.rule = rule
         project.guidelines = "Correct what the image contradicts."
-        sample = add_sample(db, project=project, texts=texts, images=images, policy=add_policy(db))
+        sample = add_sample(
+            db,
+            project=project,
+            texts=texts,
+            images=images,
+            policy=add_policy(db),
+            certainties=certainties,
+        )
         sample.title = "The harbour"
         for position, sha256 in enumerate(shas):
             db.get_one(SampleImage, (sample.id, position)).sha256 = sha256

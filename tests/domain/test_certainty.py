@@ -149,7 +149,7 @@ def test_rows_and_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("logprob", "shown"), [(math.log(0.12), 12), (math.log(0.009), 0), (-9999.0, 0)]
+    ("logprob", "shown"), [(round(math.log(0.17), 4), 17), (math.log(0.009), 0), (-9999.0, 0)]
 )
 def test_a_probability_is_shown_in_percent(logprob: float, shown: int) -> None:
     assert WeakWord(0, 1, logprob).percent == shown

@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 
 from app.cli.serving import Server
+from app.domain.certainty import Certainty, WeakWord
 from app.domain.segments import Rule, RuleKind, Splitter
 from app.main import create_app
 from app.models import Draft, LoginSession, RunState, User, now
@@ -157,6 +158,19 @@ def test_a_page_hears_all_of_it_in_order(site: Site) -> None:
     assert [*page.segments.values()] == site.studio.segments(run)
     assert page.states == ["done"]
     assert site.browser.get(site.url(run), params={"after": page.last}).status_code == 204
+
+
+def test_a_new_segment_shows_at_once_what_the_model_was_unsure_of(site: Site) -> None:
+    run = site.studio.correct(3, "captivating realm", "wide field")
+    work = site.studio.start(run)
+    certainty = Certainty(-0.5, (WeakWord(11, 14, -2.0),))
+    site.studio.append(
+        Portion(run, work.attempt, 0, TEXT[:17], (Cut(17, TEXT[:17], 3, certainty),))
+    )
+    with site.browser.stream("GET", site.url(run)) as answer:
+        html = next(data["html"] for event, _, data in events(answer) if event == "seg")
+    assert 'data-certainty="-0.500000"' in html
+    assert '<span class="weak" title="The model was unsure here: 14 %">One</span>' in html
 
 
 @pytest.mark.parametrize("ending", [Ending("stop"), None])
