@@ -68,7 +68,7 @@ def test_the_text_stays_exact_and_says_where_the_model_was_unsure(
     expect(marked).to_have_text(["潮汐", "九"])
     expect(marked.last).to_have_attribute("title", "The model was unsure here: 11 %")
     expect(desk.number(3).locator(".unsure")).to_have_text(
-        "The model was unsure of “forty” 8 %, “1962” below 1 %."
+        "The model was unsure of: “forty” 8 %, “1962” below 1 %"
     )
 
 

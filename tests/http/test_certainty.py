@@ -54,7 +54,7 @@ def test_weak_words_are_marked_in_an_unchanged_text(
     page = owner.get(f"/drafts/{draft.id}/segments/{first(db, draft)}", headers=HTMX).text
     assert prose(page) == TEXTS[0].rstrip("\r\n")
     assert '<span class="weak" title="The model was unsure here: 12 %">&lt;b&gt;br</span>' in page
-    assert "The model was unsure of “&lt;b&gt;br” 12 %, “5” below 1 %." in page
+    assert "The model was unsure of: “&lt;b&gt;br” 12 %, “5” below 1 %" in page
     assert 'data-certainty="-0.186330"' in page
 
 
