@@ -5,7 +5,7 @@
 */
 import { $ } from './dom.js';
 
-const UNREVIEWED = new Set(['untouched', 'new']);
+export const UNREVIEWED = new Set(['untouched', 'new']);
 const LAST = 1; // Behind every logarithm of a probability.
 
 /** What a segment is sorted by; an open card counts as its segment, a new one as its neighbour. */

@@ -1,10 +1,9 @@
 /* The list of segments: which one is active, how one moves through it, what the filters show. */
 import { $, $$, work } from './dom.js';
 import { followTo } from './images.js';
-import { arrange, firstBehind, leastSureFirst, placeOf } from './order.js';
+import { UNREVIEWED, arrange, firstBehind, leastSureFirst, placeOf } from './order.js';
 
 export const list = $('#segs');
-const UNREVIEWED = new Set(['untouched', 'new']);
 const LEAST_SURE = 'unsure';
 const remembered = `segment-${work?.dataset.draft}`;
 let filter = 'all';
