@@ -38,7 +38,8 @@ def expected() -> dict[str, bytes]:
 def export(format: Format, renderer: Renderer, folder: str | None = None) -> dict[str, bytes]:
     """The rows and the text files of an export of all the items."""
     rows = lines(format, Target(renderer))
-    files = {file: b"".join(found) for file, found in rows.items()}
+    # Of a table the rows that go into it, as JSON.
+    files = {f"{file}.rows" if "parquet" in file else file: b"".join(rows[file]) for file in rows}
     texts = format.files(summary(format, renderer, rows, folder or format.name))
     return files | {file: text.encode() for file, text in texts.items()}
 

@@ -35,7 +35,7 @@ def companions(summary: Summary) -> Mapping[str, str]:
     """README.md, dataset_info.json and train.yaml, which is run where the folder stands."""
     template = _TEMPLATES.get(summary.renderer.label, "qwen2_vl")
     train = f"""\
-Needs LLaMA-Factory >= 0.9.4. Where this folder stands:
+Verified with LLaMA-Factory 0.9.5. Where this folder stands:
 
 ```sh
 llamafactory-cli train {summary.folder}/train.yaml

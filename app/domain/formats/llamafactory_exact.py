@@ -47,7 +47,7 @@ last one of an output ends in end-of-turn. LLaMA-Factory's own templates would a
 end-of-turn to that, so `launch.py` registers one that adds nothing, and then trains as ever.
 """
     train = f"""\
-Needs LLaMA-Factory >= 0.9.4. Where this folder stands:
+Verified with LLaMA-Factory 0.9.5. Where this folder stands:
 
 ```sh
 python {summary.folder}/launch.py {summary.folder}/train.yaml

@@ -40,7 +40,9 @@ Each line of `{FILE}` is one corrected segment. The text before it is an assista
 true where the output ends with the segment.
 """
     train = f"""\
-Needs ms-swift >= 3.11 and its own format for the model, which it knows by the model's name.
+Verified with ms-swift 4.6.0; one from before November 2025 does not know `add_eos`. It renders the
+messages with its own template, which it finds by the model's name: for a directory of your own
+add `--model_type` and `--template` (both `qwen2_5_vl` for Qwen2.5-VL).
 
 ```sh
 sh {summary.folder}/train.sh
@@ -82,7 +84,7 @@ exec swift rlhf --rlhf_type dpo \\
     --remove_unused_columns false \\
     --loss_scale last_round \\
     --max_length 32768 \\
-    --truncation_strategy raise \\
+    --truncation_strategy delete \\
     --beta 0.1 \\
     --learning_rate 3e-6 \\
     --per_device_train_batch_size 1 \\

@@ -7,7 +7,7 @@ exec swift rlhf --rlhf_type dpo \
     --remove_unused_columns false \
     --loss_scale last_round \
     --max_length 32768 \
-    --truncation_strategy raise \
+    --truncation_strategy delete \
     --beta 0.1 \
     --learning_rate 3e-6 \
     --per_device_train_batch_size 1 \
