@@ -6,17 +6,17 @@ After a deliberate change of a format, look at what this writes, and commit it:
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import orjson
 
-from app.domain.formats import FORMATS, Format, Judgement, Pair, Summary, Target, WholeOutput
+from app.domain.formats import FORMATS, Format, Summary, Target
+from app.domain.formats.registry import Item
 from app.domain.prompts import Renderer, Template
 from tests.domain.export_items import JUDGEMENTS, OUTPUTS, PAIRS
 
 PLACE = Path(__file__).parent / "golden"
-RENDERERS = {template.label: template for template in Template}
 
 
 def expected() -> dict[str, bytes]:
@@ -46,15 +46,22 @@ def export(format: Format, renderer: Renderer, folder: str | None = None) -> dic
 
 def lines(format: Format, target: Target) -> dict[str, list[bytes]]:
     """The rows by file."""
-    found: dict[str, list[bytes]] = {stream.file: [] for stream in format.streams}
-    rows = (
-        [(s.file, row) for s in format.streams_of(Pair) for item in PAIRS for row in s.rows(item, target)]
-        + [(s.file, row) for s in format.streams_of(Judgement) for item in JUDGEMENTS for row in s.rows(item, target)]
-        + [(s.file, row) for s in format.streams_of(WholeOutput) for item in OUTPUTS for row in s.rows(item, target)]
+    return (
+        _lines(format, PAIRS, target)
+        | _lines(format, JUDGEMENTS, target)
+        | _lines(format, OUTPUTS, target)
     )
-    for file, row in rows:
-        found[file].append(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
-    return found
+
+
+def _lines(format: Format, items: Sequence[Item], target: Target) -> dict[str, list[bytes]]:
+    return {
+        stream.file: [
+            orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+            for item in items
+            for row in stream.rows(item, target)
+        ]
+        for stream in format.streams_of(type(items[0]))
+    }
 
 
 def summary(

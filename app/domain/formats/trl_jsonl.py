@@ -80,9 +80,9 @@ rows = load_dataset("json", data_files={quoted(f"{summary.folder}/{FILE}")}, spl
 trainer.train()
 ```
 
-Or without code, **inside this folder**: `trl dpo --config dpo.yaml`. It leaves the images as paths,
-relative to where it runs; with torchvision 0.29 or newer that needs torchcodec. The format `trl`
-needs neither.
+Or without code, **inside this folder**: `trl dpo --config dpo.yaml`. There TRL reads the paths
+itself, relative to where it runs and with torchvision's decoder, which some builds lack. The format
+`trl` needs neither.
 
 {LENGTH}"""
     return readme(summary, title="preference pairs", about=about, train=train)
