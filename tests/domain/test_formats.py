@@ -192,6 +192,13 @@ def test_a_tag_of_media_in_a_text_is_refused(name: str, field: str, tag: str) ->
     assert tag in FORMATS[name].reserved
 
 
+@pytest.mark.parametrize("name", ["llamafactory", "ms-swift"])
+def test_a_tag_that_prefix_and_segment_make_together_is_refused(name: str) -> None:
+    (stream,) = FORMATS[name].streams_of(Pair)
+    with pytest.raises(ValueError, match="<image>"):
+        stream.rows(replace(MIDDLE, prefix="See <im", chosen="age>."), Target(Template.QWEN3_VL))
+
+
 @pytest.mark.parametrize("name", ["trl-jsonl", "llamafactory", "ms-swift", "raw"])
 def test_rows_name_images_as_the_target_says(name: str) -> None:
     (stream,) = FORMATS[name].streams_of(Pair)

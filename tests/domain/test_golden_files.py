@@ -3,11 +3,15 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.domain.formats import FORMATS, Row, Target, WholeOutput
 from app.domain.formats.registry import Item
+from app.domain.formats.rows import MEDIA_TAGS
 from app.domain.prompts import ChatPrompt, Renderer, Template, render
 from tests.domain.export_items import JUDGEMENTS, OUTPUTS, PAIRS
 from tests.domain.golden_files import PLACE, expected
@@ -53,6 +57,40 @@ def test_a_prompt_and_its_completion_are_the_text_of_the_turn(template: Template
         text = whole.text + "<|im_end|>"
         turn = render(ChatPrompt("", whole.images, whole.instruction, ""), template) + text
         assert turn.startswith(f"{row['prompt']}{row['completion']}")
+
+
+@given(prefix=st.text(), chosen=st.text(min_size=1), ends=st.booleans(), images=st.integers(0, 3))
+def test_every_pair_format_says_the_same_of_any_text(
+    prefix: str, chosen: str, ends: bool, images: int
+) -> None:
+    """The rendered, the tagged and the split rows are one and the same turn, to the character."""
+    pair = replace(
+        PAIRS[0],
+        images=PAIRS[0].images[:1] * images,
+        image_files=PAIRS[0].image_files[:1] * images,
+        prefix=prefix,
+        chosen=chosen,
+        rejected=chosen + ".",
+        ends_output=ends,
+    )
+    if any(tag in prefix + chosen for tag in MEDIA_TAGS):
+        return
+    template = Template.QWEN2_5_VL
+    ((trained,), (exact,), (stock,), (swift,), (stored,)) = (
+        rows(name, [pair], template)
+        for name in ("trl", "llamafactory-exact", "llamafactory", "ms-swift", "raw")
+    )
+    end = "<|im_end|>" if ends else ""
+    turn = render(ChatPrompt("", pair.images, pair.instruction, prefix), template) + chosen + end
+    assert f"{trained['prompt']}{trained['chosen']}" == turn
+    (human,) = cast(list[dict[str, str]], exact["conversations"])
+    answer = cast(dict[str, str], exact["chosen"])["value"]
+    assert human["value"].replace("<image>", template.image_placeholder) + answer == turn
+    assert cast(dict[str, str], stock["chosen"])["value"] == prefix + chosen
+    _, *answers = cast(list[dict[str, object]], swift["messages"])
+    assert "".join(str(part["content"]) for part in answers) == prefix + chosen
+    assert [part["content"] for part in answers if part["loss"]] == [chosen]
+    assert (stored["prefix"], stored["chosen"]) == (prefix, chosen)
 
 
 def test_end_of_turn_follows_the_end_of_an_output_alone() -> None:

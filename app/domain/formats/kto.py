@@ -51,7 +51,7 @@ undesirable_weight: {undesirable}
 
 
 def weights(summary: Summary) -> tuple[float, float]:
-    """Of accepted and rejected rows: both sides weigh the same in all (KTO, section 4.2)."""
+    """Of accepted and rejected rows, so that both sides weigh the same in all."""
     accepted, rejected = summary.accepted, summary.rejected
     if not accepted or not rejected:
         return 1.0, 1.0

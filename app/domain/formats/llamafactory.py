@@ -20,12 +20,11 @@ _TEMPLATES = {"qwen2.5-vl": "qwen2_vl", "qwen3-vl": "qwen3_vl_nothink"}
 
 def rows(pair: Pair, target: Target) -> Sequence[Row]:
     """One row: the prefix stands in both answers. Raises ValueError for a text with a media tag."""
-    prefix = without_tags(pair.prefix)
     instruction = tagged(len(pair.images), pair.instruction)
     row: Row = {
         "conversations": [{"from": "human", "value": instruction}],
-        "chosen": {"from": "gpt", "value": prefix + without_tags(pair.chosen)},
-        "rejected": {"from": "gpt", "value": prefix + without_tags(pair.rejected)},
+        "chosen": {"from": "gpt", "value": without_tags(pair.prefix + pair.chosen)},
+        "rejected": {"from": "gpt", "value": without_tags(pair.prefix + pair.rejected)},
         "images": target.images(pair.images, pair.image_files),
     }
     return (row,)

@@ -18,6 +18,9 @@ def rows(pair: Pair, target: Target) -> Sequence[Row]:
     Raises ValueError for a text with a media tag.
     """
     user = {"role": "user", "content": tagged(len(pair.images), pair.instruction)}
+    # Joined to one turn, prefix and segment could make a tag that neither holds.
+    without_tags(pair.prefix + pair.chosen)
+    without_tags(pair.prefix + pair.rejected)
     before = _turn(pair.prefix, loss=False) if pair.prefix else []
     row: Row = {
         "messages": [user, *before, *_turn(pair.chosen, loss=True)],
@@ -29,7 +32,7 @@ def rows(pair: Pair, target: Target) -> Sequence[Row]:
 
 
 def _turn(text: str, *, loss: bool) -> list[Row]:
-    return [{"role": "assistant", "content": without_tags(text), "loss": loss}]
+    return [{"role": "assistant", "content": text, "loss": loss}]
 
 
 def companions(summary: Summary) -> Mapping[str, str]:
