@@ -4,20 +4,16 @@ Constant parts come first (system, images in order, instruction), so that a serv
 serves every continuation of a sample; the prefix comes last and is left open to be continued.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
+
+from app.domain.text import SPECIAL_STRINGS
 
 DEFAULT_SYSTEM = "You are a helpful assistant."
 END_OF_TURN = "<|im_end|>"
-_IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
-
-
-class Template(StrEnum):
-    """A family of chat templates; Qwen2-VL's is that of Qwen2.5-VL, byte for byte."""
-
-    QWEN2_5_VL = "qwen2.5-vl"
-    QWEN3_VL = "qwen3-vl"
+IMAGE_PLACEHOLDER = "<|vision_start|><|image_pad|><|vision_end|>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +28,75 @@ class ChatPrompt:
     images: tuple[str, ...]
     instruction: str
     prefix: str
+
+
+class Renderer(Protocol):
+    """Writes prompts as one model's chat template does, for rows that are tokenized as they are.
+
+    label: what an export calls the template. model: what a trainer loads. end_of_turn: what the
+    model writes when its output is over. special_strings: no text of a row may hold one.
+    image_placeholder: what stands in the prompt for each image.
+    """
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def end_of_turn(self) -> str: ...
+    @property
+    def special_strings(self) -> Collection[str]: ...
+    @property
+    def image_placeholder(self) -> str: ...
+
+    def render(self, prompt: ChatPrompt) -> str:
+        """The prompt as one string. It ends exactly in the prefix."""
+        ...
+
+
+class Template(StrEnum):
+    """The built-in renderers: families of chat templates, and the model that each is known by.
+
+    Qwen2-VL's template is that of Qwen2.5-VL, byte for byte.
+    """
+
+    QWEN2_5_VL = "qwen2.5-vl"
+    QWEN3_VL = "qwen3-vl"
+
+    @property
+    def label(self) -> str:
+        """Its name."""
+        return self.value
+
+    @property
+    def model(self) -> str:
+        """The model of the family that is trained where none is named."""
+        return _MODELS[self]
+
+    @property
+    def end_of_turn(self) -> str:
+        """Both families end a turn in the same way."""
+        return END_OF_TURN
+
+    @property
+    def special_strings(self) -> Collection[str]:
+        """The control tokens of both families."""
+        return SPECIAL_STRINGS
+
+    @property
+    def image_placeholder(self) -> str:
+        """The processor puts as many pads in place of the one as the image has tokens."""
+        return IMAGE_PLACEHOLDER
+
+    def render(self, prompt: ChatPrompt) -> str:
+        """See render."""
+        return render(prompt, self)
+
+
+_MODELS = {
+    Template.QWEN2_5_VL: "Qwen/Qwen2.5-VL-7B-Instruct",
+    Template.QWEN3_VL: "Qwen/Qwen3-VL-8B-Instruct",
+}
 
 
 def chat_messages(
@@ -59,7 +124,7 @@ def render(prompt: ChatPrompt, template: Template) -> str:
     if not system and template is Template.QWEN2_5_VL:
         system = DEFAULT_SYSTEM
     head = _turn("system", system) if system else ""
-    user = _turn("user", _IMAGE * len(prompt.images) + prompt.instruction)
+    user = _turn("user", IMAGE_PLACEHOLDER * len(prompt.images) + prompt.instruction)
     return f"{head}{user}<|im_start|>assistant\n{prompt.prefix}"
 
 

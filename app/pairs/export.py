@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Protocol, Self
 
 import orjson
 from sqlalchemy.orm import Session
 
-from app.domain.formats import Pair, trl_config, trl_readme, trl_row
+from app.domain.formats import Pair, Summary, trl, trl_row
 from app.domain.prompts import Template
 from app.domain.text import SPECIAL_STRINGS, defect
 from app.models import Project
@@ -88,7 +89,7 @@ def export_trl(
             on_refused=lambda _id, _why: refused.update(["two different texts are needed"]),
         )
     )
-    with _appearing(out) as folder, _Writer(folder, store, template) as writer:
+    with _appearing(out) as folder, _Writer(folder, store, project.name, template) as writer:
         for done, pair in enumerate(found, start=1):
             if reason := _unfit(pair):
                 refused[reason] += 1
@@ -172,9 +173,10 @@ class _Writer:
     """Rows and images as they come. Rows with images stand first: datasets decides by the first
     10 MB of a file what its columns are, and an empty list there would hide that it has images."""
 
-    def __init__(self, folder: Path, store: Originals, template: Template) -> None:
+    def __init__(self, folder: Path, store: Originals, project: str, template: Template) -> None:
         self._folder = folder
         self._store = store
+        self._project = project
         self._template = template
         self._copied: set[str] = set()
         self._counts: Counter[str] = Counter()
@@ -217,34 +219,24 @@ class _Writer:
             images=len(self._copied),
             refused=dict(refused),
         )
-        (self._folder / "README.md").write_text(
-            self._readme(report, name), encoding="utf-8", newline="\n"
-        )
-        (self._folder / "dpo.yaml").write_text(
-            trl_config(self._template, name), encoding="utf-8", newline="\n"
-        )
+        for file, text in trl.companions(self._summary(report, name)).items():
+            (self._folder / file).write_text(text, encoding="utf-8", newline="\n")
         return report
 
-    def _readme(self, report: ExportReport, name: str) -> str:
-        readme = trl_readme(
-            template=self._template,
-            pairs=report.pairs,
-            mid_document=report.mid,
+    def _summary(self, report: ExportReport, name: str) -> Summary:
+        return Summary(
+            folder=name,
+            project=self._project,
+            renderer=self._template,
+            rows={trl.FILE: report.pairs},
+            mid=report.mid,
             last=report.last,
             with_images=report.with_images,
             without_images=report.without_images,
             images=report.images,
-            folder=name,
+            left_out=report.refused,
+            version=version("iterdpo-studio"),
         )
-        if report.text_only:
-            readme += (
-                '\n## No images\n\nNo pair here has an image, so the rows carry `"images": []` '
-                "instead of\n`images_file_names`: datasets reads them as plain JSON.\n"
-            )
-        if report.refused:
-            readme += "\n## Left out\n\n| reason | pairs |\n| --- | --- |\n"
-            readme += "".join(f"| {why} | {count} |\n" for why, count in report.refused.items())
-        return readme
 
     def _copy(self, sha256: str, file: str) -> None:
         if sha256 in self._copied:

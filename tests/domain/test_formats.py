@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from app.domain.formats import Pair, raw_row, trl_config, trl_readme, trl_row
+from app.domain.formats import FORMATS, Pair, Summary, Target, raw_row, trl, trl_row
 from app.domain.prompts import ChatPrompt, Template, chat_messages, render
 
 MIDDLE = Pair(
@@ -118,22 +118,32 @@ def test_a_pair_needs_a_file_for_each_image_and_a_zone() -> None:
         replace(MIDDLE, created_at=datetime(2026, 11, 20, tzinfo=UTC).replace(tzinfo=None))
 
 
-def test_the_readme_says_how_to_train_and_has_no_header() -> None:
-    readme = trl_readme(
-        template=Template.QWEN3_VL,
-        pairs=5,
-        mid_document=3,
-        last=2,
-        with_images=4,
-        without_images=1,
+def summary_of(*, with_images: int, without_images: int = 1, **changes: object) -> Summary:
+    rows = with_images + without_images
+    whole = Summary(
+        folder="trl",
+        project="lectures",
+        renderer=Template.QWEN3_VL,
+        rows={trl.FILE: rows},
+        mid=rows - 1,
+        last=1,
+        with_images=with_images,
+        without_images=without_images,
         images=7,
+        left_out={},
+        version="1.0.0",
     )
-    assert readme.startswith("# ")
+    return replace(whole, **changes)  # type: ignore[arg-type] # any field
+
+
+def test_the_readme_says_how_to_train_and_has_no_header() -> None:
+    readme = trl.companions(summary_of(with_images=4))["README.md"]
+    assert readme.startswith("# IterDPO ")
     for said in (
         "max_length=None",
         "TRL >= 0.29.0",
         "datasets >= 3.4.0",
-        "| mid-document (no end-of-turn after the segment) | 3 |",
+        "| mid-document (no end-of-turn after the segment) | 4 |",
         "| distinct images | 7 |",
         "qwen3-vl",
         'load_dataset("trl", split="train")',
@@ -141,24 +151,63 @@ def test_the_readme_says_how_to_train_and_has_no_header() -> None:
         assert said in readme
 
 
-def test_pairs_without_any_image_are_read_as_json() -> None:
-    readme = trl_readme(
-        template=Template.QWEN2_5_VL,
-        pairs=1,
-        mid_document=1,
-        last=0,
-        with_images=0,
-        without_images=1,
-        images=0,
-    )
+def test_rows_without_any_image_are_read_as_json() -> None:
+    readme = trl.companions(summary_of(with_images=0))["README.md"]
     assert 'load_dataset("json", data_files="trl/metadata.jsonl", split="train")' in readme
+    assert '`"images": []`' in readme
 
 
-@pytest.mark.parametrize("template", Template)
-def test_the_configuration_lifts_the_length_limit(template: Template) -> None:
-    assert "\nmax_length: null\n" in trl_config(template)
-    assert '\ndataset_name: "trl"\n' in trl_config(template)
-    assert '\ndataset_name: "no: \\"bool\\""\n' in trl_config(template, 'no: "bool"')
+@pytest.mark.parametrize("name", ["trl", "trl-jsonl"])
+def test_the_configuration_lifts_the_length_limit(name: str) -> None:
+    assert "\nmax_length: null\n" in FORMATS[name].files(summary_of(with_images=1))["dpo.yaml"]
+
+
+def test_a_folder_of_any_name_can_be_trained_on() -> None:
+    odd = summary_of(with_images=1, folder='no: "bool"')
+    assert '\ndataset_name: "no: \\"bool\\""\n' in trl.companions(odd)["dpo.yaml"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_is_known_by_its_readme(name: str) -> None:
+    readme = FORMATS[name].files(summary_of(with_images=1))["README.md"]
+    assert readme.startswith("# IterDPO ")
+    assert "| project | lectures |" in readme
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_was_left_out_is_said_with_its_count(name: str) -> None:
+    left_out = {"both sides are the same": 3}
+    readme = FORMATS[name].files(summary_of(with_images=1, left_out=left_out))["README.md"]
+    assert "| both sides are the same | 3 |" in readme
+
+
+@pytest.mark.parametrize("name", ["llamafactory", "llamafactory-exact", "ms-swift"])
+@pytest.mark.parametrize("field", ["instruction", "prefix", "chosen", "rejected"])
+@pytest.mark.parametrize("tag", ["<image>", "<video>", "<audio>"])
+def test_a_tag_of_media_in_a_text_is_refused(name: str, field: str, tag: str) -> None:
+    (stream,) = FORMATS[name].streams_of(Pair)
+    pair = replace(MIDDLE, **{field: f"See {tag}."})  # type: ignore[arg-type] # a text each
+    with pytest.raises(ValueError, match=tag):
+        stream.rows(pair, Target(Template.QWEN2_5_VL))
+    assert tag in FORMATS[name].reserved
+
+
+@pytest.mark.parametrize("name", ["llamafactory", "ms-swift"])
+def test_a_tag_that_prefix_and_segment_make_together_is_refused(name: str) -> None:
+    (stream,) = FORMATS[name].streams_of(Pair)
+    with pytest.raises(ValueError, match="<image>"):
+        stream.rows(replace(MIDDLE, prefix="See <im", chosen="age>."), Target(Template.QWEN3_VL))
+
+
+@pytest.mark.parametrize("name", ["trl-jsonl", "llamafactory", "ms-swift", "raw"])
+def test_rows_name_images_as_the_target_says(name: str) -> None:
+    (stream,) = FORMATS[name].streams_of(Pair)
+    target = Target(Template.QWEN2_5_VL, lambda sha256, file: f"https://here/{sha256}?{file}")
+    (row,) = stream.rows(MIDDLE, target)
+    assert row["images"] == [
+        "https://here/3f9ac1?images/3f9ac1.png",
+        "https://here/77b0e2?images/77b0e2.png",
+    ]
 
 
 def image_part(sha256: str) -> dict[str, object]:

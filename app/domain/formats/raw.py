@@ -1,0 +1,58 @@
+"""raw: pairs as they are stored, without any model's template, for scripts of one's own."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from app.domain.formats.rows import Row, Target, iso
+from app.domain.formats.summary import Summary, readme
+from app.domain.formats.values import Pair
+
+FILE = "pairs.jsonl"
+
+
+def raw_row(pair: Pair, image_url: Callable[[str], str]) -> Row:
+    """The pair as it is stored, without any model's template; image_url takes a SHA-256."""
+    return _row(pair, [image_url(sha256) for sha256 in pair.images])
+
+
+def rows(pair: Pair, target: Target) -> Sequence[Row]:
+    """One row; the target's renderer is not asked."""
+    return (_row(pair, target.images(pair.images, pair.image_files)),)
+
+
+def _row(pair: Pair, images: list[str]) -> Row:
+    return {
+        "pair_id": pair.pair_id,
+        "project": pair.project,
+        "sample": pair.sample,
+        "images": images,
+        "instruction": pair.instruction,
+        "prefix": pair.prefix,
+        "chosen": pair.chosen,
+        "rejected": pair.rejected,
+        "ends_output": pair.ends_output,
+        "on_policy": pair.on_policy,
+        "position": pair.position,
+        "kind": pair.kind,
+        "annotator": pair.annotator,
+        "policy": pair.policy,
+        "created_at": iso(pair.created_at),
+    }
+
+
+def companions(summary: Summary) -> Mapping[str, str]:
+    """README.md."""
+    about = f"""\
+Each line of `{FILE}` is one corrected segment, without any model's template: `instruction`, the
+`images` before it (paths in this folder), the text before the segment (`prefix`), and the segment
+as `chosen` and `rejected`. `position` counts segments from 0.
+"""
+    train = """\
+These rows are for scripts that render them themselves. The prompt is the images, the instruction
+and the prefix **in the assistant's own turn**; end-of-turn follows both sides where `ends_output`
+is true, and nowhere else. The format `trl` is rendered and ready.
+"""
+    return {
+        "README.md": readme(
+            summary, title="preference pairs", about=about, train=train, templated=False
+        )
+    }

@@ -1,0 +1,151 @@
+"""The formats by name: what each consumes, its rows and the files that go with them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
+
+from app.domain.formats import (
+    kto,
+    llamafactory,
+    llamafactory_exact,
+    ms_swift,
+    parquet,
+    raw,
+    sft,
+    trl,
+    trl_jsonl,
+)
+from app.domain.formats.rows import MEDIA_TAGS, Row, Target
+from app.domain.formats.summary import Summary
+from app.domain.formats.values import Judgement, Pair, WholeOutput
+from app.domain.prompts import IMAGE_PLACEHOLDER, Renderer
+
+Item = TypeVar("Item", Pair, Judgement, WholeOutput)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream(Generic[Item]):
+    """A file of an export: the rows of every item, in the items' order.
+
+    rows may give none or several for an item, and raises ValueError, with a sentence, for one that
+    the trainer would misread.
+    """
+
+    file: str
+    consumes: type[Item]
+    rows: Callable[[Item, Target], Sequence[Row]]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format of exports.
+
+    files: makes what goes with the rows, by name. reserved: strings that no text may hold, beside
+    the renderer's own. placeholder: what the renderer must write for an image; "" if anything.
+    images_first: rows without images stand last, since datasets decides by the first 10 MB of a
+    file what its columns are. imagefolder: datasets makes the images of "images_file_names", which
+    name files only; where no row has any, the column must be called "images".
+    """
+
+    name: str
+    description: str
+    streams: tuple[Stream[Pair] | Stream[Judgement] | Stream[WholeOutput], ...]
+    files: Callable[[Summary], Mapping[str, str]]
+    reserved: tuple[str, ...] = ()
+    placeholder: str = ""
+    images_first: bool = True
+    imagefolder: bool = False
+
+    def streams_of(self, consumes: type[Item]) -> Iterator[Stream[Item]]:
+        """The files that are made of pairs, or of judgements, or of whole outputs."""
+        for stream in self.streams:
+            if stream.consumes is consumes:
+                # The type checker cannot follow that the two types are one and the same.
+                yield cast(Any, stream)
+
+    def refusal(self, renderer: Renderer) -> str | None:
+        """Why the format cannot be rendered by this renderer, as a sentence; None if it can."""
+        if self.placeholder and renderer.image_placeholder != self.placeholder:
+            return (
+                f"The format {self.name} knows images as {self.placeholder}, the template "
+                f"{renderer.label} writes {renderer.image_placeholder}."
+            )
+        return None
+
+
+def _trl_rows(pair: Pair, target: Target) -> Sequence[Row]:
+    return (trl.trl_row(pair, target.renderer),)
+
+
+FORMATS: Mapping[str, Format] = {
+    format.name: format
+    for format in (
+        Format(
+            "trl",
+            "A directory for an unmodified TRL DPOTrainer: rows, and images beside them.",
+            (Stream(trl.FILE, Pair, _trl_rows),),
+            trl.companions,
+            imagefolder=True,
+        ),
+        Format(
+            "trl-jsonl",
+            "The same rows in one JSON Lines file, with the paths of their images.",
+            (Stream(trl_jsonl.FILE, Pair, trl_jsonl.rows),),
+            trl_jsonl.companions,
+        ),
+        Format(
+            "llamafactory",
+            "For LLaMA-Factory as it is installed; it learns end-of-turn after every segment.",
+            (Stream(llamafactory.FILE, Pair, llamafactory.rows),),
+            llamafactory.companions,
+            reserved=MEDIA_TAGS,
+        ),
+        Format(
+            "llamafactory-exact",
+            "For LLaMA-Factory with the launcher beside the rows: the loss on exactly the segment.",
+            (Stream(llamafactory.FILE, Pair, llamafactory_exact.rows),),
+            llamafactory_exact.companions,
+            reserved=MEDIA_TAGS,
+            placeholder=IMAGE_PLACEHOLDER,
+        ),
+        Format(
+            "ms-swift",
+            "Messages with a loss flag each, for ms-swift: the loss on exactly the segment.",
+            (Stream(ms_swift.FILE, Pair, ms_swift.rows),),
+            ms_swift.companions,
+            reserved=MEDIA_TAGS,
+        ),
+        Format(
+            "kto",
+            "A directory for TRL's KTOTrainer: accepted segments true, deleted ones false.",
+            (Stream(trl.FILE, Judgement, kto.rows),),
+            kto.companions,
+            imagefolder=True,
+        ),
+        Format(
+            "sft",
+            "Finished texts to imitate: whole, by segment, and as messages.",
+            (
+                Stream(sft.OUTPUTS, WholeOutput, sft.output_rows),
+                Stream(sft.SEGMENTS, WholeOutput, sft.segment_rows),
+                Stream(sft.SHAREGPT, WholeOutput, sft.sharegpt_rows),
+            ),
+            sft.companions,
+            reserved=MEDIA_TAGS,
+        ),
+        Format(
+            "raw",
+            "JSON Lines as stored, without any model's template.",
+            (Stream(raw.FILE, Pair, raw.rows),),
+            raw.companions,
+            images_first=False,
+        ),
+        Format(
+            "parquet",
+            "The raw rows as a Parquet table, each image once in a table of its own.",
+            (Stream(parquet.FILE, Pair, parquet.rows),),
+            parquet.companions,
+            images_first=False,
+        ),
+    )
+}

@@ -1,0 +1,55 @@
+"""What rows are: one JSON object each, made for a target."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from app.domain.prompts import Renderer
+
+Row = dict[str, object]
+# The tags by which LLaMA-Factory and ms-swift find the places of media in a text.
+MEDIA_TAGS = ("<image>", "<video>", "<audio>")
+
+
+def beside(_sha256: str, file: str) -> str:
+    """An image by its path in the export's folder."""
+    return file
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom rows are for: the model's renderer, and what they call an image.
+
+    image(sha256, file): the path in the export's folder, or an address.
+    """
+
+    renderer: Renderer
+    image: Callable[[str, str], str] = beside
+
+    def images(self, images: tuple[str, ...], files: tuple[str, ...]) -> list[str]:
+        """What a row lists."""
+        return [self.image(sha256, file) for sha256, file in zip(images, files, strict=True)]
+
+
+def tagged(images: int, text: str) -> str:
+    """An instruction behind the tags of its images.
+
+    Raises ValueError when it holds a tag itself: the images would move there.
+    """
+    return "<image>" * images + without_tags(text)
+
+
+def without_tags(text: str) -> str:
+    """The text itself. Raises ValueError when it holds a tag of media."""
+    if "<" in text:
+        for tag in MEDIA_TAGS:
+            if tag in text:
+                raise ValueError(
+                    f"The text holds {tag}, which the trainer takes for a place of one."
+                )
+    return text
+
+
+def iso(moment: datetime) -> str:
+    """The moment in UTC, as text."""
+    return moment.astimezone(UTC).isoformat()

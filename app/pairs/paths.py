@@ -1,0 +1,163 @@
+"""Drafts' texts as they stand, in batches: memory stays flat however many drafts there are.
+
+A batch costs three queries: the drafts, the segments up from their leaves (one recursive walk for
+all of them together), and the images of their samples.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from app.domain.corrections import Verdict, is_on_policy
+from app.domain.tree import Origin
+from app.pairs.queries import image_file
+
+# A draft of 26 slides is 30 kB of text.
+BATCH = 32
+
+_DRAFTS = text(
+    """
+    SELECT d.id, coalesce(run.leaf_id, d.head_id) AS leaf_id, d.finished_at,
+           s.id AS sample_id, s.source_id, s.instruction, project.name AS project,
+           u.name AS annotator
+    FROM drafts d
+    JOIN samples s ON s.id = d.sample_id
+    JOIN projects project ON project.id = s.project_id
+    JOIN users u ON u.id = d.user_id
+    LEFT JOIN regenerations run ON run.id = d.regeneration_id
+    WHERE s.project_id = :project AND d.id > :after
+      AND (d.finished_at IS NOT NULL OR NOT :finished)
+    ORDER BY d.id
+    LIMIT :size
+    """
+)
+_SEGMENTS = text(
+    """
+    WITH RECURSIVE walk (draft_id, id, parent_id) AS (
+        SELECT asked.draft_id, s.id, s.parent_id
+        FROM unnest(CAST(:drafts AS bigint[]), CAST(:leaves AS bigint[])) AS asked (draft_id, id)
+        JOIN segments s ON s.id = asked.id
+        UNION ALL
+        SELECT walk.draft_id, s.id, s.parent_id
+        FROM walk JOIN segments s ON s.id = walk.parent_id
+    )
+    SELECT walk.draft_id, s.id, s.parent_id, s.text, s.origin, s.ends_output, s.copied_from,
+           p.name AS policy, p.engine, v.verdict, v.created_at AS judged_at
+    FROM walk
+    JOIN segments s ON s.id = walk.id
+    LEFT JOIN policies p ON p.id = s.policy_id
+    LEFT JOIN verdicts v ON v.draft_id = walk.draft_id AND v.segment_id = s.id
+    WHERE s.parent_id IS NOT NULL
+    ORDER BY walk.draft_id, s.depth
+    """
+)
+_IMAGES = text(
+    """
+    SELECT shown.sample_id, i.sha256, i.format
+    FROM sample_images shown JOIN images i ON i.sha256 = shown.sha256
+    WHERE shown.sample_id = ANY(CAST(:samples AS bigint[]))
+    ORDER BY shown.sample_id, shown.position
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PathSegment:
+    """A segment where a draft stands. verdict and judged_at: None while nobody has judged it."""
+
+    id: int
+    parent_id: int
+    text: str
+    origin: Origin
+    ends_output: bool
+    on_policy: bool
+    policy: str | None
+    verdict: Verdict | None
+    judged_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DraftPath:
+    """A draft, its sample and the segments of its text, in order. finished_at: None while open."""
+
+    id: int
+    project: str
+    sample: str
+    instruction: str
+    images: tuple[str, ...]
+    image_files: tuple[str, ...]
+    annotator: str
+    finished_at: datetime | None
+    segments: tuple[PathSegment, ...]
+
+
+def draft_paths(
+    db: Session, *, project_id: int, finished: bool = False
+) -> Iterator[Sequence[DraftPath]]:
+    """The project's drafts in the order of their ids, a batch at a time; finished: no others."""
+    after = 0
+    while True:
+        rows = db.execute(
+            _DRAFTS, {"project": project_id, "after": after, "finished": finished, "size": BATCH}
+        ).all()
+        if rows:
+            yield _batch(db, rows)
+        if len(rows) < BATCH:
+            return
+        after = rows[-1].id
+
+
+def _batch(db: Session, rows: Sequence[Row[Any]]) -> Sequence[DraftPath]:
+    asked = {"drafts": [row.id for row in rows], "leaves": [row.leaf_id for row in rows]}
+    segments = {
+        draft_id: tuple(map(_segment, group))
+        for draft_id, group in groupby(db.execute(_SEGMENTS, asked), key=itemgetter(0))
+    }
+    images = _images(db, {row.sample_id for row in rows})
+    return [_path(row, segments.get(row.id, ()), images.get(row.sample_id, [])) for row in rows]
+
+
+def _images(db: Session, samples: set[int]) -> Mapping[int, list[tuple[str, str]]]:
+    """Of each sample the images in order: SHA-256, and the file in an export."""
+    rows = db.execute(_IMAGES, {"samples": sorted(samples)})
+    return {
+        sample_id: [(row.sha256, image_file(row.sha256, row.format)) for row in group]
+        for sample_id, group in groupby(rows, key=itemgetter(0))
+    }
+
+
+def _path(
+    row: Row[Any], segments: tuple[PathSegment, ...], images: list[tuple[str, str]]
+) -> DraftPath:
+    return DraftPath(
+        id=row.id,
+        project=row.project,
+        sample=row.source_id,
+        instruction=row.instruction,
+        images=tuple(sha256 for sha256, _ in images),
+        image_files=tuple(file for _, file in images),
+        annotator=row.annotator,
+        finished_at=row.finished_at,
+        segments=segments,
+    )
+
+
+def _segment(row: Row[Any]) -> PathSegment:
+    origin = Origin(row.origin)
+    return PathSegment(
+        id=row.id,
+        parent_id=row.parent_id,
+        text=row.text,
+        origin=origin,
+        ends_output=row.ends_output,
+        on_policy=is_on_policy(origin, row.copied_from is not None, row.engine),
+        policy=row.policy,
+        verdict=Verdict(row.verdict) if row.verdict else None,
+        judged_at=row.judged_at,
+    )
