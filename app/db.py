@@ -15,15 +15,19 @@ IDLE_S = 0.25
 Sessions = sessionmaker[Session]
 
 
-def make_engine(url: str, *, pool: int = 16) -> Engine:
+def make_engine(url: str, *, pool: int = 16, idle_in_transaction_s: float | None = None) -> Engine:
     """An engine for a postgresql:// URL, holding at most `pool` connections.
 
     A connection that has been idle is tested before use: after a restart of the database the next
-    request finds a live one instead of failing.
+    request finds a live one instead of failing. idle_in_transaction_s: the database ends a
+    transaction in which nothing is asked for so long, and with it the locks that it holds, seconds.
     """
     scheme, _, rest = url.partition("://")
     if scheme.partition("+")[0] not in ("postgresql", "postgres"):
         raise ValueError(f"Only PostgreSQL is supported; DATABASE_URL begins with {scheme}://")
+    options = "-c lock_timeout=15s"
+    if idle_in_transaction_s is not None:
+        options += f" -c idle_in_transaction_session_timeout={round(idle_in_transaction_s * 1000)}"
     engine = create_engine(
         f"postgresql+psycopg://{rest}",
         pool_size=pool,
@@ -31,7 +35,7 @@ def make_engine(url: str, *, pool: int = 16) -> Engine:
         pool_timeout=20,
         # The connection used last is used next: under load it is warm and needs no test.
         pool_use_lifo=True,
-        connect_args={"application_name": "iterdpo", "options": "-c lock_timeout=15s"},
+        connect_args={"application_name": "iterdpo", "options": options},
     )
     _test_idle_connections(engine)
     return engine

@@ -27,6 +27,8 @@ from worker.writer import Writer, about
 
 # Beside the threads of Database, for what an engine reads by itself.
 _ENGINE_CONNECTIONS = 8
+# A busy machine may hold a transaction up for a moment; the lease says nothing of that.
+_SHORTEST_IDLE_S = 5.0
 _RETRY_S = 2.0
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 10.0
@@ -63,7 +65,12 @@ async def run(
     launch: Launch | None = None,
 ) -> None:
     """Work until `stop` is set. engine: unless one is given, what launch or the settings say."""
-    database_engine = make_engine(url, pool=THREADS + _ENGINE_CONNECTIONS)
+    # Paused in the middle of a transaction, a worker would keep others from what it has locked.
+    database_engine = make_engine(
+        url,
+        pool=THREADS + _ENGINE_CONNECTIONS,
+        idle_in_transaction_s=max(settings.lease_s, _SHORTEST_IDLE_S),
+    )
     sessions = make_sessions(database_engine)
     try:
         async with Hub(url, channel=WORKERS) as hub, AsyncExitStack() as stack:

@@ -1,12 +1,15 @@
 """Only the holder of the current attempt writes: whoever lost a regeneration changes nothing."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
 
 from app import regenerations
+from app.db import make_engine
 from app.models import Chunk, Regeneration, RunState, Segment
 from app.regenerations import MAX_FAILURES, Cut, Ending, Outcome, Portion, Work
 from tests.worker.conftest import Studio
@@ -215,3 +218,26 @@ def test_what_waits_without_a_job_gets_one(studio: Studio, run: int) -> None:
         db.execute(text("DELETE FROM procrastinate_jobs"))
     assert studio.recover().deferred == (run,)
     assert studio.jobs() == 1
+
+
+def test_a_worker_that_is_paused_in_a_transaction_loses_its_locks(studio: Studio, run: int) -> None:
+    work = studio.start(run)
+    engine = make_engine(studio.url, pool=1, idle_in_transaction_s=0.2)
+    try:
+        with engine.connect() as paused:
+            paused.execute(
+                text("SELECT 1 FROM regenerations WHERE id = :run FOR UPDATE"), {"run": run}
+            )
+            deadline = time.monotonic() + 20
+            with studio.sessions.begin() as db:
+                while regenerations.append(db, [portion(work, 0, "x")], lease_s=60) != {
+                    run: WRITTEN
+                }:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.05)
+            with pytest.raises(DBAPIError) as refused:
+                paused.execute(text("SELECT 1"))
+            # The writer takes it for a database that was away, and tries again.
+            assert refused.value.connection_invalidated
+    finally:
+        engine.dispose()
