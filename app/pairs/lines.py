@@ -35,12 +35,12 @@ def quick_lines(found: Found, rows: Rows, rendering: Rendering) -> list[bytes]:
 
 def _filled(line: bytes, found: Found) -> bytes:
     parts = _MARKS.split(line)
+    filled = [parts[0]]
     for at in range(1, len(parts), 2):
         mark = parts[at]
         if mark == b"p":
-            parts[at] = found.prefix.json
-        elif mark == b"c":
-            parts[at] = found.sides.chosen_json
+            filled += found.prefix.json
         else:
-            parts[at] = found.sides.rejected_json
-    return b"".join(parts)
+            filled.append(found.chosen.json if mark == b"c" else found.rejected.json)
+        filled.append(parts[at + 1])
+    return b"".join(filled)
