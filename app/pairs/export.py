@@ -74,7 +74,7 @@ def exporting(
             done += len(ids)
             yield done
         if not tally.pairs:
-            raise Conflict(_nothing(tally))
+            raise Conflict(_nothing(order.wanted, tally))
     for sha256, name in rows.images.items():
         sink.image(store.original(sha256, image_kind(name)), name)
         yield done
@@ -146,10 +146,16 @@ def _write(sink: Sink, name: str, text: str) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _nothing(tally: Tally) -> str:
+def _nothing(wanted: PairFilter, tally: Tally) -> str:
     if tally.left_out:
         reasons = "; ".join(
-            f"{count} × {CHECKS[check][0].lower()}" for check, count in tally.left_out.items()
+            f"{count} × {check.value} ({CHECKS[check][0].lower()})"
+            for check, count in tally.left_out.items()
         )
-        return f"Every pair that was asked for was left out: {reasons}."
-    return "There is no such pair. Every correction that an annotator saves is one."
+        return f"Every pair that was asked for is left out: {reasons}."
+    if wanted.canonical().keys() - {"project"}:
+        return "No pair meets the filters. Leave one out to see what there is."
+    return (
+        f"{' and '.join(wanted.project) or 'The project'} has no pairs yet. Every correction that "
+        "an annotator saves is one."
+    )
