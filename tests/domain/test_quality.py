@@ -46,7 +46,7 @@ def find(
     before: tuple[str, ...] = ("Before.\n\n",),
     **rest: Any,
 ) -> Check | None:
-    given = {"kind": Kind.REWRITE, "setting": SETTING, "truncated": False} | rest
+    given: dict[str, Any] = {"kind": Kind.REWRITE, "setting": SETTING, "truncated": False} | rest
     return Inspection(gate or Gate()).find(
         1,
         prefix=prefix_of(*before),
