@@ -11,7 +11,6 @@ while an export runs.
 
 import argparse
 import gc
-import os
 import subprocess
 import sys
 import tempfile
@@ -70,6 +69,7 @@ def main() -> None:
     if asked.one:
         _measure_one(asked.one, asked.data)
         return
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # it is a text file
     print(f"Export of {asked.pairs} pairs, {asked.segments} segments a sample, {machine()}\n")
     with (
         tempfile.TemporaryDirectory(prefix="iterdpo-bench-") as scratch,
@@ -87,9 +87,9 @@ def main() -> None:
         _save_meanwhile(house, asked.saves)
 
 
-def _child(name: str, data: Path) -> subprocess.Popen[bytes]:
+def _child(name: str, data: Path, *, quiet: bool = False) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-m", "bench.export", "--one", name, "--data", str(data)]
-    return subprocess.Popen(words, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL if quiet else None)
 
 
 def _measure_one(name: str, data: Path) -> None:
@@ -116,8 +116,8 @@ def _pull(house: Studio, pairs: int) -> None:
         )
     app = psutil.Process(house.running["app"].pid)
     print(
-        "\n| pulled over the API by one client | pairs/s | wall s | first bytes s | CPU of the app s"
-        " | MB | memory of the app MB |\n| --- | --- | --- | --- | --- | --- | --- |"
+        "\n| pulled over the API by one client | pairs/s | wall s | first bytes s "
+        "| CPU of the app s | MB | memory of the app MB |\n| --- | --- | --- | --- | --- | --- | --- |"
     )
     for what, coding in (
         ("the first time, which gives each pair its place", "identity"),
@@ -157,11 +157,11 @@ def _save_meanwhile(house: Studio, saves: int) -> None:
         ):
             forms = [correction_of(house, draft) for draft in part]
             series = Series(name, app)
-            other = _child("trl", house.data) if export else None
+            other = _child("trl", house.data, quiet=True) if export else None
             with series.all():
                 for url, form in forms:
                     if other is not None and other.poll() is not None:
-                        other = _child("trl", house.data)
+                        other = _child("trl", house.data, quiet=True)
                     with series.one():
                         put(client, url, form)
                     time.sleep(0.05)
@@ -259,14 +259,15 @@ def _cpu(process: psutil.Process) -> float:
 
 
 def _server_cpu() -> float:
-    """CPU of all PostgreSQL processes below this one's keeper."""
+    """CPU of all PostgreSQL processes, those that have ended too."""
     total = 0.0
-    for process in psutil.process_iter(["name", "cmdline"]):
+    for process in psutil.process_iter(["name"]):
         if process.info["name"] == "postgres":
             try:
-                total += _cpu(process)
+                times = process.cpu_times()
             except psutil.NoSuchProcess:
                 continue
+            total += times.user + times.system + times.children_user + times.children_system
     return total
 
 
