@@ -100,9 +100,9 @@ def _measure_one(name: str, data: Path) -> None:
         gc.collect()
         gc.freeze()
         if name == "floor":
-            _floor(sessions, Path(scratch))
+            _floor(sessions, Path(scratch), data)
         else:
-            _export(sessions, ImageStore(data / "images"), Path(scratch), name)
+            _export(sessions, data, Path(scratch), name)
         engine.dispose()
 
 
@@ -117,7 +117,8 @@ def _pull(house: Studio, pairs: int) -> None:
     app = psutil.Process(house.running["app"].pid)
     print(
         "\n| pulled over the API by one client | pairs/s | wall s | first bytes s "
-        "| CPU of the app s | MB | memory of the app MB |\n| --- | --- | --- | --- | --- | --- | --- |"
+        "| CPU of the app s | MB | memory of the app MB |\n"
+        "| --- | --- | --- | --- | --- | --- | --- |"
     )
     for what, coding in (
         ("the first time, which gives each pair its place", "identity"),
@@ -202,7 +203,7 @@ class Measured:
 
 
 @contextmanager
-def measured() -> Iterator[Measured]:
+def measured(data: Path) -> Iterator[Measured]:
     """CPU and wall time of the block, and how much memory it took at most beyond the start."""
     me, figures, over = psutil.Process(), Measured(), threading.Event()
     before = me.memory_info().rss
@@ -213,19 +214,19 @@ def measured() -> Iterator[Measured]:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    cpu, server, began = _cpu(me), _server_cpu(), time.perf_counter()
+    cpu, server, began = _cpu(me), _server_cpu(data), time.perf_counter()
     try:
         yield figures
     finally:
         figures.wall_s = time.perf_counter() - began
-        figures.cpu_s, figures.server_s = _cpu(me) - cpu, _server_cpu() - server
+        figures.cpu_s, figures.server_s = _cpu(me) - cpu, _server_cpu(data) - server
         over.set()
         watcher.join()
 
 
-def _floor(sessions: Sessions, folder: Path) -> None:
+def _floor(sessions: Sessions, folder: Path, data: Path) -> None:
     out, pairs = folder / "floor.jsonl", 0
-    with measured() as figures, sessions() as db, out.open("wb") as file:
+    with measured(data) as figures, sessions() as db, out.open("wb") as file:
         began = time.perf_counter()
         rows = db.connection().execution_options(yield_per=1000).execute(text(_FLOOR))
         for row in rows:
@@ -236,11 +237,11 @@ def _floor(sessions: Sessions, folder: Path) -> None:
     out.unlink()
 
 
-def _export(sessions: Sessions, store: ImageStore, folder: Path, name: str) -> None:
-    wanted = PairFilter(project=("bench",))
+def _export(sessions: Sessions, data: Path, folder: Path, name: str) -> None:
+    wanted, store = PairFilter(project=("bench",)), ImageStore(data / "images")
     out = folder / name
     out.mkdir()
-    with measured() as figures:
+    with measured(data) as figures:
         began = time.perf_counter()
         with sessions() as db:
             project = db.execute(text("SELECT id FROM projects WHERE name = 'bench'")).scalar_one()
@@ -258,16 +259,18 @@ def _cpu(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def _server_cpu() -> float:
-    """CPU of all PostgreSQL processes, those that have ended too."""
+def _server_cpu(data: Path) -> float:
+    """CPU of the PostgreSQL in that data directory, of its processes that have ended too."""
     total = 0.0
     for process in psutil.process_iter(["name"]):
-        if process.info["name"] == "postgres":
-            try:
+        if process.info["name"] != "postgres":
+            continue
+        try:
+            if Path(process.cwd()).is_relative_to(data):
                 times = process.cpu_times()
-            except psutil.NoSuchProcess:
-                continue
-            total += times.user + times.system + times.children_user + times.children_system
+                total += sum(times[:4])
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
     return total
 
 
