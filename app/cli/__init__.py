@@ -28,7 +28,7 @@ MODULES = {
     "backup": "database",
     "restore": "database",
     "import": "transfer",
-    "export": "transfer",
+    "export": "exporting",
     "project": "people",
     "user": "people",
     "token": "people",

@@ -52,6 +52,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     401: {"description": "The token is missing, unknown, expired or revoked.", "content": _PROBLEM},
     403: {"description": "The token lacks the scope pairs:read.", "content": _PROBLEM},
     404: {"description": "It does not exist, or not for this account.", "content": _PROBLEM},
+    429: {"description": "Too many requests; Retry-After says when to go on.", "content": _PROBLEM},
 }
 
 PAIR_RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -83,6 +84,22 @@ PAIR_RESPONSES: dict[int | str, dict[str, Any]] = {
         },
     },
     304: {"description": "Nothing has changed since the ETag sent in If-None-Match."},
+    422: {"description": "A parameter is wrong; `errors` names it.", "content": _PROBLEM},
+    **_REFUSALS,
+}
+
+GATE_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The counts.",
+        "content": {
+            "application/json": {
+                "example": {
+                    "pairs": 639,
+                    "left_out": {"truncated": {"pairs": 1, "first_pair_ids": [17]}},
+                }
+            }
+        },
+    },
     422: {"description": "A parameter is wrong; `errors` names it.", "content": _PROBLEM},
     **_REFUSALS,
 }

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.corrections import Verdict, is_on_policy
 from app.domain.tree import Origin
-from app.pairs.queries import image_file
+from app.pairs.source import image_file
 
 # A draft of 26 slides is 30 kB of text.
 BATCH = 32

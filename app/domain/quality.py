@@ -1,0 +1,273 @@
+"""The gate in front of every export: what is wrong with a pair, found by checks with names.
+
+A check never mends and never drops: it finds. Whoever writes pairs leaves out what was found, and
+counts it by the name of the check; a check that is allowed finds nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from rapidfuzz.distance import Prefix as Shared
+
+from app.domain.corrections import Kind
+from app.domain.prefixes import Piece, Prefix, crosses
+from app.domain.prompts import Template
+from app.domain.text import language
+from app.domain.tokencount import TURNS, VISION
+
+# A language is told from so much of a text, and from no less than so much.
+_SPEAKING = 400
+_WORDLESS = 20
+
+
+class Check(StrEnum):
+    """What a pair is looked at for, in this order; the first that finds something counts."""
+
+    RETRACTED = "retracted"
+    EMPTY = "empty"
+    IDENTICAL = "identical"
+    SPECIAL = "special"
+    CONTROL = "control"
+    WHITESPACE = "whitespace"
+    TRUNCATED = "truncated"
+    SHORTER = "shorter"
+    LANGUAGE = "language"
+    TOKENS = "tokens"
+    DUPLICATE = "duplicate"
+
+
+# What each finds, for people: (title, sentence).
+CHECKS: Mapping[Check, tuple[str, str]] = MappingProxyType(
+    {
+        Check.RETRACTED: (
+            "Taken back",
+            "The annotator or an admin took the correction back. Such pairs never leave.",
+        ),
+        Check.EMPTY: (
+            "One side is empty",
+            "A side holds no text but blanks. A trainer takes it silently and learns nothing.",
+        ),
+        Check.IDENTICAL: ("Identical", "Chosen and rejected are the same text."),
+        Check.SPECIAL: (
+            "Special strings",
+            "A text holds a string such as <|im_end|>, which the models read as a command.",
+        ),
+        Check.CONTROL: (
+            "Control characters",
+            "A text holds a control character other than tab and newlines.",
+        ),
+        Check.WHITESPACE: (
+            "Only whitespace differs",
+            "The two sides differ in blanks and newlines alone.",
+        ),
+        Check.TRUNCATED: (
+            "Truncated generation",
+            "The rejected side is where a generation was stopped, failed or met its length limit: "
+            "that it breaks off is not the model's choice.",
+        ),
+        Check.SHORTER: (
+            "Chosen is much shorter",
+            "The rewritten side has less than a set share of the rejected side's characters.",
+        ),
+        Check.LANGUAGE: (
+            "Language switched",
+            "The chosen side is in another language than the sample, and the rejected side is not.",
+        ),
+        Check.TOKENS: (
+            "Token budget exceeded",
+            "Prompt, images and the longer side take more tokens than set, by estimate.",
+        ),
+        Check.DUPLICATE: (
+            "Duplicate",
+            "Another pair has the same images, instruction, prefix, chosen and rejected text; the "
+            "first one stays.",
+        ),
+    }
+)
+
+# A trainer cannot use these, whatever is asked for.
+NEVER_ALLOWED = frozenset({Check.RETRACTED, Check.EMPTY, Check.IDENTICAL})
+MIN_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What is checked. allowed: checks that let everything pass. min_share: of characters that
+    chosen must have of rejected, 0 to 1. max_tokens: of a whole row; 0: what the model reads.
+
+    Raises ValueError for a check that cannot be allowed and for a parameter out of range.
+    """
+
+    template: Template = Template.QWEN2_5_VL
+    allowed: frozenset[Check] = frozenset()
+    min_share: float = MIN_SHARE
+    max_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        if fixed := self.allowed & NEVER_ALLOWED:
+            names = ", ".join(sorted(fixed))
+            raise ValueError(f"What the check {names} finds never leaves: a trainer has no use.")
+        if not 0 <= self.min_share <= 1:
+            raise ValueError("The least share of the rejected side's length lies from 0 to 1.")
+        if self.max_tokens < 0:
+            raise ValueError("A token budget is a number above 0.")
+
+    @property
+    def budget(self) -> int:
+        """Tokens that a row may have."""
+        return self.max_tokens or VISION[self.template].context
+
+    def canonical(self) -> dict[str, object]:
+        """As JSON values, for manifests and hashes."""
+        return {
+            "allowed": sorted(self.allowed),
+            "max_tokens": self.budget,
+            "min_share": self.min_share,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a sample's pairs have in common. language: the sample's, content: a hash of images and
+    instruction, tokens: of both, estimated; special, control: found in the instruction."""
+
+    language: str
+    content: bytes
+    tokens: float
+    special: bool
+    control: bool
+
+
+@dataclass(slots=True)
+class Inspection:
+    """A gate at work on one export: it remembers what it has let pass, to know duplicates.
+
+    found: how many pairs each check has found. examples: the ids of the first of them. passed: how
+    many pairs got through.
+    """
+
+    gate: Gate
+    keep: int = 100
+    passed: int = 0
+    found: dict[Check, int] = field(default_factory=dict)
+    examples: dict[Check, list[int]] = field(default_factory=dict)
+    _seen: set[int] = field(default_factory=set)
+
+    def find(
+        self,
+        pair_id: int,
+        *,
+        kind: Kind,
+        setting: Setting,
+        prefix: Prefix,
+        chosen: Piece,
+        rejected: Piece,
+        truncated: bool,
+    ) -> Check | None:
+        """The first check that finds something in a pair, counted; None lets it pass.
+
+        truncated: the rejected side is where a generation broke off.
+        """
+        check = self._wrong(kind, setting, prefix, chosen, rejected, truncated)
+        if check is None:
+            self.passed += 1
+        else:
+            self.count(check, pair_id)
+        return check
+
+    def count(self, check: Check, *pair_ids: int) -> None:
+        """Note what a check has found, wherever it was found."""
+        self.found[check] = self.found.get(check, 0) + len(pair_ids)
+        examples = self.examples.setdefault(check, [])
+        examples.extend(pair_ids[: max(0, self.keep - len(examples))])
+
+    def _wrong(
+        self,
+        kind: Kind,
+        setting: Setting,
+        prefix: Prefix,
+        chosen: Piece,
+        rejected: Piece,
+        truncated: bool,
+    ) -> Check | None:
+        good, bad, allowed = chosen.text, rejected.text, self.gate.allowed
+        if not good.strip() or not bad.strip():
+            return Check.EMPTY
+        if good == bad:
+            return Check.IDENTICAL
+        if (
+            setting.special
+            or prefix.special
+            or chosen.special
+            or rejected.special
+            or crosses(prefix.end, good)
+            or crosses(prefix.end, bad)
+        ) and Check.SPECIAL not in allowed:
+            return Check.SPECIAL
+        if (
+            setting.control or prefix.control or chosen.control or rejected.control
+        ) and Check.CONTROL not in allowed:
+            return Check.CONTROL
+        if Check.WHITESPACE not in allowed and same_but_whitespace(good, bad):
+            return Check.WHITESPACE
+        if truncated and Check.TRUNCATED not in allowed:
+            return Check.TRUNCATED
+        if (
+            kind is Kind.REWRITE
+            and len(good) < self.gate.min_share * len(bad)
+            and Check.SHORTER not in allowed
+        ):
+            return Check.SHORTER
+        if Check.LANGUAGE not in allowed and switched(good, bad, setting.language):
+            return Check.LANGUAGE
+        tokens = TURNS + setting.tokens + prefix.tokens + max(chosen.tokens, rejected.tokens)
+        if tokens > self.gate.budget and Check.TOKENS not in allowed:
+            return Check.TOKENS
+        if Check.DUPLICATE not in allowed:
+            # Only a hash of 64 bits is kept: a million pairs take 70 MB, and any two of them are
+            # taken for equal with a chance of one in forty million.
+            pair = hash((setting.content, prefix.length, prefix.checksums, good, bad))
+            if pair in self._seen:
+                return Check.DUPLICATE
+            self._seen.add(pair)
+        return None
+
+
+def same_but_whitespace(chosen: str, rejected: str) -> bool:
+    """Whether two texts are the same words."""
+    # Where they part, a blank must stand on one side: for almost all pairs that is the answer.
+    at = Shared.similarity(chosen, rejected)
+    good, bad = chosen[at : at + 1], rejected[at : at + 1]
+    if good and bad and not good.isspace() and not bad.isspace():
+        return False
+    return "".join(chosen.split()) == "".join(rejected.split())
+
+
+def switched(chosen: str, rejected: str, expected: str) -> bool:
+    """Whether chosen is in another language than expected and rejected is not, told by script.
+
+    Texts of few letters, numbers and formulas speak no language.
+    """
+    if chosen.isascii() and rejected.isascii():
+        return False
+    spoken = _spoken(chosen)
+    return spoken is not None and spoken != expected and _spoken(rejected) == expected
+
+
+def allow(names: Iterable[str]) -> frozenset[Check]:
+    """The checks of these names. Raises ValueError, naming those there are, for another."""
+    found = set()
+    for name in names:
+        try:
+            found.add(Check(name))
+        except ValueError:
+            known = ", ".join(check for check in Check if check not in NEVER_ALLOWED)
+            raise ValueError(f"There is no check named {name}. There are: {known}.") from None
+    return frozenset(found)
+
+
+def _spoken(text: str) -> str | None:
+    start = text[:_SPEAKING]
+    return language(start) if sum(map(str.isalpha, start)) >= _WORDLESS else None
