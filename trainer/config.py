@@ -112,7 +112,16 @@ class Register(_Part):
     )
     url: str | None = Field(None, description="The studio; data.url if None.")
     token_env: str | None = Field(None, description="As in data, with `policies:write`.")
-    round: Annotated[int, Field(ge=0)] = Field(1, description="The round of IterDPO it ends.")
+    base_model: str | None = Field(
+        None, description="The base model as the workers name it; `model` if None."
+    )
+    adapter: str | None = Field(
+        None,
+        description="The adapter's directory as the model server sees it, if it is another there.",
+    )
+    round: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="The round of IterDPO; one more than the base model's latest if None."
+    )
 
 
 class Config(_Part):

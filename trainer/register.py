@@ -1,76 +1,77 @@
 """Making a trained adapter known to the studio as a policy."""
 
-from dataclasses import asdict, dataclass
+import hashlib
 from pathlib import Path
 from typing import Any
 
 from trainer.client import Studio
-from trainer.config import Config, token_of
+from trainer.config import Config, Register, token_of
+from trainer.images import digest_of
 from trainer.refusals import ConfigRefusal, TrainingRefusal
 
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What a policy is known by; the fields of POST /api/v1/policies."""
-
-    name: str
-    project: str
-    base_model: str
-    revision: str
-    adapter: str
-    template_hash: str
-    round: int
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
-def policy_of(config: Config, adapter: Path, template_hash: str) -> Policy:
-    """The policy that the configuration describes. Raises ConfigRefusal for what it lacks."""
-    wanted = config.register_as
-    if wanted is None:
-        raise ConfigRefusal("register: is missing; --register needs the policy's name.")
-    project = wanted.project or config.data.project
-    if project is None:
-        raise ConfigRefusal("register.project: is missing; data names no project.")
-    return Policy(
-        name=wanted.name,
-        project=project,
-        base_model=config.model,
-        revision=config.revision,
-        adapter=str(adapter),
-        template_hash=template_hash,
-        round=wanted.round,
-    )
-
-
-def require_free(config: Config, policy: Policy) -> None:
+def require_free(config: Config) -> None:
     """Find out before hours of training that the name is taken, or that the token may not.
 
-    Raises StudioRefusal or TrainingRefusal.
+    Raises ConfigRefusal, StudioRefusal or TrainingRefusal.
     """
+    wanted = _wanted(config)
+    _project(config)
     with _studio(config) as studio:
-        for known in studio.policies():
-            if known["name"] == policy.name and not _same(known, policy):
-                raise TrainingRefusal(
-                    f"register.name: there is another policy named {policy.name} already."
-                )
+        if any(known["name"] == wanted.name for known in studio.policies()):
+            raise TrainingRefusal(
+                f"register.name: there is a policy named {wanted.name} already. What a policy is "
+                "never changes: choose another name."
+            )
 
 
-def register(config: Config, policy: Policy) -> dict[str, Any]:
-    """Register it; doing so twice changes nothing. Raises StudioRefusal, with status 409 for a
-    name that stands for something else."""
+def register(config: Config, adapter: Path) -> dict[str, Any]:
+    """Register the adapter; doing so twice changes nothing. Returns the policy.
+
+    Raises StudioRefusal, with status 409 for a name that stands for another adapter.
+    """
+    wanted = _wanted(config)
+    policy = {
+        "name": wanted.name,
+        "project": _project(config),
+        "base_model": wanted.base_model or config.model,
+        "revision": config.revision,
+        "adapter": wanted.adapter or str(adapter),
+        "adapter_hash": adapter_hash(adapter),
+        "round": wanted.round,
+    }
     with _studio(config) as studio:
-        return studio.register(asdict(policy))
+        return studio.register(policy)
+
+
+def adapter_hash(adapter: Path) -> str:
+    """SHA-256 over the adapter's configuration and weights, each after its name and size: what
+    decides what it writes, and nothing else that lies there."""
+    found = hashlib.sha256()
+    for name in ADAPTER_FILES:
+        path = adapter / name
+        found.update(f"{name} {path.stat().st_size} {digest_of(path)}\n".encode())
+    return found.hexdigest()
+
+
+def _wanted(config: Config) -> Register:
+    if config.register_as is None:
+        raise ConfigRefusal("register: is missing; --register needs the policy's name")
+    return config.register_as
+
+
+def _project(config: Config) -> str:
+    project = _wanted(config).project or config.data.project
+    if project is None:
+        raise ConfigRefusal("register.project: is missing; data names no project")
+    return project
 
 
 def _studio(config: Config) -> Studio:
-    wanted = config.register_as
-    assert wanted is not None  # noqa: S101 - policy_of has refused it
+    wanted = _wanted(config)
     url = wanted.url or config.data.url
     if url is None:
-        raise ConfigRefusal("register.url: is missing; data names no studio.")
+        raise ConfigRefusal("register.url: is missing; data names no studio")
     return Studio(url, token_of(wanted.token_env or config.data.token_env))
-
-
-def _same(known: dict[str, Any], policy: Policy) -> bool:
-    facts = asdict(policy)
-    del facts["project"]
-    return all(known[name] == value for name, value in facts.items())

@@ -8,25 +8,21 @@ OUTPUT/
   report.json     what came of it
 """
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from accelerate import PartialState
 
 from trainer.config import Config, read_config
 from trainer.fitting import arguments, fit, make_trainer
-from trainer.images import digest_of
 from trainer.preparation import Prepared, prepare
 from trainer.refusals import TrainingRefusal
-from trainer.register import Policy, policy_of, register, require_free
+from trainer.register import adapter_hash, register, require_free
 from trainer.report import REPORT, config_facts, training_facts, versions, write_json
 from trainer.state import begin, started
 
 ADAPTER = "adapter"
-_WEIGHTS = "adapter_model.safetensors"
 
 Say = Callable[[str], None]
 
@@ -45,7 +41,7 @@ def run(path: Path, *, check: bool = False, register_after: bool = False, say: S
             f"{config.output} holds a finished run. Name another output, or add --register."
         )
     if finished and not check:
-        _register_finished(config, say)
+        _register(config, say)
         return
     config.output.mkdir(parents=True, exist_ok=True)
     state = PartialState()
@@ -53,17 +49,17 @@ def run(path: Path, *, check: bool = False, register_after: bool = False, say: S
     with state.main_process_first():
         again = started(config.output) or not state.is_main_process
         prepared = prepare(config, again=again, say=say if state.is_main_process else _silent)
-    policy = None
     if register_after:
-        policy = policy_of(config, config.output / ADAPTER, prepared.renderer.template_hash)
-        require_free(config, policy)
+        require_free(config)
     if check:
         say("Nothing was trained: --check.")
         return
-    _train(config, prepared, policy, say)
+    if _train(config, prepared, say) and register_after:
+        _register(config, say)
 
 
-def _train(config: Config, prepared: Prepared, policy: Policy | None, say: Say) -> None:
+def _train(config: Config, prepared: Prepared, say: Say) -> bool:
+    """Train and write adapter and report. False in the processes that help the first one."""
     begin(config.output, config, prepared.facts["hash"])
     trainer = make_trainer(config, prepared, say)
     began = time.monotonic()
@@ -74,14 +70,14 @@ def _train(config: Config, prepared: Prepared, policy: Policy | None, say: Say) 
     adapter = config.output / ADAPTER
     trainer.save_model(str(adapter))
     if not trainer.is_world_process_zero():
-        return
+        return False
     report = {
         "model": {
             "name": config.model,
             "revision": config.revision,
             "template_hash": prepared.renderer.template_hash,
         },
-        "adapter": {"path": str(adapter), "sha256": digest_of(adapter / _WEIGHTS)},
+        "adapter": {"path": str(adapter), "sha256": adapter_hash(adapter)},
         "data": prepared.facts,
         "training": training_facts(trainer.state.log_history, trainer.state.global_step)
         | {"seconds": round(seconds, 1)},
@@ -90,20 +86,12 @@ def _train(config: Config, prepared: Prepared, policy: Policy | None, say: Say) 
     }
     write_json(config.output / REPORT, report)
     say(f"The adapter is in {adapter}, the report in {config.output / REPORT}.")
-    if policy is not None:
-        _register(config, policy, say)
+    return True
 
 
-def _register_finished(config: Config, say: Say) -> None:
-    report: dict[str, Any] = json.loads((config.output / REPORT).read_text(encoding="utf-8"))
-    _register(
-        config, policy_of(config, config.output / ADAPTER, report["model"]["template_hash"]), say
-    )
-
-
-def _register(config: Config, policy: Policy, say: Say) -> None:
-    register(config, policy)
-    say(f"Registered the policy {policy.name}, round {policy.round}.")
+def _register(config: Config, say: Say) -> None:
+    policy = register(config, config.output / ADAPTER)
+    say(f"Registered the policy {policy['name']}, round {policy['round']}.")
 
 
 def _silent(_text: str) -> None:
