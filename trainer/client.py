@@ -14,7 +14,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from pathlib import Path
@@ -161,7 +161,7 @@ class Studio:
 
 def iter_pairs(
     url: str, token: str, project: str, *, after: int = 0, **filters: Filter
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """The project's pairs as they come: the fields of GET /api/v1/pairs. Needs no `datasets`.
 
     Follow along from where you were with the `cursor` of the last pair as `after`. An image's

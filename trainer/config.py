@@ -1,11 +1,19 @@
 """The configuration of a run: a YAML file, checked key by key before anything is loaded."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from trainer.refusals import ConfigRefusal
 
@@ -55,15 +63,23 @@ class Lora(_Part):
 
     rank: Positive = Field(16, description="16 is what vLLM serves without `--max-lora-rank`.")
     alpha: Positive = Field(32, description="The adapter is scaled by alpha / rank.")
-    dropout: Share = Field(0.0, description="TRL turns dropout off while it trains by DPO.")
     targets: str = Field(
         r".*language_model.*\.(q|k|v|o|gate|up|down)_proj",
         description="A regular expression of the layers; the vision tower stays as it is.",
     )
 
+    @field_validator("targets")
+    @classmethod
+    def _compiles(cls, targets: str) -> str:
+        try:
+            re.compile(targets)
+        except re.error as error:
+            raise ValueError("is no regular expression") from error
+        return targets
+
 
 class Training(_Part):
-    """How it learns. The defaults are LongWriter-V's (arXiv 2502.14834, appendix)."""
+    """How it learns. The defaults are LongWriter-V's (arXiv 2502.14834)."""
 
     learning_rate: Annotated[float, Field(gt=0)] = Field(3e-6, description="At its highest.")
     beta: Annotated[float, Field(gt=0)] = Field(
@@ -93,7 +109,9 @@ class Training(_Part):
     attention: str | None = Field(
         None, description="An attention of transformers, as `flash_attention_2`."
     )
-    gradient_checkpointing: bool = Field(True, description="Less memory for a third more time.")
+    gradient_checkpointing: bool = Field(
+        True, description="Less memory, more time: activations are computed twice."
+    )
     max_pixels: Positive | None = Field(
         None,
         description="Images are scaled down to this many; None: as the model's processor does.",
@@ -106,7 +124,7 @@ class Training(_Part):
 class Register(_Part):
     """The policy that `--register` makes of the adapter."""
 
-    name: str = Field(description="The policy's name: the one under which it will be served.")
+    name: str = Field(description="The policy's name, for ever.")
     project: str | None = Field(
         None, description="Whose pairs it learned from; data.project if None."
     )

@@ -36,7 +36,6 @@ def make_trainer(config: Config, prepared: Prepared, say: Callable[[str], None])
         peft_config=LoraConfig(
             r=config.lora.rank,
             lora_alpha=config.lora.alpha,
-            lora_dropout=config.lora.dropout,
             target_modules=config.lora.targets,
             task_type="CAUSAL_LM",
         ),

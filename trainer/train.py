@@ -45,10 +45,11 @@ def run(path: Path, *, check: bool = False, register_after: bool = False, say: S
         return
     config.output.mkdir(parents=True, exist_ok=True)
     state = PartialState()
+    say = say if state.is_main_process else _silent
     # With several devices the first process pulls; the others read what it brought.
     with state.main_process_first():
         again = started(config.output) or not state.is_main_process
-        prepared = prepare(config, again=again, say=say if state.is_main_process else _silent)
+        prepared = prepare(config, again=again, say=say)
     if register_after:
         require_free(config)
     if check:

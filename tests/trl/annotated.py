@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -115,15 +116,15 @@ def expected_pairs(db: Session, project: Project) -> Mapping[str, Expected]:
     return found
 
 
-def _row(name: str, texts: tuple[str, ...], images: list[str], **more: str) -> dict[str, object]:
-    row = {"id": name, "instruction": "Write a lecture script.", "output": "".join(texts)}
-    return row | {"images": images} | more
+def _row(name: str, texts: tuple[str, ...], images: list[str], **more: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"id": name, "instruction": "Write a lecture script."}
+    return row | {"output": "".join(texts), "images": images} | more
 
 
 def _desk(db: Session, sample: Sample, user: User) -> Desk:
     return Desk(db, open_draft(db, sample_id=sample.id, user_id=user.id), user)
 
 
-def written(path: Path) -> list[dict[str, object]]:
+def written(path: Path) -> list[dict[str, Any]]:
     """The rows of an export's file."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
