@@ -51,9 +51,9 @@ class DenseDPOTrainer(DPOTrainer):  # type: ignore[misc] # trl has no types
     """DPOTrainer over batches of a DenseCollator. Rewards and margins are weighted, as the loss."""
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
-        weights = inputs.pop("token_weights")
-        with self._scaling(weights):
-            return super()._compute_loss(model, inputs, return_outputs)
+        plain = {name: value for name, value in inputs.items() if name != "token_weights"}
+        with self._scaling(inputs["token_weights"]):
+            return super()._compute_loss(model, plain, return_outputs)
 
     @contextmanager
     def _scaling(self, weights: Any) -> Iterator[None]:

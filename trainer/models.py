@@ -24,15 +24,19 @@ def load_processor(config: Config) -> Any:
             f"{config.model} takes no images. For a text model TRL appends end-of-turn to every "
             "row, also in the middle of a document: pairs need a vision-language model."
         )
+    images = processor.image_processor
+    if not (hasattr(images, "get_number_of_image_patches") and hasattr(images, "merge_size")):
+        raise TrainingRefusal(
+            f"{config.model} is of a family whose images cannot be counted here. Qwen2-VL, "
+            "Qwen2.5-VL and Qwen3-VL can."
+        )
     limit = config.training.max_pixels
     if limit is not None:
-        size = processor.image_processor.size
-        if "longest_edge" not in size:
-            raise TrainingRefusal(f"training.max_pixels: {config.model} counts no pixels.")
+        size = images.size
         # Called an edge, counted in pixels (Qwen2VLImageProcessor.get_number_of_image_patches).
         longest = min(limit, size["longest_edge"])
         shortest = min(size["shortest_edge"], longest)
-        processor.image_processor.size = {"shortest_edge": shortest, "longest_edge": longest}
+        images.size = {"shortest_edge": shortest, "longest_edge": longest}
     return processor
 
 

@@ -197,9 +197,13 @@ def test_a_directory_holds_one_run(house: House, write: Any) -> None:
     assert "holds a run with other training" in refused.stderr
 
 
-def test_samples_that_are_held_out_are_not_trained_on(house: House, write: Any) -> None:
+@pytest.mark.parametrize("changed_weight", [1, 3], ids=["plain", "dense"])
+def test_samples_that_are_held_out_are_not_trained_on(
+    house: House, write: Any, changed_weight: int
+) -> None:
     path = write(
-        data={"directory": str(house.export), "eval_share": 0.3}, training={"max_steps": 2}
+        data={"directory": str(house.export), "eval_share": 0.3},
+        training={"max_steps": 2, "changed_weight": changed_weight},
     )
     run(path, say=lambda _: None)
     report = report_of(path)
