@@ -26,10 +26,12 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A warning of torch or TRL is no error, and a training takes its time."""
+    """What these libraries warn each other of is not ours to mend, and a training takes its time."""
+    kinds = (FutureWarning, UserWarning, DeprecationWarning)
+    theirs = [f"ignore::{kind.__name__}" for kind in kinds]
     for item in items:
-        item.add_marker(pytest.mark.filterwarnings("default"))
-        item.add_marker(pytest.mark.timeout(300))
+        item.add_marker(pytest.mark.filterwarnings("default", *theirs))
+        item.add_marker(pytest.mark.timeout(600))
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from tests.trl.annotated import written
 from tests.trl.conftest import House
 from trainer.config import read_config
 from trainer.preparation import prepare
+from trainer.refusals import TrainingRefusal
 from trainer.train import run
 
 
@@ -47,22 +48,28 @@ def write(house: House, model: Path, tmp_path: Path) -> Any:
     return config
 
 
+@pytest.fixture(autouse=True)
+def token(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a configuration looks for it."""
+    monkeypatch.setenv("ITERDPO_TOKEN", house.token)
+
+
 def over_rest(house: House, **filters: Any) -> dict[str, Any]:
     return {"url": house.studio.url, "project": "lectures", "filters": filters}
 
 
-def command(house: House, *words: str | Path) -> list[str]:
+def command(*words: str | Path) -> list[str]:
     return [sys.executable, "-m", "app.cli", "train", *map(str, words)]
 
 
-def environment(house: House) -> dict[str, str]:
-    return os.environ | {"ITERDPO_TOKEN": house.token, "PYTHONPATH": str(ROOT)}
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT)}
 
 
-def iterdpo_train(house: House, *words: str | Path) -> subprocess.CompletedProcess[str]:
+def iterdpo_train(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(house, *words),
-        env=environment(house),
+        command(*words),
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -85,7 +92,7 @@ def test_it_trains_over_rest_and_registers_its_adapter(
     house: House, model: Path, write: Any
 ) -> None:
     path = write(data=over_rest(house), register={"name": "lectures-round1"})
-    done = iterdpo_train(house, path, "--register")
+    done = iterdpo_train(path, "--register")
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Registered the policy lectures-round1, round 1." in done.stdout
     report = report_of(path)
@@ -114,21 +121,17 @@ def test_it_trains_over_rest_and_registers_its_adapter(
     assert policy["adapter"] == str(adapter)
     assert policy["round"] == 1
     # Once more: nothing is trained, and the same policy is there already.
-    again = iterdpo_train(house, path, "--register")
-    assert again.returncode == 0, again.stderr
-    assert "step" not in again.stdout
+    said: list[str] = []
+    run(path, register_after=True, say=said.append)
+    assert said == ["Registered the policy lectures-round1, round 1."]
     # Another adapter under this name: refused before anything is trained.
     other = write("other", data=over_rest(house), register={"name": "lectures-round1"})
-    refused = iterdpo_train(house, other, "--register")
-    assert refused.returncode == 1
-    assert "there is a policy named lectures-round1 already" in refused.stderr
+    with pytest.raises(TrainingRefusal, match="there is a policy named lectures-round1 already"):
+        run(other, register_after=True, say=said.append)
     assert not (other.with_suffix("") / "run.json").exists()
 
 
-def test_pulled_or_exported_the_same_rows_reach_the_trainer(
-    house: House, write: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ITERDPO_TOKEN", house.token)
+def test_pulled_or_exported_the_same_rows_reach_the_trainer(house: House, write: Any) -> None:
     said: list[str] = []
     exported = prepare(read_config(write("exported")), again=False, say=said.append)
     config = read_config(write("pulled", data=over_rest(house)))
@@ -145,21 +148,23 @@ def test_pulled_or_exported_the_same_rows_reach_the_trainer(
 
 def test_check_trains_nothing(house: House, write: Any) -> None:
     path = write(data=over_rest(house))
-    done = iterdpo_train(house, path, "--check")
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "11 pairs to train on (4 end an output, 9 with images)" in done.stdout
-    assert "11 went through the trainer's collator" in done.stdout
+    said: list[str] = []
+    run(path, check=True, say=said.append)
+    assert said[0] == f"Pulled 11 pairs of lectures from {house.studio.url}."
+    assert "11 pairs to train on (4 end an output, 9 with images)" in said[1]
+    assert "11 went through the trainer's collator" in said[1]
+    assert said[2:] == ["Nothing was trained: --check."]
     assert not (path.with_suffix("") / "run.json").exists()
     assert not (path.with_suffix("") / "adapter").exists()
 
 
-def test_an_interrupted_run_goes_on_to_the_same_adapter(house: House, write: Any) -> None:
-    training = {"epochs": 20, "save_steps": 1000}
+def test_an_interrupted_run_goes_on_to_the_same_adapter(write: Any) -> None:
+    training = {"epochs": 10, "save_steps": 1000}
     whole, broken = write("whole", training=training), write("broken", training=training)
     run(whole, say=lambda _: None)
     with subprocess.Popen(
-        command(house, broken),
-        env=environment(house),
+        command(broken),
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -172,7 +177,7 @@ def test_an_interrupted_run_goes_on_to_the_same_adapter(house: House, write: Any
         assert process.wait(60) == 130, process.stderr.read()
         assert "it is saved" in process.stderr.read()
     assert not (broken.with_suffix("") / "report.json").exists()
-    done = iterdpo_train(house, broken)
+    done = iterdpo_train(broken)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Going on from checkpoint-" in done.stdout
     assert "step 3/" not in done.stdout
@@ -185,16 +190,14 @@ def test_an_interrupted_run_goes_on_to_the_same_adapter(house: House, write: Any
     )
 
 
-def test_a_directory_holds_one_run(house: House, write: Any) -> None:
+def test_a_directory_holds_one_run(write: Any) -> None:
     path = write(training={"max_steps": 1})
     run(path, say=lambda _: None)
-    refused = iterdpo_train(house, path)
-    assert refused.returncode == 1
-    assert "holds a finished run" in refused.stderr
+    with pytest.raises(TrainingRefusal, match="holds a finished run"):
+        run(path, say=lambda _: None)
     (path.with_suffix("") / "report.json").unlink()
-    refused = iterdpo_train(house, write(training={"max_steps": 2, "beta": 0.3}))
-    assert refused.returncode == 1
-    assert "holds a run with other training" in refused.stderr
+    with pytest.raises(TrainingRefusal, match="holds a run with other training"):
+        run(write(training={"max_steps": 2, "beta": 0.3}), say=lambda _: None)
 
 
 @pytest.mark.parametrize("changed_weight", [1, 3], ids=["plain", "dense"])
@@ -232,9 +235,9 @@ def test_images_are_scaled_to_max_pixels(house: House, write: Any) -> None:
     assert small.facts["tokens"]["all"] < full.facts["tokens"]["all"]
 
 
-def test_the_help_answers_at_once(house: House) -> None:
+def test_the_help_answers_at_once() -> None:
     began = time.monotonic()
-    done = iterdpo_train(house, "--help")
+    done = iterdpo_train("--help")
     assert done.returncode == 0
     # Neither torch nor TRL is loaded for it.
     assert time.monotonic() - began < 5
