@@ -26,7 +26,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What these libraries warn each other of is not ours to mend, and a training takes its time."""
+    """What these libraries warn each other of is not ours to mend; a training takes its time."""
     kinds = (FutureWarning, UserWarning, DeprecationWarning)
     theirs = [f"ignore::{kind.__name__}" for kind in kinds]
     for item in items:
