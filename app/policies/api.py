@@ -59,18 +59,21 @@ class PolicyOut(BaseModel):
     base_model: str
     revision: str
     adapter: str = Field(description="Empty for a base model.")
+    adapter_hash: str = Field(description="Of an adapter that was added; else empty.")
     round: int
     created_at: datetime
 
     @classmethod
     def of(cls, policy: Policy) -> Self:
         """The policy, as the API shows it."""
+        adapter, _, adapter_hash = policy.adapter.partition(service.HASH_MARK)
         return cls(
             name=policy.name,
             engine=policy.engine,
             base_model=policy.base_model,
             revision=policy.revision,
-            adapter=policy.adapter.partition("#")[0],
+            adapter=adapter,
+            adapter_hash=adapter_hash,
             round=policy.round,
             created_at=policy.created_at,
         )

@@ -13,6 +13,8 @@ from app.refusals import Conflict, Invalid
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _LONGEST = 1000
+# Between an adapter's directory and the hash of its files.
+HASH_MARK = "#sha256="
 
 
 def register(
@@ -49,9 +51,9 @@ def register(
     if round is not None and not 0 <= round < 2**31:
         raise Invalid("A round is a whole number from 0 on.", "round")
     known = db.scalar(select(Policy).where(Policy.name == name))
-    place = f"{adapter}#sha256={adapter_hash}"
+    place = f"{adapter}{HASH_MARK}{adapter_hash}"
     if known is not None:
-        same = known.adapter.partition("#")[2] == place.partition("#")[2]
+        same = known.adapter.partition(HASH_MARK)[2] == adapter_hash
         if not (same and known.base_model == base_model and round in (None, known.round)):
             raise Conflict(
                 f"The name {name} stands for another adapter already. What a policy is never "

@@ -61,6 +61,7 @@ def test_a_trainer_adds_an_adapter_and_finds_it(
     policy = answer.json()
     assert policy["engine"] == "openai"
     assert policy["adapter"] == "/srv/adapters/round1"
+    assert policy["adapter_hash"] == "a" * 64
     assert policy["round"] == 1
     assert listed(visitor, db, world.trainer)[0] == policy
     event = db.scalars(select(AuditEvent).where(AuditEvent.action == "trained_policy")).one()
