@@ -11,8 +11,8 @@ ARGS ?=
 export PORT DATA HOST
 
 PYTHON := .venv/bin/python
-# tests/vllm needs an environment of its own, with torch and vLLM.
-PYTEST := $(PYTHON) -m pytest -n $(JOBS) --dist loadfile --ignore tests/vllm
+# tests/vllm and tests/trl need environments of their own, with torch.
+PYTEST := $(PYTHON) -m pytest -n $(JOBS) --dist loadfile --ignore tests/vllm --ignore tests/trl
 # Quiet, never asking, never a file that the hash list does not know.
 PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -60,6 +60,7 @@ lock: .venv/dev.stamp ## Resolve the dependencies anew into requirements/*.txt
 	@$(LOCK) pyproject.toml -o requirements/run.txt
 	@$(LOCK) requirements/test.in -o requirements/test.txt
 	@$(LOCK) requirements/dev.in -o requirements/dev.txt
+	@$(LOCK) --overrides requirements/train.overrides requirements/train.in -o requirements/train.txt
 
 bench: .venv/test.stamp ## Measure the workspace, the import and the export on this machine
 	@$(PYTHON) -m bench.workspace
@@ -71,7 +72,7 @@ browser:
 
 clean: ## Remove .venv, caches and build leftovers; never the data
 	@rm -rf .venv build .mypy_cache .ruff_cache .import_linter_cache .hypothesis tests/output
-	@find app worker tests migrations bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find app trainer worker tests migrations bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is newer than what it was made from; an interrupted installation leaves none.
 .venv/made.stamp: requirements/build.txt
@@ -106,4 +107,16 @@ VLLM_SERVER := tests/vllm/server
 		$(wildcard $(VLLM_SERVER)/shims/*/*.*)
 	@echo "Installing vLLM for the CPU into .venv-vllm (once, 2.5 GB, minutes) …"
 	@$(VLLM_SERVER)/install
+	@touch $@
+
+# The exports and `iterdpo train` against the real TRL, on a CPU, in an environment of its own. One
+# process: what the tests load, above all torch, costs more than what they compute.
+.PHONY: test-trl
+test-trl: .venv-trl/made.stamp ## Test against the real TRL, on a CPU
+	@.venv-trl/bin/python -m pytest tests/trl $(ARGS)
+
+.venv-trl/made.stamp: .ci/trl .venv/made.stamp requirements/build.txt requirements/train.txt \
+		pyproject.toml $(wildcard tests/vllm/server/shims/torchvision-cpu-shim/*.*)
+	@echo "Installing TRL for the CPU into .venv-trl (once, 2 GB, a minute) …"
+	@.ci/trl
 	@touch $@

@@ -22,6 +22,8 @@ PASSWORD_MAX = 256
 SCOPES = {
     "pairs:read": "Read preference pairs and the images they show",
     "projects:read": "Read projects, their samples and their progress",
+    "policies:read": "Read which models and adapters there are",
+    "policies:write": "Add trained adapters as policies",
 }
 
 # OWASP Password Storage Cheat Sheet: Argon2id with 19 MiB, 2 passes, 1 lane.

@@ -29,6 +29,7 @@ MODULES = {
     "restore": "database",
     "import": "transfer",
     "export": "exporting",
+    "train": "training",
     "project": "people",
     "user": "people",
     "token": "people",

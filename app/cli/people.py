@@ -184,7 +184,11 @@ def enable(name: Name, data: Data = None) -> None:
 def create_token(
     user: Annotated[str, typer.Argument(help="The trainer's or admin's account.")],
     scope: Annotated[
-        list[str], typer.Option(help="What it may do: pairs:read, projects:read. Repeatable.")
+        list[str],
+        typer.Option(
+            help="What it may do: pairs:read, projects:read, policies:read, policies:write. "
+            "Repeatable."
+        ),
     ],
     name: Annotated[str, typer.Option(help="What it is for, shown in the list of tokens.")] = (
         "command line"

@@ -1,0 +1,73 @@
+"""Rows as the model's own template writes them: strings on which an unmodified DPOTrainer puts its
+loss on exactly the segment.
+
+The prefix stands in the assistant's open turn and is part of the prompt, so it takes no loss; the
+segment alone is the completion, and only the end of an output is followed by end-of-turn.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from trainer.refusals import TrainingRefusal
+from trainer.rows import Row
+
+# Stands for an answer where the template's end of a turn is looked up; no template knows it.
+_MARK = "\u2402"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A row for the trainer. prompt: with one place for each image, and the prefix at its end."""
+
+    prompt: str
+    chosen: str
+    rejected: str
+
+
+class Renderer:
+    """Renders with a model's processor (transformers). Raises TrainingRefusal for one whose
+    template cannot be used this way.
+
+    end_of_turn: what ends an answer. special: the strings that its tokenizer reads as commands.
+    template_hash: the SHA-256 of the template, by which policies tell templates apart.
+    """
+
+    def __init__(self, processor: Any) -> None:
+        self.processor = processor
+        self.tokenizer = processor.tokenizer
+        self.end_of_turn = self._end_of_turn()
+        self.special = tuple(
+            token.content
+            for token in self.tokenizer.added_tokens_decoder.values()
+            if token.special and token.content
+        )
+        template = str(getattr(processor, "chat_template", None))
+        self.template_hash = hashlib.sha256(template.encode()).hexdigest()
+
+    def render(self, row: Row) -> Rendered:
+        """The row for this model."""
+        end = self.end_of_turn if row.ends_output else ""
+        head = self._rendered(self._user(len(row.images), row.instruction), open_answer=True)
+        return Rendered(head + row.prefix, row.chosen + end, row.rejected + end)
+
+    def _end_of_turn(self) -> str:
+        answer = {"role": "assistant", "content": [{"type": "text", "text": _MARK}]}
+        _, found, end = self._rendered([*self._user(0, "x"), answer]).partition(_MARK)
+        # What stands behind it, a newline as a rule, is written by no model: it stops before.
+        if not found or not end.strip():
+            raise TrainingRefusal("The model's chat template does not end an answer with a token.")
+        return end.rstrip()
+
+    def _rendered(self, messages: list[dict[str, Any]], *, open_answer: bool = False) -> str:
+        return str(
+            self.processor.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=open_answer
+            )
+        )
+
+    @staticmethod
+    def _user(images: int, text: str) -> list[dict[str, Any]]:
+        # Images first, in order: what the model saw when the pair was made.
+        parts = [*[{"type": "image"}] * images, {"type": "text", "text": text}]
+        return [{"role": "user", "content": parts}]

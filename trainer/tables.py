@@ -1,0 +1,75 @@
+"""Rows as datasets: on disk, with images as paths that are decoded when a row is looked at."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+from trainer.client import sha256_of
+from trainer.pulling import Pulled
+
+_TEXT = datasets.Value("string")
+_IMAGES = datasets.List(datasets.Image())
+RAW = datasets.Features(
+    {
+        "pair_id": datasets.Value("int64"),
+        "project": _TEXT,
+        "sample": _TEXT,
+        "images": _IMAGES,
+        "instruction": _TEXT,
+        "prefix": _TEXT,
+        "chosen": _TEXT,
+        "rejected": _TEXT,
+        "ends_output": datasets.Value("bool"),
+        "on_policy": datasets.Value("bool"),
+        "position": datasets.Value("int64"),
+        "kind": _TEXT,
+        "annotator": _TEXT,
+        "policy": _TEXT,
+        "created_at": _TEXT,
+        "cursor": datasets.Value("int64"),
+    }
+)
+PREFERENCE = datasets.Features(
+    {"images": _IMAGES, "prompt": _TEXT, "chosen": _TEXT, "rejected": _TEXT, "pair_id": _TEXT}
+)
+
+
+def raw_table(pulled: Pulled, image: Callable[[str], Path], cache: Path) -> datasets.Dataset:
+    """The fields of GET /pairs; fields that this version does not know are left out.
+
+    image: where the file of a SHA-256 is; it must be there already.
+    """
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for pair in pulled.rows():
+            files = [str(image(sha256_of(address))) for address in pair["images"]]
+            yield {name: pair[name] for name in RAW} | {"images": files}
+
+    return _table(rows, RAW, cache, pulled.sha256)
+
+
+def preference_table(
+    rows: Iterable[Mapping[str, Any]], cache: Path, fingerprint: str
+) -> datasets.Dataset:
+    """What DPOTrainer reads; fingerprint: another one for other rows.
+
+    The column "images" is there even where no row has one: without it TRL takes the rows for plain
+    text, and appends end-of-turn to every segment.
+    """
+
+    def same() -> Iterator[Mapping[str, Any]]:
+        yield from rows
+
+    return _table(same, PREFERENCE, cache, fingerprint)
+
+
+def _table(
+    rows: Callable[[], Iterator[Any]], features: datasets.Features, cache: Path, fingerprint: str
+) -> datasets.Dataset:
+    # The generator hides what it reads from datasets, whose own fingerprint of it would take an
+    # earlier table for this one.
+    return datasets.Dataset.from_generator(
+        rows, features=features, cache_dir=str(cache), fingerprint=fingerprint
+    )
