@@ -128,6 +128,7 @@ class Segment(Row):
 
     depth: 0 for the root, 1 for the first segment. origin: who wrote the text (a copy keeps the
     origin of its source and names it in copied_from). ends_output: the model stopped after it.
+    candidate: which of its regeneration's alternatives for one place it is, 0-based.
     """
 
     __tablename__ = "segments"
@@ -144,6 +145,7 @@ class Segment(Row):
     author_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     # No foreign key: regenerations point at segments, and a cycle of keys would help nobody.
     regeneration_id: Mapped[int | None]
+    candidate: Mapped[int | None]
 
     __table_args__ = (
         UniqueConstraint("id", "parent_id"),
@@ -162,4 +164,11 @@ class Segment(Row):
             "uq_segments_root", "sample_id", unique=True, postgresql_where=sql("parent_id IS NULL")
         ),
         Index("ix_segments_regeneration_id", "regeneration_id"),
+        Index(
+            "uq_segments_candidate",
+            "regeneration_id",
+            "candidate",
+            unique=True,
+            postgresql_where=sql("candidate IS NOT NULL"),
+        ),
     )
