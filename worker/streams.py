@@ -38,6 +38,8 @@ class Stream:
     doubted: bool = False
     _start: int = field(init=False)
     _end: int = field(init=False)
+    # Segments that this attempt has finished.
+    _finished: int = field(init=False, default=0)
     _splitter: Splitter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -67,6 +69,11 @@ class Stream:
         """The engine has nothing more to say, or is not asked any more."""
         return self.ending is not None or self.release is not None
 
+    @property
+    def enough(self) -> bool:
+        """As many segments are finished as the annotator will read soon."""
+        return self.work.room is not None and self._finished >= self.work.room
+
     def feed(self, text: str) -> None:
         """Take text from the engine; after the end nothing is taken any more.
 
@@ -88,6 +95,11 @@ class Stream:
             if ending.error is None or any(piece.text.strip() for piece in last):
                 self._cut(last)
             self.ending = ending
+
+    def wait(self) -> None:
+        """Nothing more is wanted for now; what came beyond the last segment is kept as well."""
+        if not self.over:
+            self.ending = Ending(waits=True)
 
     def hand_back(self, release: Release) -> None:
         """Another attempt is to go on after what came so far."""
@@ -122,4 +134,5 @@ class Stream:
     def _cut(self, pieces: list[Piece]) -> None:
         for piece in pieces:
             self._end += len(piece.text)
+            self._finished += 1
             self.cuts.append(Cut(self._end, piece.text, piece.image_index))

@@ -8,7 +8,7 @@ REPLAY_ENGINE = "replay"
 
 
 class Kind(StrEnum):
-    """How the annotator changed the path; CHOICE: which of a model's alternatives it goes on with."""
+    """How the annotator changed the path; CHOICE: which of a model's alternatives goes on."""
 
     REWRITE = "rewrite"
     INSERT = "insert"
