@@ -266,8 +266,9 @@ class _Reading:
         )
 
     def _candidates(self, run: Regeneration) -> tuple[CandidateView, ...]:
+        language = self._db.get_one(Sample, self._draft.sample_id).language
         return tuple(
-            CandidateView(one.id, key, shown(one.text), one.ends_output)
+            CandidateView(one.id, key, shown(one.text), language, one.ends_output)
             for key, one in enumerate(regenerations.candidates(self._db, run), start=1)
         )
 

@@ -74,6 +74,7 @@ class CandidateView:
     id: int
     key: int
     text: str
+    language: str
     ends_output: bool
 
 

@@ -96,9 +96,8 @@ const nearest = () => segments()[Math.min(place, segments().length - 1)];
 function showFinish() {
   const form = $('#finish-form');
   if (!form) return;
-  const live = ['queued', 'running'].includes($('#run')?.dataset.runState);
-  const left = live || $('#filter-todo .k')?.textContent !== '0';
-  $('#finish').classList.toggle('primary', !left);
+  const left = $('#filter-todo .k')?.textContent !== '0';
+  $('#finish').classList.toggle('primary', !left && !('resume' in ($('#run')?.dataset ?? {})));
   form.toggleAttribute('hx-confirm', left);
   if (left) form.setAttribute('hx-confirm', form.dataset.ask);
 }

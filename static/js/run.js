@@ -2,11 +2,12 @@
 import { $, fill, points, say, texts } from './dom.js';
 import { message, withdraw } from './notices.js';
 import { follow } from './stream.js';
-import { activate, active, byId, list, refilter } from './segments.js';
+import { activate, active, byId, list, refilter, segments } from './segments.js';
 
 const FINAL = new Set(['done', 'failed', 'cancelled', 'superseded']);
 const LOOK_MS = 400;
 let run = null; // {id, url, have, cut, controller, state, timer}
+let paused = null; // a run that waits, not followed while nobody looks at the page
 
 const bar = () => $('#run');
 
@@ -16,12 +17,14 @@ export function startRun() {
   run?.controller.abort();
   run = null;
   if (!resume) return $('#writing')?.remove();
+  paused = null;
   if (!$('#writing')) list.append($('#writing-template').content.cloneNode(true));
   list.append($('#writing'));
   number();
   const have = Number(resume.split(':')[1]);
   run = { id, url, have, cut: have - points($('#tail').textContent).length, controller: new AbortController() };
   listen(run);
+  reach(active());
 }
 
 async function listen(current) {
@@ -42,11 +45,32 @@ function heard(type, data) {
   withdraw('stream');
   if (type === 'tok') write(data);
   else if (type === 'seg') add(data);
-  else if (type === 'state') {
-    if (run.state !== data.state && data.state === 'running') look();
-    run.state = data.state;
+  else if (type === 'state') changed(data.state);
+  else if (type === 'candidates') {
+    if (data.count > bar().querySelectorAll('.cand:not(.pending)').length) say(fill(texts.candidate, { number: data.count }));
+    look();
   } else if (type === 'done') return false;
   return true;
+}
+
+/** Another state than the page shows: the bar comes anew. What waits is shown as it stands. */
+function changed(state) {
+  run.state = state;
+  if (bar().dataset.runState !== state) {
+    look();
+    const choices = bar().querySelectorAll('.cand:not(.pending)').length;
+    if (state === 'waiting') say('choosing' in bar().dataset ? fill(texts.choose, { number: choices }) : texts.waits);
+  }
+  showTail();
+}
+
+/** The text that is no segment yet; without any it takes no room while nobody writes it. */
+function showTail() {
+  const waits = run.state === 'waiting';
+  const place = $('#writing');
+  place.dataset.state = waits ? 'paused' : 'writing';
+  place.hidden = !$('#tail').textContent && (waits || 'choosing' in bar().dataset);
+  $('#tail').setAttribute('aria-busy', String(!waits));
 }
 
 /** Text goes in as text, and only what is not there yet. */
@@ -54,6 +78,7 @@ function write({ start, text }) {
   const fresh = points(text).slice(Math.max(0, run.have - start));
   if (!fresh.length) return;
   $('#tail').append(fresh.join(''));
+  showTail();
   run.have = start + points(text).length;
 }
 
@@ -73,6 +98,7 @@ function add({ segment_id: id, end, number: count, html }) {
     say(fill(texts.ready, { number: count }));
   }
   tail.textContent = rest.join('');
+  showTail();
   number();
   refilter();
   look();
@@ -102,7 +128,20 @@ function look() {
   }, LOOK_MS);
 }
 
-const refresh = (url) => htmx.ajax('GET', url, { target: '#run', swap: 'outerHTML' });
+/** The bar anew; who had the focus in it has it again. */
+async function refresh(url) {
+  const focused = bar().contains(document.activeElement) ? document.activeElement.id : '';
+  await htmx.ajax('GET', url, { target: '#run', swap: 'outerHTML' });
+  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  if (run) showTail();
+  reach(active());
+}
+
+/** A run that waits goes on when its reader comes to the last segment but one. */
+function reach(segment) {
+  const all = segments();
+  if (segment && bar().dataset.runState === 'waiting' && all.indexOf(segment) >= all.length - 2) $('#write-on')?.click();
+}
 
 async function ended() {
   const { url, state } = run;
@@ -118,4 +157,24 @@ async function ended() {
 /** The run bar belongs under the segment that the run continued from. */
 export function placeRun(anchor) {
   anchor.after(bar());
+}
+
+/** A browser has few connections for all its tabs: what waits is followed where somebody looks. */
+function seen() {
+  if (document.hidden && run?.state === 'waiting') {
+    run.controller.abort();
+    [paused, run] = [run, null];
+  } else if (!document.hidden && paused) {
+    run = { ...paused, state: undefined, controller: new AbortController() };
+    paused = null;
+    listen(run);
+  }
+}
+
+export function watchRun() {
+  list.addEventListener('segment-active', ({ target }) => reach(target));
+  list.addEventListener('click', ({ target }) => {
+    if (!target.closest('button, a') && !getSelection().toString()) $('button', target.closest('.cand') ?? document.createElement('i'))?.click();
+  });
+  document.addEventListener('visibilitychange', seen);
 }
