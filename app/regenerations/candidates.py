@@ -195,7 +195,10 @@ def _held(db: Session, regeneration_id: int, attempt: int) -> tuple[Regeneration
         Regeneration.state == RunState.RUNNING,
     )
     run = db.scalar(
-        select(Regeneration).where(*mine).with_for_update(key_share=True, skip_locked=True)
+        select(Regeneration)
+        .where(*mine)
+        .with_for_update(key_share=True, skip_locked=True)
+        .execution_options(populate_existing=True)
     )
     if run is not None:
         return run, Outcome.WRITTEN

@@ -7,7 +7,8 @@ import { dirtyFields, flush, forget, openFields, quiet, resume, status } from '.
 import { readyEditors } from './editor.js';
 import { withdraw } from './notices.js';
 import { lookForChanges } from './restore.js';
-import { placeRun, startRun } from './run.js';
+import { startRun } from './run.js';
+import { placeRun } from './runbar.js';
 import { activate, active, byId, goOn, list, refilter, segments } from './segments.js';
 
 const TOAST_MS = 8000;

@@ -1,23 +1,20 @@
 /* A regeneration as it is being written: its text grows in #writing, its segments join the list. */
 import { $, fill, points, say, texts } from './dom.js';
 import { message, withdraw } from './notices.js';
+import { bar, look, reach, refresh } from './runbar.js';
+import { activate, active, byId, list, refilter } from './segments.js';
 import { follow } from './stream.js';
-import { activate, active, byId, list, refilter, segments } from './segments.js';
 
 const FINAL = new Set(['done', 'failed', 'cancelled', 'superseded']);
-const LOOK_MS = 400;
-let run = null; // {id, url, have, cut, controller, state, timer}
+let run = null; // {id, url, have, cut, controller, state}
 let paused = null; // a run that waits, not followed while nobody looks at the page
-
-const bar = () => $('#run');
 
 /** Follow the run that the page shows, if it still writes. */
 export function startRun() {
   const { run: id, resume, url } = bar().dataset;
   run?.controller.abort();
-  run = null;
+  run = paused = null;
   if (!resume) return $('#writing')?.remove();
-  paused = null;
   if (!$('#writing')) list.append($('#writing-template').content.cloneNode(true));
   list.append($('#writing'));
   number();
@@ -48,7 +45,7 @@ function heard(type, data) {
   else if (type === 'state') changed(data.state);
   else if (type === 'candidates') {
     if (data.count > bar().querySelectorAll('.cand:not(.pending)').length) say(fill(texts.candidate, { number: data.count }));
-    look();
+    look(run.url, showTail);
   } else if (type === 'done') return false;
   return true;
 }
@@ -57,7 +54,7 @@ function heard(type, data) {
 function changed(state) {
   run.state = state;
   if (bar().dataset.runState !== state) {
-    look();
+    look(run.url, showTail);
     const choices = bar().querySelectorAll('.cand:not(.pending)').length;
     if (state === 'waiting') say('choosing' in bar().dataset ? fill(texts.choose, { number: choices }) : texts.waits);
   }
@@ -66,6 +63,7 @@ function changed(state) {
 
 /** The text that is no segment yet; without any it takes no room while nobody writes it. */
 function showTail() {
+  if (!run) return;
   const waits = run.state === 'waiting';
   const place = $('#writing');
   place.dataset.state = waits ? 'paused' : 'writing';
@@ -101,7 +99,7 @@ function add({ segment_id: id, end, number: count, html }) {
   showTail();
   number();
   refilter();
-  look();
+  look(run.url, showTail);
 }
 
 /** The first new segment becomes the active one, unless somebody is at work elsewhere. */
@@ -118,45 +116,14 @@ function number() {
   $('#writing .num').textContent = last ? Number(last.dataset.number) + 1 : 1;
 }
 
-/** Ask the server for the bar and the counts, at most a few times a second. */
-function look() {
-  const current = run;
-  if (!current || current.timer) return;
-  current.timer = setTimeout(() => {
-    current.timer = 0;
-    if (current === run) refresh(current.url);
-  }, LOOK_MS);
-}
-
-/** The bar anew; who had the focus in it has it again. */
-async function refresh(url) {
-  const focused = bar().contains(document.activeElement) ? document.activeElement.id : '';
-  await htmx.ajax('GET', url, { target: '#run', swap: 'outerHTML' });
-  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
-  if (run) showTail();
-  reach(active());
-}
-
-/** A run that waits goes on when its reader comes to the last segment but one. */
-function reach(segment) {
-  const all = segments();
-  if (segment && bar().dataset.runState === 'waiting' && all.indexOf(segment) >= all.length - 2) $('#write-on')?.click();
-}
-
 async function ended() {
   const { url, state } = run;
-  clearTimeout(run.timer);
   run = null;
   await refresh(url);
   const tail = $('#tail');
   if (!tail?.textContent || FINAL.has(state)) $('#writing')?.remove();
   refilter();
   say({ done: texts.done, failed: texts.failed, cancelled: texts.stopped }[state] ?? '');
-}
-
-/** The run bar belongs under the segment that the run continued from. */
-export function placeRun(anchor) {
-  anchor.after(bar());
 }
 
 /** A browser has few connections for all its tabs: what waits is followed where somebody looks. */
@@ -171,10 +138,4 @@ function seen() {
   }
 }
 
-export function watchRun() {
-  list.addEventListener('segment-active', ({ target }) => reach(target));
-  list.addEventListener('click', ({ target }) => {
-    if (!target.closest('button, a') && !getSelection().toString()) $('button', target.closest('.cand') ?? document.createElement('i'))?.click();
-  });
-  document.addEventListener('visibilitychange', seen);
-}
+export const watchRun = () => document.addEventListener('visibilitychange', seen);

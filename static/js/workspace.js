@@ -9,6 +9,7 @@ import { watchFailures } from './notices.js';
 import { closeDetails, paneActions, watchPanes } from './panes.js';
 import { restoreDrafts, watchConflicts, watchOtherTabs } from './restore.js';
 import { startRun, watchRun } from './run.js';
+import { watchBar } from './runbar.js';
 import { active, begin, readOnly, segmentActions, watchSegments } from './segments.js';
 
 const actions = {
@@ -32,6 +33,7 @@ const actions = {
 
 watchImages();
 watchSegments();
+watchBar();
 watchRun();
 watchEditors();
 watchDrafts();
