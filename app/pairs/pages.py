@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
+from app.domain.corrections import Kind
 from app.domain.diffs import Change, diff
 from app.domain.formats import Pair
 from app.domain.words import words
@@ -58,9 +59,13 @@ class PairPage:
     older: int | None
 
 
-def newest_pairs(db: Session, *, project_id: int, before: int | None = None) -> PairPage:
-    """The newest pairs, or the newest of those older than a cursor."""
+def newest_pairs(
+    db: Session, *, project_id: int, before: int | None = None, kind: Kind | None = None
+) -> PairPage:
+    """The newest pairs, or the newest of those older than a cursor; kind: only such ones."""
     statement = pair_rows(Correction.id, project_id).order_by(Correction.id.desc())
+    if kind is not None:
+        statement = statement.where(Correction.kind == kind)
     if before is not None:
         statement = statement.where(Correction.id < before)
     rows = db.execute(statement.limit(PAGE + 1)).all()

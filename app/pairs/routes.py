@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app import access, audit
 from app.deps import AdminUser, CurrentUser, Id, SessionDep
+from app.domain.corrections import Kind
 from app.domain.prompts import Template
 from app.models import Project, Role
 from app.pairs import pages
@@ -31,14 +32,17 @@ def pair_list(
     actor: CurrentUser,
     project_id: Id,
     before: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
+    kind: Annotated[Kind | None, Query()] = None,
 ) -> Response:
-    """The newest pairs of a project."""
+    """The newest pairs of a project, of every kind or of one."""
     project = _project(db, actor, project_id)
     context = {
         "project": project,
-        "page": pages.newest_pairs(db, project_id=project.id, before=before),
+        "page": pages.newest_pairs(db, project_id=project.id, before=before, kind=kind),
         "count": pair_count(db, project_id=project.id),
         "first": before is None,
+        "kind": kind,
+        "kinds": list(Kind),
         "templates": list(Template),
         "base": (request.app.state.settings.public_url or str(request.base_url)).rstrip("/"),
     }
