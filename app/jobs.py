@@ -23,14 +23,18 @@ class Task(StrEnum):
 
 
 class Priority(IntEnum):
-    """Who goes first when workers are busy; the higher one."""
+    """Who goes first when workers are busy; the higher one.
+
+    An annotator's job stands between the two: the more of them one person has, the lower
+    (regenerations.requests).
+    """
 
     BATCH = 0
     INTERACTIVE = 10
 
 
 def defer(
-    db: Session, task: Task, *, priority: Priority, delay_s: float = 0, **arguments: int | str
+    db: Session, task: Task, *, priority: int, delay_s: float = 0, **arguments: int | str
 ) -> None:
     """Have a worker do it once this transaction is committed, or never if it is rolled back.
 
@@ -39,7 +43,7 @@ def defer(
     _deferring.configure_task(
         task.value,
         connection=db.connection().connection.driver_connection,
-        priority=priority.value,
+        priority=priority,
         schedule_in={"seconds": delay_s} if delay_s else None,
     ).defer(**arguments)
 

@@ -67,6 +67,14 @@ class Settings(BaseSettings):
         float,
         Field(gt=0, description="A worker that is silent this long loses its work, in seconds."),
     ] = 10.0
+    regeneration_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="A text that has been written for longer has failed, in seconds; waiting "
+            "for a worker or for the annotator does not count.",
+        ),
+    ] = 1800.0
     worker_streams: Annotated[
         int, Field(ge=1, le=1024, description="Regenerations that one worker process runs at once.")
     ] = 64

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from app.db import Sessions
@@ -36,3 +37,11 @@ class Database:
     def _run(self, function: Callable[[Session], T]) -> T:
         with self._sessions.begin() as db:
             return function(db)
+
+
+def is_away(error: Exception) -> bool:
+    """Whether trying again later may help: no connection, a deadlock, a lock time-out."""
+    return isinstance(error, DBAPIError) and (
+        error.connection_invalidated
+        or type(error).__name__ in ("OperationalError", "InterfaceError")
+    )

@@ -12,11 +12,12 @@ from dataclasses import asdict
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import jobs, logs, regenerations
+from app import logs, regenerations
 from app.changes import WORKERS, Hub
 from app.db import make_engine, make_sessions
 from app.regenerations import Ending
 from app.settings import Settings
+from worker import candidates
 from worker.database import THREADS, Database
 from worker.engine import Engine, EngineError
 from worker.engines import engine_for
@@ -88,6 +89,7 @@ class _Worker:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.streams = settings.worker_streams
         self.lease_s = settings.lease_s
+        self.timeout_s = settings.regeneration_timeout_s
         self.hub = hub
         self.database = database
         self.engine = engine
@@ -169,12 +171,10 @@ class _Worker:
         """The job: returns when the regeneration has ended here, in whatever way."""
         if self.stopping or self.doubted.is_set():
             await self.database.do(
-                lambda db: jobs.defer(
+                lambda db: regenerations.put_off(
                     db,
-                    jobs.Task.REGENERATE,
-                    priority=jobs.Priority.INTERACTIVE,
-                    delay_s=0 if self.stopping else _RETRY_S,
                     regeneration_id=regeneration_id,
+                    delay_s=0 if self.stopping else _RETRY_S,
                 )
             )
             return
@@ -214,11 +214,20 @@ class _Worker:
     async def listen(self, stream: Stream) -> None:
         """Feed the stream what the engine says, and note how that ended."""
         try:
+            if stream.work.candidates is not None:
+                await self.offer(stream)
+                return
+            if stream.enough:
+                stream.wait()
+                return
             async with aclosing(self.engine.stream(stream.work)) as deltas:
                 async for delta in deltas:
                     stream.feed(delta.text, delta.tokens)
                     if delta.stop_reason is not None:
                         stream.end(Ending(stop_reason=delta.stop_reason))
+                    elif stream.enough:
+                        stream.wait()
+                        break
                     self.writer.touch(at_once=stream.fresh)
             if not stream.over:
                 raise EngineError("The engine broke off in the middle.", temporary=True)
@@ -226,7 +235,7 @@ class _Worker:
             self.log.warning("engine failed", **about(stream), reason=error.message)
             if error.temporary:
                 self.doubted.set()
-                counts = stream.work.attempt > _FREE_ATTEMPTS
+                counts = stream.work.tries > _FREE_ATTEMPTS
                 stream.hand_back(Release(error.message if counts else None, delay_s=_RETRY_S))
             else:
                 stream.end(Ending(error=error.message))
@@ -235,6 +244,14 @@ class _Worker:
             stream.hand_back(
                 Release(error="The engine crashed; see the worker's log.", delay_s=_RETRY_S)
             )
+
+    async def offer(self, stream: Stream) -> None:
+        """Write candidates instead of text; the stream ends with them, or was taken away."""
+        if await candidates.offer(stream, self.engine, self.database):
+            self.log.info("offered", **about(stream))
+            self.writer.remove(stream)
+        else:
+            stream.doubted = True
 
     async def mind(self, stream: Stream) -> None:
         """Hear at once that an annotator stopped or superseded it, even when no text comes."""
@@ -250,7 +267,9 @@ class _Worker:
             # Not all workers at the same moment.
             await asyncio.sleep(self.lease_s / 5 * random.uniform(0.8, 1.2))  # noqa: S311
             try:
-                found = await self.database.do(regenerations.recover)
+                found = await self.database.do(
+                    lambda db: regenerations.recover(db, timeout_s=self.timeout_s)
+                )
             except SQLAlchemyError as error:
                 self.log.warning("database is away", reason=type(error).__name__)
                 continue

@@ -33,14 +33,18 @@ class _Node:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What matters of a regeneration here. ended: its text came to its own end."""
+    """What matters of a regeneration here.
+
+    broken_off: it ended in the middle, and its last segment is what was there by then. One that
+    was superseded, also while it waited for its annotator, ends with a whole segment.
+    """
 
     id: int
     anchor_id: int
     leaf_id: int
     displaced_id: int
     displaced_depth: int
-    ended: bool
+    broken_off: bool
     replayed: bool
 
 
@@ -106,11 +110,9 @@ class Source:
     def _after_generated(self, segment: _Node, run: _Run) -> str:
         if not run.replayed:
             return ""
-        own = [
-            one
-            for one in self._path(segment.id)
-            if one.regeneration_id == run.id and one.copied_from is None
-        ]
+        anchor = self._segments[run.anchor_id]
+        # All that stands below the anchor; a candidate may be that of an earlier run.
+        own = self._path(segment.id)[anchor.depth + 1 :]
         if run.id not in self._full:
             self._full[run.id] = self._continuation(run)
         return self._full[run.id][len(self._text_of(own)) :]
@@ -142,7 +144,7 @@ class Source:
             run is not None
             and segment.copied_from is None
             and run.leaf_id == segment.id
-            and not run.ended
+            and run.broken_off
         )
 
     def _origin(self, segment: _Node) -> _Node:
@@ -210,7 +212,8 @@ _HEAD = text("SELECT head_id FROM samples WHERE id = :sample")
 _RUNS = text(
     """
     SELECT run.id, anchor_id, leaf_id, displaced_id, displaced_depth,
-        run.state = 'done' AS ended, coalesce(policy.engine = 'replay', false) AS replayed
+        run.state IN ('cancelled', 'failed') AS broken_off,
+        coalesce(policy.engine = 'replay', false) AS replayed
     FROM regenerations AS run LEFT JOIN policies AS policy ON policy.id = run.policy_id
     WHERE sample_id = :sample
     """

@@ -42,6 +42,8 @@ class Stream:
     doubted: bool = False
     _start: int = field(init=False)
     _end: int = field(init=False)
+    # Segments that this attempt has finished.
+    _finished: int = field(init=False, default=0)
     _splitter: Splitter = field(init=False)
     _scales: Scales = field(init=False)
     # Complete, but the log-probabilities of their last tokens have not come: where each ends.
@@ -76,6 +78,11 @@ class Stream:
         """The engine has nothing more to say, or is not asked any more."""
         return self.ending is not None or self.release is not None
 
+    @property
+    def enough(self) -> bool:
+        """As many segments are finished as the annotator will read soon."""
+        return self.work.room is not None and self._finished >= self.work.room
+
     def feed(self, text: str, tokens: Iterable[Token] = ()) -> None:
         """Take text from the engine; after the end nothing is taken any more.
 
@@ -101,6 +108,12 @@ class Stream:
                 self._cut(last)
             self._release(waiting=False)
             self.ending = ending
+
+    def wait(self) -> None:
+        """Nothing more is wanted for now; what came beyond the last segment is kept as well."""
+        if not self.over:
+            self._release(waiting=False)
+            self.ending = Ending(waits=True)
 
     def hand_back(self, release: Release) -> None:
         """Another attempt is to go on after what came so far."""
@@ -146,5 +159,6 @@ class Stream:
             if waiting and not self._scales.is_ready(end, written):
                 return
             self._held.popleft()
+            self._finished += 1
             certainty = self._scales.weigh(piece.text, end)
             self.cuts.append(Cut(end, piece.text, piece.image_index, certainty))

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app import regenerations
 from app.regenerations import Ending, Outcome, Portion
-from worker.database import Database
+from worker.database import Database, is_away
 from worker.streams import Stream
 
 # Below what a reader can see; 64 streams cost the database a twentieth of a core.
@@ -44,10 +44,16 @@ class Writer:
         if at_once:
             self._urgent.set()
 
+    def remove(self, stream: Stream) -> None:
+        """Nothing more is written for this stream here."""
+        if self.streams.get(stream.id) is stream:
+            del self.streams[stream.id]
+        stream.close()
+
     def close(self) -> None:
         """Let go of what is left; whoever finds the lease at its end goes on with it."""
         for stream in list(self.streams.values()):
-            self._remove(stream)
+            self.remove(stream)
 
     async def run(self) -> None:
         """Write until cancelled; while the database is away the text waits here."""
@@ -91,7 +97,7 @@ class Writer:
         try:
             outcome = await self._append([portion for _, portion in due])
         except (ValueError, DBAPIError) as error:
-            if _is_away(error):
+            if is_away(error):
                 raise
             await self._write_each(due, error)
             return
@@ -117,9 +123,9 @@ class Writer:
         try:
             await self._append([failed])
         except (ValueError, DBAPIError) as again:
-            if _is_away(again):
+            if is_away(again):
                 raise
-        self._remove(stream)
+        self.remove(stream)
 
     async def _settle(self, stream: Stream, portion: Portion, outcome: Outcome) -> None:
         match outcome:
@@ -127,18 +133,18 @@ class Writer:
                 self._dirty.set()
             case Outcome.LOST:
                 self._log.info("taken away", **about(stream))
-                self._remove(stream)
+                self.remove(stream)
             case Outcome.WRITTEN:
                 stream.wrote(portion)
                 stream.written_at = asyncio.get_running_loop().time()
                 if portion.ending is not None:
                     self._log.info(
-                        "written",
+                        portion.ending.state.value if portion.ending.waits else "written",
                         **about(stream),
                         stop_reason=portion.ending.stop_reason,
                         error=portion.ending.error,
                     )
-                    self._remove(stream)
+                    self.remove(stream)
                 elif stream.release is not None and not stream.pending:
                     await self._release(stream)
 
@@ -155,28 +161,15 @@ class Writer:
         )
         if stream.id in given:
             self._log.info("given back", **about(stream), error=release.error)
-            self._remove(stream)
+            self.remove(stream)
         else:
             # Busy or lost: the next batch tells.
             self._dirty.set()
-
-    def _remove(self, stream: Stream) -> None:
-        if self.streams.get(stream.id) is stream:
-            del self.streams[stream.id]
-        stream.close()
 
 
 def about(stream: Stream) -> dict[str, int]:
     """The keys by which every line of the log names a stream."""
     return {"regeneration": stream.id, "attempt": stream.work.attempt}
-
-
-def _is_away(error: Exception) -> bool:
-    """Whether trying again later may help: no connection, a deadlock, a lock time-out."""
-    return isinstance(error, DBAPIError) and (
-        error.connection_invalidated
-        or type(error).__name__ in ("OperationalError", "InterfaceError")
-    )
 
 
 def _reason(error: Exception) -> str:

@@ -4,9 +4,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
 from app.annotation.reading import shown
-from app.annotation.steps import LIVE, standing
+from app.annotation.steps import standing
 from app.domain.corrections import Kind
-from app.models import Correction, Draft, Regeneration, SampleImage, Segment
+from app.models import BEING_WRITTEN, Correction, Draft, Regeneration, SampleImage, Segment
 from app.refusals import NotFound
 
 
@@ -17,9 +17,9 @@ def image_count(db: Session, *, draft: Draft) -> int:
 
 
 def is_writing(db: Session, *, draft: Draft) -> bool:
-    """Whether the draft's current run still writes."""
+    """Whether the draft's current run is being written just now."""
     run = db.get(Regeneration, draft.regeneration_id) if draft.regeneration_id else None
-    return run is not None and run.state in LIVE
+    return run is not None and run.state in BEING_WRITTEN
 
 
 def base_text(db: Session, *, draft: Draft, segment_id: int) -> str:

@@ -1,13 +1,13 @@
 """Going back: undo the last step, bring back a continuation that a regeneration displaced."""
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import and_, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from app import regenerations
 from app.annotation.path import Path, add_copies, whole
 from app.annotation.steps import begin, record, standing, verdicts_of
-from app.domain.corrections import Verdict
-from app.models import Action, Correction, Draft, Regeneration, Revision, now
+from app.domain.corrections import Kind, Verdict
+from app.models import Action, Correction, Draft, Regeneration, Revision, RunState, now
 from app.refusals import Conflict, NotFound
 
 # Steps that wrote a segment of their own: every pair in which it is chosen came with them.
@@ -28,8 +28,9 @@ _LAST = (
 def undo(db: Session, *, draft: Draft, base_version: int) -> Revision | None:
     """Take back the last step that is not taken back yet; the head moves, nothing is deleted.
 
-    A correction undone is a pair retracted; one that it had replaced counts again. Returns the
-    step taken back, None when there is none.
+    A correction undone is a pair retracted; one that it had replaced counts again. Candidates that
+    were there before the step are offered again, by a new run. Returns the step taken back, None
+    when there is none.
     """
     begin(draft, base_version)
     last = undoable(db, draft)
@@ -46,6 +47,8 @@ def undo(db: Session, *, draft: Draft, base_version: int) -> Revision | None:
         draft.head_id = last.previous_head_id
         # A run that has been stopped since then may hold one segment more: its cut tail.
         draft.regeneration_id = run.id if run is not None else None
+        if run is not None and (last.action is Action.CHOOSE or _lost_its_choice(run)):
+            regenerations.offer_again(db, draft=draft, of=run)
     if _moved(last):
         _turn_corrections(db, last)
     verdicts = {
@@ -122,6 +125,11 @@ def _moved(step: Revision) -> bool:
     return step.action is not Action.ACCEPT or step.correction_id is not None
 
 
+def _lost_its_choice(run: Regeneration) -> bool:
+    """Whether the step ended a run that was still offering candidates."""
+    return run.undecided and run.state is RunState.SUPERSEDED
+
+
 def _turn_corrections(db: Session, step: Revision) -> None:
     """Retract the pairs that a step made, or revive the one that it took back."""
     if step.action is Action.ACCEPT:
@@ -130,10 +138,12 @@ def _turn_corrections(db: Session, step: Revision) -> None:
         made = Correction.id == step.correction_id
         if step.action in _WRITES:
             made |= Correction.chosen_id == step.segment_id
+        elif step.action is Action.CHOOSE:
+            made = and_(Correction.chosen_id == step.segment_id, Correction.kind == Kind.CHOICE)
         retracted = db.scalars(
             update(Correction)
             .where(Correction.draft_id == step.draft_id, made, Correction.retracted_at.is_(None))
-            .values(retracted_at=now(), retract_reason="The annotator undid the correction.")
+            .values(retracted_at=now(), retract_reason="The annotator undid it.")
             .returning(Correction.id)
         ).all()
         revived = list(

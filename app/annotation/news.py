@@ -8,7 +8,7 @@ import anyio
 from sqlalchemy.orm import Session
 
 from app import regenerations
-from app.annotation.reading import lines, segment_view
+from app.annotation.reading import anchor_number, lines, segment_view
 from app.models import Draft, Regeneration
 from app.regenerations import News, Position
 from app.web import Templates
@@ -77,7 +77,9 @@ class Pages:
         with self._reader.sessions() as db:
             draft = db.get_one(Draft, self._draft_id)
             run = db.get_one(Regeneration, regeneration_id)
-            views = {line.id: segment_view(line, run) for line in lines(db, draft, news.leaf_id)}
+            path = lines(db, draft, news.leaf_id)
+            after = anchor_number(path, run)
+            views = {line.id: segment_view(line, after) for line in path}
         return [
             {
                 "segment_id": one.segment_id,

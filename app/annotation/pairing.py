@@ -21,6 +21,8 @@ _LIVE = (
         Correction.chosen_id == bindparam("chosen"),
         Correction.retracted_at.is_(None),
         Correction.superseded_by.is_(None),
+        # That it was chosen among candidates says nothing about a text it would have replaced.
+        Correction.kind != Kind.CHOICE,
     )
     .order_by(Correction.id)
 )

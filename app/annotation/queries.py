@@ -7,10 +7,19 @@ from sqlalchemy import BigInteger, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
+from app import regenerations
 from app.annotation.history import undoable
-from app.annotation.reading import Line, lines, progress_view, segment_view, shown, word_diff
-from app.annotation.steps import LIVE
+from app.annotation.reading import (
+    Line,
+    anchor_number,
+    lines,
+    progress_view,
+    segment_view,
+    shown,
+    word_diff,
+)
 from app.annotation.views import (
+    CandidateView,
     ConflictView,
     EditorView,
     ImageView,
@@ -25,6 +34,7 @@ from app.annotation.views import (
 from app.domain.diffs import tally
 from app.domain.words import words
 from app.models import (
+    UNFINISHED,
     Chunk,
     Draft,
     Image,
@@ -201,7 +211,8 @@ class _Reading:
         self.run = db.get(Regeneration, draft.regeneration_id) if draft.regeneration_id else None
         self.path = lines(db, draft, self.run.leaf_id if self.run else draft.head_id)
         self._anchored: tuple[_End, _End] | None = None
-        self._live = self.run is not None and self.run.state in LIVE
+        self._unfinished = self.run is not None and self.run.state in UNFINISHED
+        self._after = anchor_number(self.path, self.run)
 
     def line(self, segment_id: int) -> Line:
         found = next((line for line in self.path if line.id == segment_id), None)
@@ -210,16 +221,17 @@ class _Reading:
         return found
 
     def view(self, line: Line) -> SegmentView:
-        return segment_view(line, self.run)
+        return segment_view(line, self._after)
 
     def progress(self) -> Progress:
-        depth = self._ends(self.run)[1].depth if self.run and self._live else None
-        return progress_view(self.path, self.run, displaced_depth=depth)
+        depth = self._ends(self.run)[1].depth if self.run and self._unfinished else None
+        return progress_view(self.path, self._after, displaced_depth=depth)
 
     def run_view(self) -> RunView | None:
         run = self.run
         if run is None:
             return None
+        undecided = self._unfinished and run.undecided
         tail = ""
         if run.written > run.cut:
             chunks = self._db.scalars(
@@ -232,7 +244,7 @@ class _Reading:
             )
             kept = "".join(chunks)
             tail = kept[len(kept) - (run.written - run.cut) :]
-        written = [line for line in self.path if line.generated_by == run.id and not line.copied]
+        written = self.path[self._after or 0 :]
         count = sum(words(line.text) for line in written) + words(tail)
         policy = self._db.get(Policy, run.policy_id) if run.policy_id else None
         return RunView(
@@ -248,6 +260,16 @@ class _Reading:
             after=f"{run.id}:{run.written}",
             error=run.error,
             replays=policy is not None and policy.engine == "replay",
+            version=self._draft.version,
+            wanted_candidates=run.candidates if undecided else 0,
+            candidates=self._candidates(run) if undecided else (),
+        )
+
+    def _candidates(self, run: Regeneration) -> tuple[CandidateView, ...]:
+        language = self._db.get_one(Sample, self._draft.sample_id).language
+        return tuple(
+            CandidateView(one.id, key, shown(one.text), language, one.ends_output)
+            for key, one in enumerate(regenerations.candidates(self._db, run), start=1)
         )
 
     def superseded_view(self) -> SupersededView | None:

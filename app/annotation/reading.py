@@ -46,11 +46,14 @@ class Line:
     certainty: float | None
     weak_words: list[list[float]] | None
 
-    def state(self, run: Regeneration | None) -> State:
-        """How the segment stands; new is what the current run wrote and nobody has looked at."""
+    def state(self, after: int | None) -> State:
+        """How the segment stands; new is what the current run wrote and nobody has looked at.
+
+        after: the number of the segment that the run continues, None without a run.
+        """
         if self.verdict is not None:
             return State.EDITED if self.verdict is Verdict.CORRECTED else State.ACCEPTED
-        if run is not None and self.generated_by == run.id and not self.copied:
+        if after is not None and self.number > after:
             return State.NEW
         return State.UNTOUCHED
 
@@ -106,7 +109,7 @@ def _lines() -> Select[*tuple[Any, ...]]:
                 Correction.draft_id == bindparam("draft"),
                 Correction.retracted_at.is_(None),
                 Correction.superseded_by.is_(None),
-                Correction.kind != Kind.DELETE,
+                Correction.kind.not_in((Kind.DELETE, Kind.CHOICE)),
             ),
         )
         .outerjoin(rejected, rejected.id == Correction.rejected_id)
@@ -115,9 +118,19 @@ def _lines() -> Select[*tuple[Any, ...]]:
     )
 
 
-def segment_view(line: Line, run: Regeneration | None) -> SegmentView:
-    """A line as the page shows it."""
-    state = line.state(run)
+def anchor_number(path: Sequence[Line], run: Regeneration | None) -> int | None:
+    """The number of the segment that the path's run continues, 0 for the root; None: no run.
+
+    All that follows it on the path is the run's: written by it, or a candidate that it has taken.
+    """
+    if run is None:
+        return None
+    return next((line.number for line in path if line.id == run.anchor_id), 0)
+
+
+def segment_view(line: Line, after: int | None) -> SegmentView:
+    """A line as the page shows it; after: see Line.state."""
+    state = line.state(after)
     original: str | None = None
     changes: tuple[Change, ...] | None = None
     if state is State.EDITED and line.kind is Kind.INSERT:
@@ -144,13 +157,13 @@ def segment_view(line: Line, run: Regeneration | None) -> SegmentView:
 
 
 def progress_view(
-    path: Sequence[Line], run: Regeneration | None, *, displaced_depth: int | None
+    path: Sequence[Line], after: int | None, *, displaced_depth: int | None
 ) -> Progress:
-    """How far the draft is. displaced_depth: while a run writes, the length of what it replaces.
+    """How far the draft is. displaced_depth: until a run is at its end, how long the old text is.
 
     The output is expected to be about that long again, and longer than what is there.
     """
-    cells = tuple(line.state(run) for line in path)
+    cells = tuple(line.state(after) for line in path)
     done = sum(cell in (State.ACCEPTED, State.EDITED) for cell in cells)
     live = displaced_depth is not None
     expected = max(len(cells) + 1, displaced_depth or 0) if live else len(cells)

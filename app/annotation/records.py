@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session, aliased
 
 from app.annotation.history import run_of
 from app.annotation.queries import depth_of, displaced, run_number
-from app.annotation.reading import lines, segment_view, shown, word_diff
+from app.annotation.reading import anchor_number, lines, segment_view, shown, word_diff
 from app.annotation.steps import standing
 from app.annotation.views import (
     ComparedRow,
@@ -32,7 +32,7 @@ def comparison(db: Session, *, draft: Draft, regeneration_id: int) -> Comparison
         raise NotFound("This run replaced nothing.")
     after = depth_of(db, run.anchor_id)
     leaf = standing(db, draft).path.leaf.id if draft.regeneration_id == run.id else run.leaf_id
-    new = tuple(segment_view(line, run) for line in lines(db, draft, leaf)[after:])
+    new = tuple(segment_view(line, after) for line in lines(db, draft, leaf)[after:])
     old = old_view.segments
     rows = pair_rows([view.text for view in old], [view.text for view in new])
     return ComparisonView(
@@ -56,7 +56,7 @@ def history(db: Session, *, draft: Draft, segment_id: int) -> HistoryView:
         raise NotFound("This segment is no longer part of the text. Reload the page.")
     policy = db.get(Policy, line.policy_id) if line.policy_id else None
     return HistoryView(
-        segment=segment_view(line, now_standing.run),
+        segment=segment_view(line, anchor_number(path, now_standing.run)),
         words=words(line.text),
         policy=policy.name if policy else None,
         versions=_versions(db, draft, line.parent_id, line.id),
@@ -105,6 +105,7 @@ def _versions(
             run=number,
             created_at=row.created_at,
             current=row.id == current_id,
+            candidate=row.candidate is not None,
         )
         for row, number in rows
     )

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app import regenerations
 from app.annotation.pairing import claims, confirm_deletion, hand_on, pair, rejected_step
 from app.annotation.path import GONE, Step, add_human
-from app.annotation.steps import Standing, begin, carry_on, record, standing
+from app.annotation.steps import Standing, begin, carry_on, is_near_the_end, record, standing
 from app.annotation.unsaved import forget
 from app.domain.corrections import Kind, Verdict
 from app.domain.text import defect, keep_newlines
@@ -40,6 +40,8 @@ def accept(db: Session, *, draft: Draft, base_version: int, segment_id: int) -> 
             verdicts={step.id: Verdict.ACCEPTED},
             segment_id=step.id,
         )
+        if before.waits and is_near_the_end(step.depth, before.path.leaf.depth):
+            regenerations.resume(db, draft=draft, regeneration_id=draft.regeneration_id or 0)
 
 
 def correct(
@@ -124,6 +126,7 @@ def regenerate(db: Session, *, draft: Draft, base_version: int, segment_id: int)
         anchor_id=step.id,
         displaced_id=before.path.leaf.id,
         displaced_depth=step.depth,
+        offers=True,
     )
     record(
         db,

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from app.access import draft_of
-from app.annotation import history, service, tasks
+from app.annotation import choice, history, service, tasks
 from app.annotation.answers import listed_answer, run_answer, to_page
 from app.annotation.saves import BaseVersion
 from app.annotation.steps import standing
@@ -31,6 +31,42 @@ def regenerate(
     after = segment_id or standing(db, draft).path.leaf.id
     service.regenerate(db, draft=draft, base_version=base_version, segment_id=after)
     return listed_answer(request, db, draft=draft, segment_id=after, done="regenerating")
+
+
+@router.api_route(
+    "/drafts/{draft_id}/regenerations/{regeneration_id}/choice", methods=["PUT", "POST"]
+)
+def choose(
+    request: Request,
+    draft_id: Id,
+    regeneration_id: Id,
+    base_version: BaseVersion,
+    segment_id: Annotated[int, Form()],
+    db: SessionDep,
+    actor: CurrentUser,
+) -> Response:
+    """Go on with one of the candidates that a run offers."""
+    draft = draft_of(db, actor, draft_id, write=True)
+    chosen = choice.choose(
+        db,
+        draft=draft,
+        base_version=base_version,
+        regeneration_id=regeneration_id,
+        segment_id=segment_id,
+    )
+    return listed_answer(request, db, draft=draft, segment_id=chosen, done="chosen")
+
+
+@router.post("/drafts/{draft_id}/regenerations/{regeneration_id}/continuation")
+def write_on(
+    request: Request, draft_id: Id, regeneration_id: Id, db: SessionDep, actor: CurrentUser
+) -> Response:
+    """Have a run that waits for its annotator write on; sending it twice asks once."""
+    draft = draft_of(db, actor, draft_id, write=True)
+    choice.write_on(db, draft=draft, regeneration_id=regeneration_id)
+    if not is_htmx(request):
+        return to_page(draft)
+    return run_answer(request, db, draft=draft)
 
 
 @router.delete("/drafts/{draft_id}/regenerations/{regeneration_id}")

@@ -14,10 +14,16 @@ from sqlalchemy.orm import Session
 from app import changes, regenerations
 from app.annotation.path import Path, Step, add_copies, whole
 from app.domain.corrections import Verdict
-from app.models import Action, Draft, DraftVerdict, Regeneration, RunState, now
+from app.models import (
+    UNFINISHED,
+    Action,
+    Draft,
+    DraftVerdict,
+    Regeneration,
+    RunState,
+    now,
+)
 from app.refusals import Conflict, Forbidden
-
-LIVE = (RunState.QUEUED, RunState.RUNNING)
 
 # Statements are built once: to put one together costs SQLAlchemy more than to run it.
 _VERDICTS = select(DraftVerdict.segment_id, DraftVerdict.verdict).where(
@@ -65,9 +71,25 @@ class Standing:
         return self.read_verdicts()
 
     @property
-    def live(self) -> bool:
-        """A regeneration is still writing below the leaf."""
-        return self.run is not None and self.run.state in LIVE
+    def unfinished(self) -> bool:
+        """More text is to come below the leaf: it is being written, or waits for the annotator."""
+        return self.run is not None and self.run.state in UNFINISHED
+
+    @property
+    def waits(self) -> bool:
+        """The run waits for its annotator."""
+        return self.run is not None and self.run.state is RunState.WAITING
+
+    @property
+    def ahead(self) -> int | None:
+        """How many more segments the unfinished run may write until it waits; None: all."""
+        if self.run is None or self.run.wanted is None or self.run.undecided:
+            return None
+        if self.waits:
+            return 0
+        anchor = self.path.find(self.run.anchor_id)
+        written = self.path.leaf.depth - (anchor.depth if anchor else 0)
+        return max(1, self.run.wanted - written)
 
 
 def standing(db: Session, draft: Draft) -> Standing:
@@ -155,8 +177,10 @@ def carry_on(
     """Move the draft below `anchor`, and let what followed follow: rewritten, or copied.
 
     rewrite: a regeneration continues after the anchor. Otherwise the following segments are
-    copied below it with their verdicts; a run that was still writing them goes on after the
-    last copy. An output that ended with the anchor has nothing to rewrite.
+    copied below it with their verdicts; a run that was not at its end goes on after the last
+    copy, and waits there for its annotator if it did so before. What it had begun to write there
+    is left behind: it was written after another text. An output that ended with the anchor has
+    nothing to rewrite.
     Returns the verdicts of the copies.
     """
     leaf = before.path.leaf
@@ -167,13 +191,21 @@ def carry_on(
             anchor_id=anchor.id,
             displaced_id=leaf.id,
             displaced_depth=replaced_depth,
+            offers=True,
         )
         return {}
     copies = add_copies(db, sample_id=draft.sample_id, parent=anchor, copies=whole(following))
     last = copies[-1] if copies else anchor
-    if before.live and not last.ends_output:
+    if before.run is not None and before.unfinished and not last.ends_output:
+        near = is_near_the_end(anchor.depth, last.depth)
         regenerations.request(
-            db, draft=draft, anchor_id=last.id, displaced_id=leaf.id, displaced_depth=leaf.depth
+            db,
+            draft=draft,
+            anchor_id=last.id,
+            displaced_id=leaf.id,
+            displaced_depth=leaf.depth,
+            offers=before.run.undecided,
+            ahead=None if near and before.ahead == 0 else before.ahead,
         )
     else:
         regenerations.supersede(db, draft_id=draft.id)
@@ -183,3 +215,9 @@ def carry_on(
         for copy, source in zip(copies, following, strict=True)
         if (verdict := before.verdicts.get(source.id)) is not None
     }
+
+
+def is_near_the_end(at: int, last: int) -> bool:
+    """Whether an annotator at segment `at` of `last` will soon need what a waiting run has to say:
+    from the last but one on."""
+    return at >= last - 1

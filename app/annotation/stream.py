@@ -17,10 +17,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import regenerations
 from app.access import draft_of
 from app.annotation.news import Pages, Reader
-from app.annotation.steps import LIVE
 from app.changes import Hub
 from app.deps import CurrentUser, Id, SessionDep
-from app.models import Regeneration, RunState
+from app.models import UNFINISHED, Regeneration, RunState
 from app.refusals import Invalid, NotFound
 from app.regenerations import News, Position
 from app.web import locale_of
@@ -28,6 +27,8 @@ from app.web import locale_of
 HEARTBEAT_S = 15.0
 # A notification can be lost with its connection; then the next look finds what it told of.
 LOOK_AGAIN_S = 2.0
+# Nothing comes until the annotator asks for it; many pages may wait so for hours.
+LOOK_AGAIN_WAITING_S = 15.0
 _AFTER = re.compile(r"(\d{1,18}):(\d{1,18})(?::(\d{1,18}|done))?\Z")
 
 router = APIRouter()
@@ -49,7 +50,7 @@ def follow(
     if run is None or run.draft_id != draft.id:
         raise NotFound("There is no such run in this task.")
     offset, cut, done = _parse(after or last_event_id, regeneration_id)
-    if done and run.state not in LIVE:
+    if done and run.state not in UNFINISHED:
         return Response(status_code=204)
     at = regenerations.position(
         db, regeneration_id=run.id, offset=min(offset, run.written), cut=cut
@@ -66,6 +67,7 @@ def follow(
 async def _events(hub: Hub, pages: Pages, at: Position) -> AsyncIterator[bytes]:
     """All that is new, then what comes, until the regeneration has ended or the app does."""
     state: RunState | None = None
+    candidates = 0
     sent = time.monotonic()
     async with hub.watch(f"regeneration:{at.regeneration_id}") as watch:
         while True:
@@ -79,16 +81,21 @@ async def _events(hub: Hub, pages: Pages, at: Position) -> AsyncIterator[bytes]:
                     at = reached
                     yield event
                     sent = time.monotonic()
+                if news.candidates != candidates:
+                    candidates = news.candidates
+                    yield _event("candidates", _id(at), {"count": candidates})
+                    sent = time.monotonic()
                 if news.state is not state:
                     state = news.state
                     yield _event("state", _id(at), {"state": state, "error": news.error})
                     sent = time.monotonic()
-                if state not in LIVE:
+                if state not in UNFINISHED:
                     yield _event("done", f"{at.regeneration_id}:{at.offset}:done", {})
                     return
             if not hub.open:
                 return
-            await watch.wait(LOOK_AGAIN_S)
+            waits = state is RunState.WAITING
+            await watch.wait(LOOK_AGAIN_WAITING_S if waits else LOOK_AGAIN_S)
             if time.monotonic() - sent >= HEARTBEAT_S:
                 yield b":\n\n"
                 sent = time.monotonic()

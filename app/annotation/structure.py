@@ -37,7 +37,7 @@ def insert(
         )
     text = normalise_newlines(text)
     check_text(text)
-    if not text.endswith("\n") and (following or before.live):
+    if not text.endswith("\n") and (following or before.unfinished):
         text += parent.separator or (following[0].separator if following else "") or PARAGRAPH
     added = add_human(
         db,
@@ -84,7 +84,7 @@ def delete(db: Session, *, draft: Draft, base_version: int, segment_id: int, rew
     step = before.path.step(segment_id)
     following = before.path.after(step)
     anchor = before.path.parent(step)
-    rewrites = rewrite and (bool(following) or before.live)
+    rewrites = rewrite and (bool(following) or before.unfinished)
     verdicts = carry_on(
         db,
         draft=draft,

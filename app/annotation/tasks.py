@@ -1,12 +1,21 @@
 """Taking a sample, finishing it, opening it again, finding the next one."""
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app import changes
-from app.annotation.steps import LIVE, begin
-from app.models import Draft, Membership, Project, Regeneration, Sample, now
+from app.annotation.steps import begin
+from app.models import (
+    UNFINISHED,
+    Draft,
+    Membership,
+    Project,
+    Regeneration,
+    RunState,
+    Sample,
+    now,
+)
 from app.refusals import Conflict, NotFound
 
 
@@ -68,15 +77,15 @@ def next_sample(db: Session, *, user_id: int, project_id: int | None = None) -> 
 
 
 def finish(db: Session, *, draft: Draft, base_version: int) -> None:
-    """The work on this sample is done. Raises Conflict while a regeneration is writing."""
+    """The work on this sample is done. Raises Conflict while its text is not at its end."""
     begin(draft, base_version)
-    writing = db.scalar(
-        select(func.count())
-        .select_from(Regeneration)
-        .where(Regeneration.draft_id == draft.id, Regeneration.state.in_(LIVE))
+    run = db.scalar(
+        select(Regeneration).where(
+            Regeneration.draft_id == draft.id, Regeneration.state.in_(UNFINISHED)
+        )
     )
-    if writing:
-        raise Conflict("The text is still being written. Wait for the end or stop it, then finish.")
+    if run is not None:
+        raise Conflict(_not_complete(run))
     draft.finished_at = now()
     _touch(db, draft)
 
@@ -86,6 +95,20 @@ def reopen(db: Session, *, draft: Draft) -> None:
     if draft.finished_at is not None:
         draft.finished_at = None
         _touch(db, draft)
+
+
+def _not_complete(run: Regeneration) -> str:
+    if run.state is not RunState.WAITING:
+        return "The text is still being written. Wait for the end or stop it, then finish."
+    if run.undecided:
+        return (
+            "The text is not complete: choose how it goes on, or press Stop to end it here, then "
+            "finish."
+        )
+    return (
+        "The text is not complete: press Write on for the rest, or Stop to end it here, then "
+        "finish."
+    )
 
 
 def _touch(db: Session, draft: Draft) -> None:

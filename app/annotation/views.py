@@ -8,7 +8,7 @@ from typing import Any
 
 from app.domain.certainty import WeakWord, marked, percent
 from app.domain.diffs import Change
-from app.models import Action, RunState
+from app.models import BEING_WRITTEN, UNFINISHED, Action, RunState
 
 
 class State(StrEnum):
@@ -85,6 +85,17 @@ class EditorView:
 
 
 @dataclass(frozen=True, slots=True)
+class CandidateView:
+    """A way to go on that is offered. key: the digit that chooses it."""
+
+    id: int
+    key: int
+    text: str
+    language: str
+    ends_output: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RunView:
     """The current regeneration. tail: text not cut into a segment yet; after: where to resume."""
 
@@ -100,11 +111,26 @@ class RunView:
     after: str
     error: str | None
     replays: bool
+    # Of the draft, for a choice: what is chosen must still be offered.
+    version: int
+    # How many candidates are wanted for the first segment while it is not chosen, else 0.
+    wanted_candidates: int = 0
+    candidates: tuple[CandidateView, ...] = ()
 
     @property
-    def live(self) -> bool:
-        """It may still write."""
-        return self.state in (RunState.QUEUED, RunState.RUNNING)
+    def unfinished(self) -> bool:
+        """More text is to come."""
+        return self.state in UNFINISHED
+
+    @property
+    def being_written(self) -> bool:
+        """Somebody writes, or will without being asked."""
+        return self.state in BEING_WRITTEN
+
+    @property
+    def waits(self) -> bool:
+        """It goes on when its annotator has it do so."""
+        return self.state is RunState.WAITING
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +241,7 @@ class VersionView:
     run: int | None
     created_at: datetime
     current: bool
+    candidate: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ REPLAY_ENGINE = "replay"
 
 
 class Kind(StrEnum):
-    """How the annotator changed the path."""
+    """How the annotator changed the path; CHOICE: which of a model's alternatives goes on."""
 
     REWRITE = "rewrite"
     INSERT = "insert"
     DELETE = "delete"
+    CHOICE = "choice"
 
 
 class Verdict(StrEnum):

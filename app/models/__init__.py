@@ -8,6 +8,8 @@ from app.models.accounts import ApiToken, AuditEvent, LoginFailure, LoginSession
 from app.models.samples import Image, Membership, Policy, Project, Sample, SampleImage, Segment
 from app.models.schema import Base, now, table_of
 from app.models.work import (
+    BEING_WRITTEN,
+    UNFINISHED,
     Action,
     Chunk,
     Correction,
@@ -21,6 +23,8 @@ from app.models.work import (
 )
 
 __all__ = [
+    "BEING_WRITTEN",
+    "UNFINISHED",
     "Action",
     "ApiToken",
     "AuditEvent",

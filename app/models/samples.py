@@ -131,6 +131,7 @@ class Segment(Row):
     certainty: the mean log-probability (natural) of its tokens, null where it is not known.
     weak_words: [start, end, log-probability] of the words that the model was least sure of, in code
     points of the text; the words of a part of a segment may be known where its mean is not.
+    candidate: which of its regeneration's alternatives for one place it is, 0-based.
     """
 
     __tablename__ = "segments"
@@ -149,6 +150,7 @@ class Segment(Row):
     regeneration_id: Mapped[int | None]
     certainty: Mapped[float | None]
     weak_words: Mapped[list[list[float]] | None]
+    candidate: Mapped[int | None]
 
     __table_args__ = (
         UniqueConstraint("id", "parent_id"),
@@ -168,4 +170,11 @@ class Segment(Row):
             "uq_segments_root", "sample_id", unique=True, postgresql_where=sql("parent_id IS NULL")
         ),
         Index("ix_segments_regeneration_id", "regeneration_id"),
+        Index(
+            "uq_segments_candidate",
+            "regeneration_id",
+            "candidate",
+            unique=True,
+            postgresql_where=sql("candidate IS NOT NULL"),
+        ),
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import (
     CheckConstraint,
+    Double,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -21,14 +22,21 @@ from app.models.schema import Base, Row, text_enum
 
 
 class RunState(StrEnum):
-    """States of a regeneration; queued and running are live, the others final."""
+    """States of a regeneration: BEING_WRITTEN, WAITING for its annotator, or final."""
 
     QUEUED = "queued"
     RUNNING = "running"
+    WAITING = "waiting"
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
     SUPERSEDED = "superseded"
+
+
+# A worker writes it, or the next free one will.
+BEING_WRITTEN = (RunState.QUEUED, RunState.RUNNING)
+# Its text may still go on: a draft has one such regeneration at most, and cannot be finished.
+UNFINISHED = (*BEING_WRITTEN, RunState.WAITING)
 
 
 class Action(StrEnum):
@@ -43,6 +51,7 @@ class Action(StrEnum):
     MERGE = "merge"
     REGENERATE = "regenerate"
     RESTORE = "restore"
+    CHOOSE = "choose"
     UNDO = "undo"
 
 
@@ -184,7 +193,11 @@ class Regeneration(Row):
     number: 2 for a draft's first (run 1 is the imported output). attempt fences every write of a
     worker. leaf_id: the last finished segment, anchor_id while there is none. displaced_id: the
     leaf of the path that this run replaces, for Compare and Restore; what it replaces there are
-    the segments deeper than displaced_depth.
+    the segments deeper than displaced_depth. What it has finished is the path from anchor to leaf.
+
+    wanted: so many segments of it are to stand before it waits for its annotator; None for all.
+    candidates: so many alternatives of its first segment are written before anything else, for the
+    annotator to choose from; candidates_of: the run whose candidates it offers again.
     """
 
     __tablename__ = "regenerations"
@@ -199,8 +212,15 @@ class Regeneration(Row):
     state: Mapped[RunState] = mapped_column(
         text_enum(RunState, "run_state"), server_default="queued"
     )
+    wanted: Mapped[int | None]
+    candidates: Mapped[int] = mapped_column(server_default="0")
+    candidates_of: Mapped[int | None] = mapped_column(ForeignKey("regenerations.id"))
+    # That of its jobs: less for each other text that its annotator has being written.
+    priority: Mapped[int] = mapped_column(server_default="10")
     attempt: Mapped[int] = mapped_column(server_default="0")
-    # How often a worker died over it or its engine failed; being handed on does not count.
+    # Attempts since a person last asked for text.
+    tries: Mapped[int] = mapped_column(server_default="0")
+    # How often since then a worker died over it or its engine failed; not: was handed on.
     failures: Mapped[int] = mapped_column(server_default="0")
     worker: Mapped[str | None]
     lease_until: Mapped[datetime | None]
@@ -212,6 +232,9 @@ class Regeneration(Row):
     stop_reason: Mapped[str | None]
     error: Mapped[str | None]
     started_at: Mapped[datetime | None]
+    # When the present attempt began, and how long those before it took since a person asked.
+    attempt_at: Mapped[datetime | None]
+    spent_s: Mapped[float] = mapped_column(Double, server_default="0")
     first_text_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
@@ -224,14 +247,15 @@ class Regeneration(Row):
         ForeignKeyConstraint(["displaced_id", "sample_id"], ["segments.id", "segments.sample_id"]),
         CheckConstraint("cut BETWEEN 0 AND written", name="cut_within_written"),
         CheckConstraint(
-            "state NOT IN ('queued', 'running') = (finished_at IS NOT NULL)",
+            "state NOT IN ('queued', 'running', 'waiting') = (finished_at IS NOT NULL)",
             name="final_is_finished",
         ),
+        CheckConstraint("candidates = 0 OR candidates BETWEEN 2 AND 9", name="candidates"),
         Index(
             "uq_regenerations_live",
             "draft_id",
             unique=True,
-            postgresql_where=sql("state IN ('queued', 'running')"),
+            postgresql_where=sql("state IN ('queued', 'running', 'waiting')"),
         ),
         Index(
             "ix_regenerations_lease",
@@ -239,6 +263,16 @@ class Regeneration(Row):
             postgresql_where=sql("state = 'running'"),
         ),
     )
+
+    @property
+    def undecided(self) -> bool:
+        """Its first segment is still to be chosen: its candidates are written or offered."""
+        return self.candidates > 0 and self.leaf_id == self.anchor_id
+
+    @property
+    def offer_id(self) -> int:
+        """The run that first wrote the candidates which this one offers."""
+        return self.candidates_of or self.id
 
 
 class Chunk(Base):

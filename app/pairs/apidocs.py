@@ -21,7 +21,7 @@ class PairLine(BaseModel):
         description="The model wrote the rejected side itself, under this very prefix."
     )
     position: int = Field(description="0-based, in segments.")
-    kind: str = Field(description="rewrite, insert or delete.")
+    kind: str = Field(description="rewrite, insert, delete or choice (among candidates).")
     annotator: str
     policy: str | None = Field(description="The model of the rejected side; null if unknown.")
     created_at: str = Field(description="ISO 8601, UTC.")

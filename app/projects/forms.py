@@ -11,7 +11,7 @@ from app.projects.service import ProjectSettings
 from app.projects.views import FormView
 from app.refusals import Invalid
 
-_GENERATION = ("system", "max_tokens", "temperature", "top_p")
+_GENERATION = ("system", "max_tokens", "temperature", "top_p", "look_ahead", "candidates")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,11 @@ def project_form(
     max_tokens: Annotated[str, Form()] = "",
     temperature: Annotated[str, Form()] = "",
     top_p: Annotated[str, Form()] = "",
+    look_ahead: Annotated[str, Form()] = "",
+    candidates: Annotated[str, Form()] = "",
 ) -> ProjectForm:
     """A dependency: the form that a request carries."""
-    generation = (system, max_tokens, temperature, top_p)
+    generation = (system, max_tokens, temperature, top_p, look_ahead, candidates)
     return ProjectForm(
         name,
         ProjectSettings(

@@ -25,6 +25,8 @@ LIMITS: Mapping[str, Limit] = {
     "max_tokens": Limit(1, 131_072, whole=True),
     "temperature": Limit(0, 2, whole=False),
     "top_p": Limit(0.01, 1, whole=False),
+    "look_ahead": Limit(1, 50, whole=True),
+    "candidates": Limit(2, 9, whole=True),
 }
 SHOWN = frozenset({"system", *LIMITS})
 _SYSTEM_MAX = 20_000
@@ -34,7 +36,8 @@ def generation_settings(values: Mapping[str, str]) -> dict[str, Any]:
     """The settings as they are kept: what is given, nothing for what is left to the model.
 
     system: said to the model before the task. max_tokens: of one continuation. temperature, top_p:
-    of the sampling.
+    of the sampling. look_ahead: segments written before the annotator is waited for; without it
+    the whole text is. candidates: ways to go on after a correction, to choose from.
     Raises Invalid, naming the field, for an unknown one or a number out of its range.
     """
     settings: dict[str, Any] = {}

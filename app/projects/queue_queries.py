@@ -21,12 +21,12 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from app.models import (
+    BEING_WRITTEN,
     Draft,
     DraftVerdict,
     Membership,
     Project,
     Regeneration,
-    RunState,
     Sample,
     SampleImage,
     Segment,
@@ -181,7 +181,7 @@ def _draft_items(db: Session, ids: Sequence[int]) -> tuple[DraftItem, ...]:
             _image_count(),
             progress.c.reviewed,
             progress.c.segments,
-            func.coalesce(run.state.in_([RunState.QUEUED, RunState.RUNNING]), false()),
+            func.coalesce(run.state.in_(BEING_WRITTEN), false()),
             Draft.updated_at,
             Draft.finished_at,
         )

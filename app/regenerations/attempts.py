@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy import ColumnElement, Row, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -12,13 +12,18 @@ from app import changes, jobs
 from app.domain.prompts import ChatPrompt
 from app.domain.segments import Rule, RuleKind
 from app.models import Policy, Regeneration, RunState, now
-from app.regenerations.requests import announce_end
+from app.regenerations.candidates import candidates
+from app.regenerations.requests import announce_end, defer
 from app.regenerations.texts import keep_tail, path_text, written_text
 
 MAX_FAILURES = 5
 _LOST = (
     "The worker that was writing this text died, {times} times. What is written is kept. "
     "Retry; if it happens again, tell your admin."
+)
+_TOO_LONG = (
+    "Writing this text took longer than {minutes:g} minutes and was given up. What is written is "
+    "kept. Retry; if it happens again, tell your admin."
 )
 
 
@@ -28,7 +33,11 @@ class Work:
 
     prompt: what a model is asked with; its prefix is the path's text and what earlier attempts
     have kept. before: the path's text alone. kept: that of earlier attempts, of which the first
-    `cut` code points are segments. anchor_id: the segment that is continued.
+    `cut` code points are segments. anchor_id: the segment that is continued. tries: attempts since
+    a person asked for text, this one included. behind: how far others are to be served before it.
+    room: how many more segments may be finished until the annotator is waited for; None: all.
+    candidates: the indices of the alternatives for the first segment that are still missing, or
+    None: then text is written. candidate: the index of the one that an engine is asked for.
     """
 
     regeneration_id: int
@@ -42,18 +51,24 @@ class Work:
     kept: str
     cut: int
     settings: Mapping[str, Any]
+    tries: int = 1
+    behind: int = 0
+    room: int | None = None
+    candidates: tuple[int, ...] | None = None
+    candidate: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What recover() found: handed on, failed for good, and waiting without a job."""
+    """What recover() found: handed on, failed for good, written for too long, without a job."""
 
     requeued: tuple[int, ...] = ()
     failed: tuple[int, ...] = ()
+    timed_out: tuple[int, ...] = ()
     deferred: tuple[int, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.requeued or self.failed or self.deferred)
+        return bool(self.requeued or self.failed or self.timed_out or self.deferred)
 
 
 def register_policy(db: Session, *, name: str, engine: str, **facts: str | int) -> int:
@@ -77,7 +92,9 @@ def start(
     if run is None:
         return None
     changes.notify(db, f"regeneration:{run.id}", f"draft:{run.draft_id}")
-    task = db.execute(_TASK, {"sample": run.sample_id}).one()
+    task = db.execute(
+        _TASK, {"sample": run.sample_id, "leaf": run.leaf_id, "anchor": run.anchor_id}
+    ).one()
     before = path_text(db, run.anchor_id)
     kept = written_text(db, run.id) if run.written else ""
     return Work(
@@ -97,6 +114,10 @@ def start(
         kept=kept,
         cut=run.cut,
         settings=run.settings,
+        tries=run.tries,
+        behind=max(0, jobs.Priority.INTERACTIVE - run.priority),
+        room=None if run.wanted is None else max(0, run.wanted - task.finished),
+        candidates=_missing(db, regeneration_id) if _is_undecided(run) else None,
     )
 
 
@@ -123,11 +144,21 @@ def give_back(
     return {run.id for run in mine}
 
 
-def recover(db: Session) -> Recovered:
+def put_off(db: Session, *, regeneration_id: int, delay_s: float) -> None:
+    """Give back a job that was not begun: another one after so many seconds."""
+    priority = db.scalar(select(Regeneration.priority).where(Regeneration.id == regeneration_id))
+    if priority is not None:
+        defer(db, regeneration_id, priority, delay_s)
+
+
+def recover(db: Session, *, timeout_s: float | None = None) -> Recovered:
     """Hand on what dead workers held, and defer again what waits without a job.
 
+    timeout_s: what has been written for longer, since a person asked for it, has failed; the time
+    between two attempts does not count, nor what it waited for its annotator. None: no limit.
     Any number of workers may call it at any time.
     """
+    timed_out = _give_up(db, timeout_s) if timeout_s is not None else ()
     lost = db.scalars(
         select(Regeneration)
         .where(Regeneration.state == RunState.RUNNING, Regeneration.lease_until < func.now())
@@ -137,41 +168,71 @@ def recover(db: Session) -> Recovered:
     ).all()
     for run in lost:
         _hand_on(db, run, error=_LOST.format(times=MAX_FAILURES))
-    waiting = db.scalars(_WAITING_WITHOUT_JOB, {"task": jobs.Task.REGENERATE.value}).all()
-    for regeneration_id in waiting:
-        _defer(db, regeneration_id)
+    queued = db.execute(_QUEUED_WITHOUT_JOB, {"task": jobs.Task.REGENERATE.value}).all()
+    for regeneration_id, priority in queued:
+        defer(db, regeneration_id, priority)
     return Recovered(
         requeued=tuple(run.id for run in lost if run.state is RunState.QUEUED),
         failed=tuple(run.id for run in lost if run.state is RunState.FAILED),
-        deferred=tuple(waiting),
+        timed_out=timed_out,
+        deferred=tuple(run.id for run in queued),
     )
+
+
+def _give_up(db: Session, timeout_s: float) -> tuple[int, ...]:
+    """Fail what has been written for too long; a worker that still holds it hears of it at once."""
+    late = db.scalars(
+        select(Regeneration)
+        .where(
+            Regeneration.state == RunState.RUNNING,
+            _seconds_in_attempt() + Regeneration.spent_s > timeout_s,
+        )
+        .order_by(Regeneration.id)
+        .with_for_update(key_share=True, skip_locked=True)
+        .execution_options(populate_existing=True)
+    ).all()
+    for run in late:
+        _fail(db, run, _TOO_LONG.format(minutes=round(timeout_s / 60, 1)))
+    return tuple(run.id for run in late)
+
+
+def _seconds_in_attempt() -> ColumnElement[Any]:
+    return func.extract("epoch", func.clock_timestamp() - Regeneration.attempt_at)
 
 
 def _hand_on(db: Session, run: Regeneration, *, error: str | None, delay_s: float = 0) -> None:
     """Back to the queue, or failed for good; the row is locked by the caller."""
-    run.worker = run.lease_until = None
     run.failures += error is not None
     if error is not None and run.failures >= MAX_FAILURES:
-        keep_tail(db, run)
-        run.state, run.error, run.finished_at = RunState.FAILED, error, now()
-        db.flush()
-        announce_end(db, run.draft_id, run.id)
+        _fail(db, run, error)
         return
+    priority = run.priority
+    run.worker = run.lease_until = None
     run.state = RunState.QUEUED
+    # By the database's clock, as the attempt's beginning.
+    run.spent_s = Regeneration.spent_s + _seconds_in_attempt()
     db.flush()
-    _defer(db, run.id, delay_s)
+    defer(db, run.id, priority, delay_s)
     key = f"regeneration:{run.id}"
     changes.notify(db, key, f"draft:{run.draft_id}", workers=[key])
 
 
-def _defer(db: Session, regeneration_id: int, delay_s: float = 0) -> None:
-    jobs.defer(
-        db,
-        jobs.Task.REGENERATE,
-        priority=jobs.Priority.INTERACTIVE,
-        delay_s=delay_s,
-        regeneration_id=regeneration_id,
-    )
+def _fail(db: Session, run: Regeneration, error: str) -> None:
+    keep_tail(db, run)
+    run.worker = run.lease_until = None
+    run.state, run.error, run.finished_at = RunState.FAILED, error, now()
+    db.flush()
+    announce_end(db, run.draft_id, run.id)
+
+
+def _is_undecided(run: Row[Any]) -> bool:
+    return bool(run.candidates > 0 and run.leaf_id == run.anchor_id)
+
+
+def _missing(db: Session, regeneration_id: int) -> tuple[int, ...]:
+    run = db.get_one(Regeneration, regeneration_id)
+    there = {one.candidate for one in candidates(db, run)}
+    return tuple(index for index in range(run.candidates) if index not in there)
 
 
 _START = (
@@ -180,6 +241,8 @@ _START = (
     .values(
         state=RunState.RUNNING,
         attempt=Regeneration.attempt + 1,
+        tries=Regeneration.tries + 1,
+        attempt_at=func.clock_timestamp(),
         worker=bindparam("by"),
         policy_id=bindparam("policy"),
         lease_until=func.clock_timestamp()
@@ -192,7 +255,12 @@ _START = (
         Regeneration.draft_id,
         Regeneration.sample_id,
         Regeneration.anchor_id,
+        Regeneration.leaf_id,
         Regeneration.settings,
+        Regeneration.wanted,
+        Regeneration.candidates,
+        Regeneration.priority,
+        Regeneration.tries,
         Regeneration.written,
         Regeneration.cut,
     )
@@ -203,15 +271,16 @@ _TASK = text(
     """
     SELECT sample.instruction, project.rule, project.rule_words, ARRAY(
         SELECT sha256 FROM sample_images WHERE sample_id = sample.id ORDER BY position
-    ) AS images
+    ) AS images, (SELECT depth FROM segments WHERE id = :leaf)
+        - (SELECT depth FROM segments WHERE id = :anchor) AS finished
     FROM samples AS sample JOIN projects AS project ON project.id = sample.project_id
     WHERE sample.id = :sample
     """
 )
 
-_WAITING_WITHOUT_JOB = text(
+_QUEUED_WITHOUT_JOB = text(
     """
-    SELECT id FROM regenerations AS run
+    SELECT id, priority FROM regenerations AS run
     WHERE state = 'queued' AND NOT EXISTS (
         SELECT 1 FROM procrastinate_jobs AS job
         WHERE job.task_name = :task AND job.status IN ('todo', 'doing')

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from sqlalchemy import func, select, text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from app.domain.segments import RuleKind
-from app.models import Project, Regeneration, RunState, Sample, Segment
+from app.models import Project, Regeneration, RunState, Sample
+from app.regenerations.candidates import offered
 from app.regenerations.texts import written_text
 
 
@@ -35,7 +36,8 @@ class News:
     """What a reader at a position does not have yet.
 
     chunks: (start, text) in order, beginning at the position's offset or, when old text has been
-    cleared away, later; then the segments hold what is missing.
+    cleared away, later; then the segments hold what is missing. candidates: how many are offered
+    for the first segment so far; 0 once one is taken.
     """
 
     state: RunState
@@ -44,6 +46,7 @@ class News:
     leaf_id: int
     chunks: tuple[tuple[int, str], ...]
     segments: tuple[Followed, ...]
+    candidates: int = 0
 
 
 def position(
@@ -90,9 +93,13 @@ def news(db: Session, positions: Sequence[Position]) -> list[News]:
             Regeneration.written,
             Regeneration.cut,
             Regeneration.leaf_id,
+            (
+                (Regeneration.candidates > 0) & (Regeneration.leaf_id == Regeneration.anchor_id)
+            ).label("undecided"),
         ).where(Regeneration.id.in_(ids))
     )
     runs = {row.id: row for row in rows}
+    offers = offered(db, [run.id for run in runs.values() if run.undecided])
     behind = [
         (at, one)
         for at, one in enumerate(positions)
@@ -111,6 +118,7 @@ def news(db: Session, positions: Sequence[Position]) -> list[News]:
             segments=tuple(
                 found for found in segments.get(run.id, ()) if one.cut < found.end <= run.cut
             ),
+            candidates=offers.get(run.id, 0),
         )
         for at, one in enumerate(positions)
     ]
@@ -141,21 +149,35 @@ def _chunks(
 
 
 def _segments(db: Session, ids: Sequence[int]) -> dict[int, list[Followed]]:
-    """The finished segments of regenerations, in order; copies of them belong to other paths."""
+    """The finished segments of regenerations, in order: their paths from the anchor to the leaf.
+
+    Copies of them and candidates that were not taken stand beside those paths.
+    """
     found: dict[int, list[Followed]] = {}
     if not ids:
         return found
-    rows = db.execute(
-        select(Segment.regeneration_id, Segment.id, func.length(Segment.text))
-        .where(Segment.regeneration_id.in_(ids), Segment.copied_from.is_(None))
-        .order_by(Segment.regeneration_id, Segment.depth)
-    )
-    for regeneration_id, segment_id, length in rows:
+    for regeneration_id, segment_id, length in db.execute(_FINISHED, {"ids": [*ids]}):
         chain = found.setdefault(regeneration_id, [])
         start = chain[-1].end if chain else 0
         chain.append(Followed(segment_id, start, start + length))
     return found
 
+
+_FINISHED = text(
+    """
+    WITH RECURSIVE walk AS (
+        SELECT run.id AS run, run.anchor_id, leaf.id, leaf.parent_id, leaf.depth,
+            length(leaf.text) AS length
+        FROM regenerations AS run JOIN segments AS leaf ON leaf.id = run.leaf_id
+        WHERE run.id = ANY (CAST(:ids AS bigint[])) AND run.leaf_id <> run.anchor_id
+        UNION ALL
+        SELECT walk.run, walk.anchor_id, up.id, up.parent_id, up.depth, length(up.text)
+        FROM walk JOIN segments AS up ON up.id = walk.parent_id
+        WHERE up.id <> walk.anchor_id
+    )
+    SELECT run, id, length FROM walk ORDER BY run, depth
+    """
+)
 
 _CHUNKS_SINCE = text(
     """

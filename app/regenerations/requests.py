@@ -1,22 +1,54 @@
 """What an annotator's transaction does to regenerations; its caller has locked the draft."""
 
-from sqlalchemy import bindparam, func, insert, select, update
-from sqlalchemy.orm import Session
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    ScalarSelect,
+    bindparam,
+    case,
+    cast,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from app import changes, jobs
-from app.models import Draft, Project, Regeneration, RunState, Sample, now
+from app.models import (
+    BEING_WRITTEN,
+    UNFINISHED,
+    Draft,
+    Project,
+    Regeneration,
+    RunState,
+    Sample,
+    Segment,
+    now,
+)
 from app.regenerations.texts import keep_tail
-
-LIVE = (RunState.QUEUED, RunState.RUNNING)
 
 
 def request(
-    db: Session, *, draft: Draft, anchor_id: int, displaced_id: int, displaced_depth: int
+    db: Session,
+    *,
+    draft: Draft,
+    anchor_id: int,
+    displaced_id: int,
+    displaced_depth: int,
+    offers: bool = False,
+    ahead: int | None = None,
 ) -> Regeneration:
     """Have the draft continued after `anchor_id`, in place of what is being written now, if any.
 
     displaced_id and displaced_depth: the leaf of the path that this replaces, and the depth below
-    which it does. A worker starts once the caller's transaction is committed.
+    which it does. offers: candidates for the first segment come first, if the project wants any.
+    ahead: how many segments are written before it waits for its annotator; None: as many as the
+    project says; 0: it waits at once. A worker starts once the caller's transaction is committed.
     """
     if draft.regeneration_id is not None:
         # Without one the draft has no live one either: whoever clears the pointer ends the run.
@@ -25,24 +57,56 @@ def request(
         _INSERT,
         {
             "draft": draft.id,
+            "user": draft.user_id,
             "sample": draft.sample_id,
             "anchor": anchor_id,
             "displaced": displaced_id,
             "depth": displaced_depth,
+            "offers": offers,
+            "ahead": ahead,
+            "state": RunState.WAITING if ahead == 0 else RunState.QUEUED,
         },
     ).one()
-    jobs.defer(
-        db,
-        jobs.Task.REGENERATE,
-        priority=jobs.Priority.INTERACTIVE,
-        regeneration_id=run.id,
-    )
+    if run.state is RunState.QUEUED:
+        defer(db, run.id, run.priority)
     draft.head_id, draft.regeneration_id = anchor_id, run.id
     return run
 
 
+def resume(db: Session, *, draft: Draft, regeneration_id: int) -> bool:
+    """Have a regeneration that waits for its annotator write on; False: it does not wait for that.
+
+    Calling it twice asks once. One that waits for a choice goes on with the choice only.
+    """
+    run = locked(db, draft_id=draft.id, regeneration_id=regeneration_id, states=[RunState.WAITING])
+    if run is None or run.undecided:
+        return False
+    go_on(db, draft=draft, run=run)
+    return True
+
+
+def go_on(db: Session, *, draft: Draft, run: Regeneration) -> None:
+    """Queue a regeneration that its annotator wants more of; the row is locked by the caller."""
+    ahead = run.settings.get("look_ahead")
+    if isinstance(ahead, int) and run.wanted is not None:
+        depths = select(Segment.id, Segment.depth).where(
+            Segment.id.in_([run.leaf_id, run.anchor_id])
+        )
+        depth = {row.id: row.depth for row in db.execute(depths)}
+        run.wanted = max(run.wanted, depth[run.leaf_id] - depth[run.anchor_id]) + ahead
+    else:
+        run.wanted = None
+    run.priority = priority_of(db, draft)
+    run.tries = run.failures = 0
+    run.spent_s = 0
+    run.state = RunState.QUEUED
+    db.flush()
+    defer(db, run.id, run.priority)
+    changes.notify(db, f"regeneration:{run.id}", f"draft:{draft.id}")
+
+
 def supersede(db: Session, *, draft_id: int) -> None:
-    """End the draft's live regeneration, if there is one, because its place is taken."""
+    """End the draft's unfinished regeneration, if there is one, because its place is taken."""
     for regeneration_id in db.scalars(_SUPERSEDE, {"draft": draft_id}).all():
         announce_end(db, draft_id, regeneration_id)
 
@@ -52,16 +116,7 @@ def cancel(db: Session, *, draft_id: int, regeneration_id: int) -> None:
 
     A regeneration of another draft is left alone.
     """
-    run = db.scalar(
-        select(Regeneration)
-        .where(
-            Regeneration.id == regeneration_id,
-            Regeneration.draft_id == draft_id,
-            Regeneration.state.in_(LIVE),
-        )
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    )
+    run = locked(db, draft_id=draft_id, regeneration_id=regeneration_id, states=UNFINISHED)
     if run is None:
         return
     keep_tail(db, run)
@@ -79,10 +134,76 @@ def leaf(db: Session, draft: Draft) -> int:
     ).one()
 
 
+def locked(
+    db: Session, *, draft_id: int, regeneration_id: int, states: Sequence[RunState]
+) -> Regeneration | None:
+    """The draft's regeneration, locked and as it is now; None when it is in none of the states."""
+    return db.scalar(
+        select(Regeneration)
+        .where(
+            Regeneration.id == regeneration_id,
+            Regeneration.draft_id == draft_id,
+            Regeneration.state.in_(states),
+        )
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+
+
+def priority_of(db: Session, draft: Draft) -> int:
+    """The priority of a draft's next job: less for each other text of its annotator's."""
+    found: int = db.scalars(select(_PRIORITY), {"draft": draft.id, "user": draft.user_id}).one()
+    return found
+
+
+def defer(db: Session, regeneration_id: int, priority: int, delay_s: float = 0) -> None:
+    """Have a worker take it up once this transaction is committed, not before `delay_s` seconds."""
+    jobs.defer(
+        db,
+        jobs.Task.REGENERATE,
+        priority=priority,
+        delay_s=delay_s,
+        regeneration_id=regeneration_id,
+    )
+
+
 def announce_end(db: Session, draft_id: int, regeneration_id: int) -> None:
     """Wake pages and, at once, the worker that may still be writing."""
     key = f"regeneration:{regeneration_id}"
     changes.notify(db, key, f"draft:{draft_id}", workers=[key])
+
+
+_current = aliased(Regeneration)
+# Who has many texts being written goes behind others who have one, never behind batch work. What
+# waits for its annotator counts for nothing. A draft has no unfinished run but its current one.
+_PRIORITY = func.greatest(
+    jobs.Priority.BATCH + 1,
+    jobs.Priority.INTERACTIVE
+    - select(func.count())
+    .select_from(Draft)
+    .join(_current, _current.id == Draft.regeneration_id)
+    .where(
+        Draft.user_id == bindparam("user"),
+        Draft.id != bindparam("draft"),
+        Draft.finished_at.is_(None),
+        _current.state.in_(BEING_WRITTEN),
+    )
+    .scalar_subquery(),
+)
+
+
+def _of_its_project(value: ColumnElement[Any] | InstrumentedAttribute[Any]) -> ScalarSelect[Any]:
+    return (
+        select(value)
+        .select_from(Project)
+        .join(Sample, Sample.project_id == Project.id)
+        .where(Sample.id == bindparam("sample"))
+        .scalar_subquery()
+    )
+
+
+def _number(setting: str) -> ColumnElement[int]:
+    return cast(Project.generation[setting].astext, BigInteger)
 
 
 # Built once: putting such a statement together costs more than running it.
@@ -95,19 +216,28 @@ _INSERT = (
         leaf_id=bindparam("anchor"),
         displaced_id=bindparam("displaced"),
         displaced_depth=bindparam("depth"),
+        state=bindparam("state"),
+        priority=_PRIORITY,
         number=select(func.coalesce(func.max(Regeneration.number), 1) + 1)
         .where(Regeneration.draft_id == bindparam("draft"))
         .scalar_subquery(),
-        settings=select(Project.generation)
-        .join(Sample, Sample.project_id == Project.id)
-        .where(Sample.id == bindparam("sample"))
-        .scalar_subquery(),
+        settings=_of_its_project(Project.generation),
+        wanted=func.coalesce(
+            bindparam("ahead", type_=BigInteger), _of_its_project(_number("look_ahead"))
+        ),
+        candidates=case(
+            (
+                bindparam("offers", type_=Boolean),
+                func.coalesce(_of_its_project(_number("candidates")), 0),
+            ),
+            else_=0,
+        ),
     )
     .returning(Regeneration)
 )
 _SUPERSEDE = (
     update(Regeneration)
-    .where(Regeneration.draft_id == bindparam("draft"), Regeneration.state.in_(LIVE))
+    .where(Regeneration.draft_id == bindparam("draft"), Regeneration.state.in_(UNFINISHED))
     .values(state=RunState.SUPERSEDED, finished_at=func.clock_timestamp(), lease_until=None)
     .returning(Regeneration.id)
     .execution_options(synchronize_session="fetch")

@@ -29,14 +29,20 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a regeneration ends: stop_reason is the engine's, or error says why it failed."""
+    """How an attempt ends: stop_reason is the engine's, or error says why it failed.
+
+    waits: nothing has ended but this attempt; the annotator is waited for, and another goes on.
+    """
 
     stop_reason: str | None = None
     error: str | None = None
+    waits: bool = False
 
     @property
     def state(self) -> RunState:
-        """The final state."""
+        """The state that the regeneration is in from then on."""
+        if self.waits:
+            return RunState.WAITING
         return RunState.DONE if self.error is None else RunState.FAILED
 
     @property
@@ -49,7 +55,8 @@ class Ending:
 class Portion:
     """What an attempt has to write: text from code point `start` on, and segments now complete.
 
-    Without any it renews the lease. With an ending, the last cut is the last of the output.
+    Without any it renews the lease. With an ending that is final, the last cut is the last of the
+    output.
     """
 
     regeneration_id: int
@@ -154,24 +161,50 @@ def _add_segments(db: Session, row: Held, portion: Portion) -> tuple[int, int]:
             raise ValueError(f"Segment of regeneration {row.id} does not begin at {cut}.")
         depth, cut = depth + 1, one.end
         last = portion.ending is not None and at == len(fresh)
-        leaf_id = db.execute(
-            insert(Segment)
-            .values(
-                sample_id=row.sample_id,
-                parent_id=leaf_id,
-                depth=depth,
-                text=one.text,
-                origin=Origin.MODEL,
-                ends_output=last and portion.ending is not None and portion.ending.ends_output,
-                image_index=one.image_index,
-                policy_id=row.policy_id,
-                regeneration_id=row.id,
-                certainty=one.certainty and one.certainty.mean,
-                weak_words=one.certainty and to_rows(one.certainty.weak),
-            )
-            .returning(Segment.id)
-        ).scalar_one()
+        leaf_id = add_segment(
+            db,
+            one,
+            sample_id=row.sample_id,
+            parent_id=leaf_id,
+            depth=depth,
+            ends_output=last and portion.ending is not None and portion.ending.ends_output,
+            policy_id=row.policy_id,
+            regeneration_id=row.id,
+        )
     return leaf_id, cut
+
+
+def add_segment(
+    db: Session,
+    cut: Cut,
+    *,
+    sample_id: int,
+    parent_id: int,
+    depth: int,
+    ends_output: bool,
+    policy_id: int | None,
+    regeneration_id: int,
+    candidate: int | None = None,
+) -> int:
+    """Insert a segment that a model wrote; its id. The regeneration's row is locked by then."""
+    return db.execute(
+        insert(Segment)
+        .values(
+            sample_id=sample_id,
+            parent_id=parent_id,
+            depth=depth,
+            text=cut.text,
+            origin=Origin.MODEL,
+            ends_output=ends_output,
+            image_index=cut.image_index,
+            policy_id=policy_id,
+            regeneration_id=regeneration_id,
+            candidate=candidate,
+            certainty=cut.certainty and cut.certainty.mean,
+            weak_words=cut.certainty and to_rows(cut.certainty.weak),
+        )
+        .returning(Segment.id)
+    ).scalar_one()
 
 
 def _state(row: Held, portion: Portion, written: int, leaf_id: int, cut: int) -> dict[str, Any]:
@@ -218,7 +251,8 @@ _UPDATE = text(
         error = new.error,
         first_text_at = CASE WHEN new.written > 0
             THEN coalesce(first_text_at, clock_timestamp()) END,
-        finished_at = CASE WHEN new.state <> 'running' THEN clock_timestamp() END,
+        finished_at = CASE WHEN new.state NOT IN ('running', 'waiting')
+            THEN clock_timestamp() END,
         lease_until = CASE WHEN new.state = 'running'
             THEN clock_timestamp() + make_interval(secs => :lease_s) END
     FROM unnest(

@@ -7,7 +7,8 @@ import { dirtyFields, flush, forget, openFields, quiet, resume, status } from '.
 import { readyEditors } from './editor.js';
 import { withdraw } from './notices.js';
 import { lookForChanges } from './restore.js';
-import { placeRun, startRun } from './run.js';
+import { startRun } from './run.js';
+import { placeRun } from './runbar.js';
 import { activate, active, byId, goOn, list, refilter, segments } from './segments.js';
 
 const TOAST_MS = 8000;
@@ -96,9 +97,8 @@ const nearest = () => segments()[Math.min(place, segments().length - 1)];
 function showFinish() {
   const form = $('#finish-form');
   if (!form) return;
-  const live = ['queued', 'running'].includes($('#run')?.dataset.runState);
-  const left = live || $('#filter-todo .k')?.textContent !== '0';
-  $('#finish').classList.toggle('primary', !left);
+  const left = $('#filter-todo .k')?.textContent !== '0';
+  $('#finish').classList.toggle('primary', !left && !('resume' in ($('#run')?.dataset ?? {})));
   form.toggleAttribute('hx-confirm', left);
   if (left) form.setAttribute('hx-confirm', form.dataset.ask);
 }

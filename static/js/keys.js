@@ -37,7 +37,7 @@ export function watchKeys(scopes, actions) {
     const row = rows.find(({ keys, scope }) => keys.includes(name) && (scope === 'edit' || !(typing || pressing)));
     if (!row) return;
     event.preventDefault();
-    actions[row.action]();
+    actions[row.action](event.key);
   });
   // Buttons do the same as keys.
   addEventListener('click', (event) => {

@@ -1,20 +1,19 @@
 /* A regeneration as it is being written: its text grows in #writing, its segments join the list. */
 import { $, fill, points, say, texts } from './dom.js';
 import { message, withdraw } from './notices.js';
-import { follow } from './stream.js';
+import { bar, look, reach, refresh } from './runbar.js';
 import { activate, active, byId, list, refilter } from './segments.js';
+import { follow } from './stream.js';
 
 const FINAL = new Set(['done', 'failed', 'cancelled', 'superseded']);
-const LOOK_MS = 400;
-let run = null; // {id, url, have, cut, controller, state, timer}
-
-const bar = () => $('#run');
+let run = null; // {id, url, have, cut, controller, state}
+let paused = null; // a run that waits, not followed while nobody looks at the page
 
 /** Follow the run that the page shows, if it still writes. */
 export function startRun() {
   const { run: id, resume, url } = bar().dataset;
   run?.controller.abort();
-  run = null;
+  run = paused = null;
   if (!resume) return $('#writing')?.remove();
   if (!$('#writing')) list.append($('#writing-template').content.cloneNode(true));
   list.append($('#writing'));
@@ -22,6 +21,7 @@ export function startRun() {
   const have = Number(resume.split(':')[1]);
   run = { id, url, have, cut: have - points($('#tail').textContent).length, controller: new AbortController() };
   listen(run);
+  reach(active());
 }
 
 async function listen(current) {
@@ -42,11 +42,33 @@ function heard(type, data) {
   withdraw('stream');
   if (type === 'tok') write(data);
   else if (type === 'seg') add(data);
-  else if (type === 'state') {
-    if (run.state !== data.state && data.state === 'running') look();
-    run.state = data.state;
+  else if (type === 'state') changed(data.state);
+  else if (type === 'candidates') {
+    if (data.count > bar().querySelectorAll('.cand:not(.pending)').length) say(fill(texts.candidate, { number: data.count }));
+    look(run.url, showTail);
   } else if (type === 'done') return false;
   return true;
+}
+
+/** Another state than the page shows: the bar comes anew. What waits is shown as it stands. */
+function changed(state) {
+  run.state = state;
+  if (bar().dataset.runState !== state) {
+    look(run.url, showTail);
+    const choices = bar().querySelectorAll('.cand:not(.pending)').length;
+    if (state === 'waiting') say('choosing' in bar().dataset ? fill(texts.choose, { number: choices }) : texts.waits);
+  }
+  showTail();
+}
+
+/** The text that is no segment yet; without any it takes no room while nobody writes it. */
+function showTail() {
+  if (!run) return;
+  const waits = run.state === 'waiting';
+  const place = $('#writing');
+  place.dataset.state = waits ? 'paused' : 'writing';
+  place.hidden = !$('#tail').textContent && (waits || 'choosing' in bar().dataset);
+  $('#tail').setAttribute('aria-busy', String(!waits));
 }
 
 /** Text goes in as text, and only what is not there yet. */
@@ -54,6 +76,7 @@ function write({ start, text }) {
   const fresh = points(text).slice(Math.max(0, run.have - start));
   if (!fresh.length) return;
   $('#tail').append(fresh.join(''));
+  showTail();
   run.have = start + points(text).length;
 }
 
@@ -73,9 +96,10 @@ function add({ segment_id: id, end, number: count, html }) {
     say(fill(texts.ready, { number: count }));
   }
   tail.textContent = rest.join('');
+  showTail();
   number();
   refilter();
-  look();
+  look(run.url, showTail);
 }
 
 /** The first new segment becomes the active one, unless somebody is at work elsewhere. */
@@ -92,21 +116,8 @@ function number() {
   $('#writing .num').textContent = last ? Number(last.dataset.number) + 1 : 1;
 }
 
-/** Ask the server for the bar and the counts, at most a few times a second. */
-function look() {
-  const current = run;
-  if (!current || current.timer) return;
-  current.timer = setTimeout(() => {
-    current.timer = 0;
-    if (current === run) refresh(current.url);
-  }, LOOK_MS);
-}
-
-const refresh = (url) => htmx.ajax('GET', url, { target: '#run', swap: 'outerHTML' });
-
 async function ended() {
   const { url, state } = run;
-  clearTimeout(run.timer);
   run = null;
   await refresh(url);
   const tail = $('#tail');
@@ -115,7 +126,16 @@ async function ended() {
   say({ done: texts.done, failed: texts.failed, cancelled: texts.stopped }[state] ?? '');
 }
 
-/** The run bar belongs under the segment that the run continued from. */
-export function placeRun(anchor) {
-  anchor.after(bar());
+/** A browser has few connections for all its tabs: what waits is followed where somebody looks. */
+function seen() {
+  if (document.hidden && run?.state === 'waiting') {
+    run.controller.abort();
+    [paused, run] = [run, null];
+  } else if (!document.hidden && paused) {
+    run = { ...paused, state: undefined, controller: new AbortController() };
+    paused = null;
+    listen(run);
+  }
 }
+
+export const watchRun = () => document.addEventListener('visibilitychange', seen);

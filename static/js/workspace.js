@@ -8,7 +8,8 @@ import { watchKeys } from './keys.js';
 import { watchFailures } from './notices.js';
 import { closeDetails, paneActions, watchPanes } from './panes.js';
 import { restoreDrafts, watchConflicts, watchOtherTabs } from './restore.js';
-import { startRun } from './run.js';
+import { startRun, watchRun } from './run.js';
+import { watchBar } from './runbar.js';
 import { active, begin, readOnly, segmentActions, watchSegments } from './segments.js';
 
 const actions = {
@@ -24,12 +25,16 @@ const actions = {
   },
   undo: () => readOnly() || $('#undo-form').requestSubmit(),
   stop: () => $('#stop')?.click(),
+  'write-on': () => $('#write-on')?.click(),
+  choose: (key) => $(`#choose-${key}`)?.click(),
   compare: () => $('.old [data-act="compare"]')?.click(),
   'take-version': () => {},
 };
 
 watchImages();
 watchSegments();
+watchBar();
+watchRun();
 watchEditors();
 watchDrafts();
 watchPanes();

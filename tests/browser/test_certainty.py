@@ -77,7 +77,7 @@ def test_the_underline_is_switched_off_and_stays_off(task: Task, open_window: Op
     desk = Desk(page, task).open()
     switch = page.get_by_role("button", name="Underline words that the model was unsure of")
     with page.expect_response("**/preferences"):
-        desk.press("w")
+        desk.press("m")
     assert not underlined(page)
     # The server says so in the page itself: nothing flashes before a script has run.
     assert 'data-underline="off"' in page.request.get(task.path).text()

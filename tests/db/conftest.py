@@ -7,10 +7,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import regenerations
-from app.annotation import service, structure
+from app.annotation import choice, history, service, structure
 from app.annotation.path import Step
 from app.annotation.steps import Standing, standing
-from app.models import Correction, Draft, RunState, User
+from app.models import BEING_WRITTEN, Correction, Draft, Regeneration, RunState, Segment, User
 from app.refusals import Conflict
 from tests.factories import add_draft, add_policy, add_project, add_sample, add_user
 
@@ -96,14 +96,9 @@ class Desk:
         self._append(text, cut=False, stop_reason=None)
 
     def _append(self, text: str, *, cut: bool, stop_reason: str | None) -> None:
-        run = self.now.run
-        if run is None or not self.now.live:
-            raise Conflict("Nothing is being written.")
-        if run.state is RunState.QUEUED:
-            policy = regenerations.register_policy(self.db, name="writer", engine="openai")
-            regenerations.start(
-                self.db, regeneration_id=run.id, worker="test", policy_id=policy, lease_s=60
-            )
+        run = self._taken()
+        if run.undecided:
+            raise Conflict("Candidates are wanted, no text.")
         end = run.written + len(text)
         portion = regenerations.Portion(
             regeneration_id=run.id,
@@ -113,13 +108,91 @@ class Desk:
             cuts=(regenerations.Cut(end, text, None),) if cut else (),
             ending=regenerations.Ending(stop_reason) if stop_reason else None,
         )
+        self._send(run, portion)
+
+    def wait(self) -> None:
+        """A worker has written enough and lets the annotator have it go on."""
+        run = self._taken()
+        ending = regenerations.Ending(waits=True)
+        self._send(run, regenerations.Portion(run.id, run.attempt, run.written, ending=ending))
+
+    def offer(self, *texts: str, ends_output: bool = False) -> list[Segment]:
+        """A worker writes these candidates for the next segment; those that there are then."""
+        run = self._taken()
+        if not run.undecided:
+            raise Conflict("No candidates are wanted.")
+        for index, text in enumerate(texts):
+            candidate = regenerations.Candidate(
+                run.id, run.attempt, index, regenerations.Cut(len(text), text, None), ends_output
+            )
+            assert regenerations.offer(self.db, candidate) is regenerations.Outcome.WRITTEN
+        regenerations.settle(self.db, regeneration_id=run.id, attempt=run.attempt)
+        self.db.refresh(run)
+        return list(regenerations.candidates(self.db, run))
+
+    def offered(self) -> list[Segment]:
+        """The candidates that the annotator can choose from now."""
+        run = self.now.run
+        if run is None or not run.undecided or not self.now.unfinished:
+            return []
+        return list(regenerations.candidates(self.db, run))
+
+    def choose(self, key: int) -> int:
+        """Go on with the candidate of that digit."""
+        offered = self.offered()
+        return choice.choose(
+            self.db,
+            draft=self.draft,
+            base_version=self.draft.version,
+            regeneration_id=self.draft.regeneration_id or 0,
+            segment_id=offered[key - 1].id if key <= len(offered) else 0,
+        )
+
+    def write_on(self) -> bool:
+        """The annotator wants more."""
+        return choice.write_on(
+            self.db, draft=self.draft, regeneration_id=self.draft.regeneration_id or 0
+        )
+
+    def undo(self) -> None:
+        """Take back the last step."""
+        history.undo(self.db, draft=self.draft, base_version=self.draft.version)
+
+    @property
+    def run(self) -> Regeneration:
+        """The draft's run, as it is now."""
+        run = self.now.run
+        assert run is not None
+        self.db.refresh(run)
+        return run
+
+    def _taken(self) -> Regeneration:
+        """The run that a worker is at work on."""
+        run = self.now.run
+        if run is None or run.state not in BEING_WRITTEN:
+            raise Conflict("Nothing is being written.")
+        if run.state is RunState.QUEUED:
+            policy = regenerations.register_policy(self.db, name="writer", engine="openai")
+            regenerations.start(
+                self.db, regeneration_id=run.id, worker="test", policy_id=policy, lease_s=60
+            )
+        return run
+
+    def _send(self, run: Regeneration, portion: regenerations.Portion) -> None:
         outcome = regenerations.append(self.db, [portion], lease_s=60)
         assert outcome == {run.id: regenerations.Outcome.WRITTEN}
         self.db.refresh(run)
 
 
+def make_desk(db: Session, **generation: int) -> Desk:
+    """A fresh draft in a project with these generation settings."""
+    user = add_user(db)
+    project = add_project(db, user)
+    project.generation = dict(generation)
+    sample = add_sample(db, project=project, images=4, policy=add_policy(db))
+    return Desk(db, add_draft(db, sample=sample, user=user), user)
+
+
 @pytest.fixture
 def desk(db: Session) -> Desk:
-    user = add_user(db)
-    sample = add_sample(db, project=add_project(db, user), images=4, policy=add_policy(db))
-    return Desk(db, add_draft(db, sample=sample, user=user), user)
+    return make_desk(db)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
+from app import regenerations
 from app.annotation import history, service, structure, tasks
 from app.annotation.path import Path
 from app.annotation.reading import lines
@@ -23,8 +24,7 @@ from app.pairs.lines import lines_of, plain_lines
 from app.pairs.selection import select_pairs
 from app.pairs.source import read_batch
 from app.refusals import Refusal
-from tests.db.conftest import Desk
-from tests.factories import add_draft, add_policy, add_project, add_sample, add_user
+from tests.db.conftest import Desk, make_desk
 
 STEPS: dict[str, Callable[[Desk, int, str], object]] = {
     "accept": lambda desk, at, text: desk.accept(at),
@@ -60,6 +60,14 @@ STEPS: dict[str, Callable[[Desk, int, str], object]] = {
     "continue again": lambda desk, at, text: service.regenerate(
         desk.db, draft=desk.draft, base_version=desk.draft.version, segment_id=desk.at(at).id
     ),
+    "a worker waits": lambda desk, at, text: desk.wait(),
+    "a worker offers": lambda desk, at, text: desk.offer(f"One {text}.\n", f"Two {text}.\n"),
+    "a worker offers an end": lambda desk, at, text: desk.offer(
+        f"Last {text}.", f"End {text}.", ends_output=True
+    ),
+    "a worker has one idea": lambda desk, at, text: desk.offer(f"One {text}.\n", f"One {text}.\n"),
+    "choose": lambda desk, at, text: desk.choose(at),
+    "write on": lambda desk, at, text: desk.write_on(),
     "finish and reopen": lambda desk, at, text: _finish_and_reopen(desk),
     "an admin takes a pair back": lambda desk, at, text: _take_back(desk, at),
 }
@@ -73,16 +81,20 @@ steps = st.tuples(
     st.text(alphabet=st.sampled_from("ab .\n\r第😀"), min_size=1, max_size=12),
 )
 
+generations = st.sampled_from(
+    [{}, {"look_ahead": 1}, {"candidates": 2}, {"candidates": 3, "look_ahead": 2}]
+)
+
 
 @settings(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(sequence=st.lists(steps, max_size=14))
+@given(sequence=st.lists(steps, max_size=14), generation=generations)
 def test_any_sequence_of_steps_keeps_the_invariants(
-    db: Session, sequence: list[tuple[str, int, str]]
+    db: Session, sequence: list[tuple[str, int, str]], generation: dict[str, int]
 ) -> None:
     with db.begin_nested() as savepoint:
-        desk = _desk(db)
+        desk = make_desk(db, **generation)
         tree = _tree(desk)
         for name, at, text in sequence:
             at = min(at, len(desk.texts))
@@ -96,6 +108,7 @@ def test_any_sequence_of_steps_keeps_the_invariants(
             _check_path(desk)
             _check_pairs(desk)
             _check_export(desk)
+            _check_run(desk)
             grown = _tree(desk)
             assert tree.items() <= grown.items(), "a segment was changed or removed"
             tree = grown
@@ -106,12 +119,15 @@ def test_any_sequence_of_steps_keeps_the_invariants(
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(sequence=st.lists(steps.filter(lambda step: step[0] not in FINAL), max_size=8))
+@given(
+    sequence=st.lists(steps.filter(lambda step: step[0] not in FINAL), max_size=8),
+    generation=generations,
+)
 def test_undoing_every_step_leads_back_to_the_beginning(
-    db: Session, sequence: list[tuple[str, int, str]]
+    db: Session, sequence: list[tuple[str, int, str]], generation: dict[str, int]
 ) -> None:
     with db.begin_nested() as savepoint:
-        desk = _desk(db)
+        desk = make_desk(db, **generation)
         before = desk.now
         for name, at, text in sequence:
             at = min(at, len(desk.texts))
@@ -129,12 +145,6 @@ def test_undoing_every_step_leads_back_to_the_beginning(
         assert desk.pairs == []
         savepoint.rollback()
     db.expire_all()
-
-
-def _desk(db: Session) -> Desk:
-    user = add_user(db)
-    sample = add_sample(db, project=add_project(db, user), images=4, policy=add_policy(db))
-    return Desk(db, add_draft(db, sample=sample, user=user), user)
 
 
 def _finish_and_reopen(desk: Desk) -> None:
@@ -177,6 +187,26 @@ def _check_path(desk: Desk) -> None:
     assert [line.text for line in seen] == [step.text for step in standing.path.segments]
     assert not any(step.ends_output for step in steps[:-1]), "the output ends before its end"
     assert set(standing.verdicts.values()) <= set(Verdict)
+
+
+def _check_run(desk: Desk) -> None:
+    """What a reader of the stream is told of the run is what stands on the path."""
+    run = desk.now.run
+    if run is None:
+        return
+    news = regenerations.news(desk.db, [regenerations.Position(run.id, 0, 0)])[0]
+    own = [
+        step for step in desk.now.path.segments if step.id in {s.segment_id for s in news.segments}
+    ]
+    assert [step.id for step in own] == [one.segment_id for one in news.segments]
+    assert (news.segments[-1].end if news.segments else 0) == run.cut
+    if run.cut:
+        assert (
+            "".join(step.text for step in own)
+            == "".join(text for _, text in news.chunks)[: run.cut]
+        )
+    if run.undecided:
+        assert (run.written, news.candidates) == (0, len(regenerations.candidates(desk.db, run)))
 
 
 def _check_pairs(desk: Desk) -> None:

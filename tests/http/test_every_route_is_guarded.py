@@ -57,6 +57,7 @@ FORM = {
     "side": "after",
     "at": "3",
     "image_index": "0",
+    "segment_id": "1",
     "name": "changed",
     "title": "Changed",
     "role": "admin",

@@ -133,6 +133,13 @@ class Studio:
             assert count == len(own), "a segment stands beside the path"
             return [step.text for step in own]
 
+    def chain(self, regeneration_id: int) -> list[str]:
+        """The texts from its anchor down to its leaf, whatever stands beside them."""
+        with self.sessions() as db:
+            run = db.get_one(Regeneration, regeneration_id)
+            anchor = db.get_one(Segment, run.anchor_id)
+            return [step.text for step in TreePath.load(db, run.leaf_id).steps[anchor.depth + 1 :]]
+
     def start(self, regeneration_id: int, worker: str = "test") -> regenerations.Work:
         """Take it as a worker does."""
         with self.sessions.begin() as db:

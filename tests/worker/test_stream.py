@@ -14,15 +14,17 @@ import httpx
 import pytest
 import uvicorn
 
+from app import regenerations
 from app.cli.serving import Server
 from app.domain.certainty import Certainty, WeakWord
 from app.domain.segments import Rule, RuleKind, Splitter
 from app.main import create_app
 from app.models import Draft, LoginSession, RunState, User, now
-from app.regenerations import Cut, Ending, Portion
+from app.regenerations import Candidate, Cut, Ending, Outcome, Portion
 from app.security import SESSION_COOKIE, digest, new_secret
 from tests.factories import add_user
 from tests.worker.conftest import Studio, lecture, until
+from tests.worker.test_waiting import choose, configure, offered, write_on
 
 TEXT = "## Slide 4\nOne.\n\n## Slide 5\r\nZwei 🙂 drei.\n\n\n##  Slide 6\nThe end"
 
@@ -75,6 +77,7 @@ class Page:
     cut: int = 0
     last: str = ""
     states: list[str] = field(default_factory=list)
+    candidates: list[int] = field(default_factory=list)
     error: str | None = None
     done: bool = False
     twice: int = 0
@@ -100,6 +103,8 @@ class Page:
             case "state":
                 self.states.append(data["state"])
                 self.error = data["error"]
+            case "candidates":
+                self.candidates.append(data["count"])
             case "done":
                 self.done = True
 
@@ -299,3 +304,46 @@ def test_the_state_of_a_waiting_text_is_told_and_told_again_when_it_changes(site
     site.studio.stop(run)
     thread.join(10)
     assert page.states[-1] == RunState.CANCELLED
+
+
+def test_a_text_that_waits_for_its_annotator_is_followed_on(site: Site) -> None:
+    configure(site.studio, candidates=2, look_ahead=1)
+    run = site.studio.correct(3, "captivating realm", "wide field")
+    page = Page(run)
+    thread = threading.Thread(target=read, args=(site, page))
+    thread.start()
+    work = site.studio.start(run)
+    with site.studio.sessions.begin() as db:
+        for index, text in enumerate(("A one.\n", "A two.\n")):
+            cut = Cut(len(text), text, None)
+            regenerations.offer(db, Candidate(run, work.attempt, index, cut, ends_output=False))
+    site.studio.until(lambda: page.candidates == [2])
+    with site.studio.sessions.begin() as db:
+        regenerations.settle(db, regeneration_id=run, attempt=work.attempt)
+    site.studio.until(lambda: page.states[-1:] == ["waiting"])
+    choose(site.studio, run, offered(site.studio, run)[1].id)
+    site.studio.until(lambda: page.text == "A two.\n")
+    assert page.candidates == [2, 0]
+    again = site.studio.start(run)
+    end = Ending(waits=True)
+    more = Portion(run, again.attempt, 7, "B.\nC", (Cut(10, "B.\n", None),), end)
+    assert site.studio.append(more) == [Outcome.WRITTEN]
+    site.studio.until(lambda: page.states[-1] == "waiting" and page.text == "A two.\nB.\nC")
+    assert [*page.segments.values()] == ["A two.\n", "B.\n"]
+    assert write_on(site.studio, run)
+    site.studio.until(lambda: page.states[-1] == "queued")
+    site.studio.stop(run)
+    thread.join(10)
+    assert page.done
+
+
+def test_who_comes_later_finds_a_text_that_waits_as_it_stands(site: Site) -> None:
+    configure(site.studio, look_ahead=1)
+    run = site.studio.correct(3, "captivating realm", "wide field")
+    work = site.studio.start(run)
+    end = Ending(waits=True)
+    site.studio.append(Portion(run, work.attempt, 0, "B.\nC", (Cut(3, "B.\n", None),), end))
+    page = Page(run, have=4, cut=3, tail="C")
+    with site.browser.stream("GET", site.url(run), params={"after": f"{run}:4:3"}) as answer:
+        page.hear(*next(events(answer)))
+    assert (page.states, page.text) == (["waiting"], "C")

@@ -97,9 +97,12 @@ class OpenAIEngine:
         settings = work.settings
         ask = Ask(
             prompt=work.prompt,
-            sampling=Sampling.of(settings, regeneration_id=work.regeneration_id),
-            request_id=f"regeneration-{work.regeneration_id}-{work.attempt}",
-            priority=_priority(settings.get("priority", 0)),
+            sampling=Sampling.of(
+                settings, regeneration_id=work.regeneration_id, candidate=work.candidate
+            ),
+            request_id=_request_id(work),
+            # Who has many texts being written waits for others here too.
+            priority=_priority(settings.get("priority", 0)) + work.behind,
             certainty=settings.get("certainty") is not False,
         )
         async with aclosing(self.ask(ask, by_ids=settings.get("token_ids") is True)) as deltas:
@@ -206,6 +209,11 @@ def _fitted(ask: Ask, server: Server) -> Ask:
         return ask
     options = {name: value for name, value in ask.sampling.options.items() if name != "max_tokens"}
     return replace(ask, sampling=replace(ask.sampling, options=options))
+
+
+def _request_id(work: Work) -> str:
+    name = f"regeneration-{work.regeneration_id}-{work.attempt}"
+    return name if work.candidate is None else f"{name}-{work.candidate}"
 
 
 def _priority(value: object) -> int:

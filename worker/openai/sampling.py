@@ -33,11 +33,14 @@ class Sampling:
     logit_bias: Mapping[str, float] | None = None
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any], *, regeneration_id: int = 0) -> "Sampling":
+    def of(
+        cls, settings: Mapping[str, Any], *, regeneration_id: int = 0, candidate: int | None = None
+    ) -> "Sampling":
         """The sampling of a regeneration; settings that are not about sampling are left alone.
 
         A seed is counted on by the regeneration's id: the run that its row names can be repeated
-        exactly, and asking again after the same segment gives another text.
+        exactly, and asking again after the same segment gives another text. candidate: of the
+        texts that a regeneration asks for at once, each has a seed far from those of the others.
         Raises EngineError, naming the setting that is wrong.
         """
         options: dict[str, float | int] = {}
@@ -53,7 +56,8 @@ class Sampling:
             stop=_stop(settings.get("stop")),
             seed=None
             if seed is None
-            else (_integer(seed, "seed", 0, 2**62) + regeneration_id) % 2**62,
+            else (_integer(seed, "seed", 0, 2**62) + regeneration_id + ((candidate or 0) << 40))
+            % 2**62,
             logit_bias=_logit_bias(settings.get("logit_bias")),
         )
 
