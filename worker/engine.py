@@ -2,18 +2,23 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from app.policies.loading import Adapter
 from app.regenerations import Work
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyFacts:
-    """The model that an engine writes with; a row of policies, found again by its name."""
+    """The model that an engine writes with; a row of policies, found again by its name.
+
+    served_name: what its server calls it.
+    """
 
     name: str
     engine: str
     base_model: str = ""
+    served_name: str = ""
     revision: str = ""
     adapter: str = ""
     template_hash: str = ""
@@ -44,6 +49,13 @@ class EngineError(Exception):
         self.temporary = temporary
 
 
+class AdapterError(EngineError):
+    """The server does not take an adapter, and would not if it were asked again."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, temporary=False)
+
+
 class Engine(Protocol):
     """An engine serves any number of streams at once on one event loop.
 
@@ -64,5 +76,18 @@ class Engine(Protocol):
         """The text that follows work.prompt.prefix, exactly as it comes.
 
         Closing the generator (aclose) aborts the request. Raises EngineError.
+        """
+        ...
+
+
+@runtime_checkable
+class TakesAdapters(Protocol):
+    """An engine whose server can load adapters while it runs, and writes with several at once."""
+
+    async def load(self, adapter: Adapter) -> str:
+        """Make it ready: a work whose `adapter` is its served name is written with it from now on.
+
+        Loading it again is fine; a server that has lost it gets it again. Returns what an admin
+        should know, "" if nothing. Raises AdapterError, and a temporary EngineError.
         """
         ...

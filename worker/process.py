@@ -6,7 +6,7 @@ import os
 import random
 import signal
 import socket
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import asdict
 
 import structlog
@@ -20,6 +20,7 @@ from app.settings import Settings
 from worker.database import THREADS, Database
 from worker.engine import Engine, EngineError
 from worker.engines import engine_for
+from worker.policies import Policies
 from worker.queue import Queue
 from worker.streams import Release, Stream
 from worker.vllm import Launch
@@ -84,7 +85,7 @@ class _Worker:
         self.hub = hub
         self.database = database
         self.engine = engine
-        self.policy_id = 0
+        self.policies = Policies(database, hub, engine, worker=self.name)
         self.stopping = False
         # The engine has failed in a way that may pass: it is to be checked before the next job.
         self.doubted = asyncio.Event()
@@ -111,6 +112,7 @@ class _Worker:
             asyncio.create_task(self.writer.run(), name="writer"),
             asyncio.create_task(self.keep(), name="keeper"),
             asyncio.create_task(self.check(), name="checker"),
+            asyncio.create_task(self.policies.follow(self.doubted.set), name="policies"),
             asyncio.create_task(
                 self.queue.run(lambda: self.streams - len(self.writer.streams)), name="queue"
             ),
@@ -127,21 +129,23 @@ class _Worker:
         finally:
             await _end(stopped, *tasks)
             self.writer.close()
+            with suppress(SQLAlchemyError):
+                await self.policies.leave()
             self.database.close()
         self.log.info("stopped")
 
     async def prepare(self) -> None:
-        """Wait for the database and the engine, and register the policy."""
+        """Wait for the database and the engine, and choose what to write with."""
         pause = _FIRST_PAUSE_S
         while True:
             try:
                 await self.hub.listening()
                 await self.engine.check()
-                self.policy_id = await self.database.do(
-                    lambda db: regenerations.register_policy(db, **asdict(self.engine.policy))
-                )
+                await self.policies.refresh()
             except EngineError as error:
                 self.log.error("engine is not usable", reason=error.message)
+                with suppress(SQLAlchemyError):
+                    await self.policies.trouble(error.message)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
             except SQLAlchemyError as error:
@@ -176,7 +180,8 @@ class _Worker:
                 db,
                 regeneration_id=regeneration_id,
                 worker=self.name,
-                policy_id=self.policy_id,
+                policy_id=self.policies.current,
+                held=self.policies.held,
                 lease_s=self.lease_s,
             )
         )

@@ -19,6 +19,7 @@ from app.models.work import (
     RunState,
     UnsavedEdit,
 )
+from app.models.workers import Worker
 
 __all__ = [
     "Action",
@@ -45,6 +46,7 @@ __all__ = [
     "Segment",
     "UnsavedEdit",
     "User",
+    "Worker",
     "now",
     "table_of",
 ]

@@ -1,10 +1,10 @@
 """Attempts at a regeneration: taken by a worker, handed on, recovered from a dead one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy import ARRAY, BigInteger, Double, any_, bindparam, case, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -28,7 +28,9 @@ class Work:
 
     prompt: what a model is asked with; its prefix is the path's text and what earlier attempts
     have kept. before: the path's text alone. kept: that of earlier attempts, of which the first
-    `cut` code points are segments. anchor_id: the segment that is continued.
+    `cut` code points are segments. anchor_id: the segment that is continued. adapter: the served
+    name of the adapter that writes it, "" for the model itself. waited_s: from the request to this
+    attempt, in seconds.
     """
 
     regeneration_id: int
@@ -42,6 +44,8 @@ class Work:
     kept: str
     cut: int
     settings: Mapping[str, Any]
+    adapter: str = ""
+    waited_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +71,33 @@ def register_policy(db: Session, *, name: str, engine: str, **facts: str | int) 
 
 
 def start(
-    db: Session, *, regeneration_id: int, worker: str, policy_id: int, lease_s: float
+    db: Session,
+    *,
+    regeneration_id: int,
+    worker: str,
+    policy_id: int,
+    lease_s: float,
+    held: Collection[int] = (),
 ) -> Work | None:
-    """Take a queued regeneration: the next attempt, with a lease. None: it is not to be had."""
+    """Take a queued regeneration: the next attempt, with a lease. None: it is not to be had.
+
+    policy_id: what it is written with, unless an earlier attempt began it with a policy that the
+    worker can write with too (held): then it stays with that.
+    """
     run = db.execute(
         _START,
-        {"run": regeneration_id, "by": worker, "policy": policy_id, "lease_s": lease_s},
+        {
+            "run": regeneration_id,
+            "by": worker,
+            "policy": policy_id,
+            "held": list(held),
+            "lease_s": lease_s,
+        },
     ).one_or_none()
     if run is None:
         return None
     changes.notify(db, f"regeneration:{run.id}", f"draft:{run.draft_id}")
-    task = db.execute(_TASK, {"sample": run.sample_id}).one()
+    task = db.execute(_TASK, {"sample": run.sample_id, "policy": run.policy_id}).one()
     before = path_text(db, run.anchor_id)
     kept = written_text(db, run.id) if run.written else ""
     return Work(
@@ -97,6 +117,8 @@ def start(
         kept=kept,
         cut=run.cut,
         settings=run.settings,
+        adapter=task.adapter or "",
+        waited_s=run.waited_s,
     )
 
 
@@ -181,7 +203,13 @@ _START = (
         state=RunState.RUNNING,
         attempt=Regeneration.attempt + 1,
         worker=bindparam("by"),
-        policy_id=bindparam("policy"),
+        policy_id=case(
+            (
+                Regeneration.policy_id == any_(bindparam("held", type_=ARRAY(BigInteger))),
+                Regeneration.policy_id,
+            ),
+            else_=bindparam("policy"),
+        ),
         lease_until=func.clock_timestamp()
         + func.make_interval(0, 0, 0, 0, 0, 0, bindparam("lease_s")),
         started_at=func.coalesce(Regeneration.started_at, func.clock_timestamp()),
@@ -195,6 +223,10 @@ _START = (
         Regeneration.settings,
         Regeneration.written,
         Regeneration.cut,
+        Regeneration.policy_id,
+        func.extract("epoch", func.clock_timestamp() - Regeneration.created_at)
+        .cast(Double)
+        .label("waited_s"),
     )
     .execution_options(synchronize_session="fetch")
 )
@@ -203,7 +235,9 @@ _TASK = text(
     """
     SELECT sample.instruction, project.rule, project.rule_words, ARRAY(
         SELECT sha256 FROM sample_images WHERE sample_id = sample.id ORDER BY position
-    ) AS images
+    ) AS images, (
+        SELECT served_name FROM policies WHERE id = :policy AND adapter_hash <> ''
+    ) AS adapter
     FROM samples AS sample JOIN projects AS project ON project.id = sample.project_id
     WHERE sample.id = :sample
     """

@@ -23,6 +23,10 @@ class CacheMiss(Exception):  # noqa: N818 - not an error: the server asks for th
     """The server does not have an image whose bytes were left out."""
 
 
+class NotServedError(EngineError):
+    """The server does not have the model: an adapter, after its restart."""
+
+
 def refusal(status: int, body: bytes, *, model: str) -> EngineError | CacheMiss:
     """The answer to a request that the server did not take. body: what it said, in any form."""
     said = message_of(body)
@@ -31,7 +35,7 @@ def refusal(status: int, body: bytes, *, model: str) -> EngineError | CacheMiss:
     if status in (401, 403):
         return EngineError(f"The model server refuses the worker's key. {_TELL}", temporary=False)
     if status == 404:
-        return EngineError(
+        return NotServedError(
             f"The model server does not have the model “{model}”, or is no such server. "
             f"It says: {said} {_TELL}",
             temporary=False,

@@ -1,0 +1,1 @@
+"""Policies: what model texts are written with, adapters that are added, activated and loaded."""
