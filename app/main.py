@@ -27,6 +27,7 @@ from app.migrate import is_current
 from app.models import User
 from app.pairs import api as pairs_api
 from app.pairs import routes as pairs
+from app.policies import routes as policies
 from app.postgres import database_url
 from app.projects import api as projects_api
 from app.projects import routes as projects
@@ -65,7 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
         ],
     )
     errors.install(app)
-    for pages in (accounts, projects, samples, annotation, stream, pairs):
+    for pages in (accounts, projects, samples, annotation, stream, pairs, policies):
         app.include_router(pages.router, include_in_schema=False)
     for api in (pairs_api, projects_api, api_docs):
         app.include_router(api.router)

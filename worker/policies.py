@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import regenerations
-from app.changes import Hub
+from app.changes import Watch
 from app.policies import loading
 from app.policies.loading import Adapter, Report
 from worker.database import Database
@@ -23,16 +23,16 @@ HEARTBEAT_S = 5.0
 
 
 class Policies:
-    """The policies of one worker. worker: its name.
+    """The policies of one worker. worker: its name. watch: of loading.CHANGED, begun before.
 
     current: what new regenerations are written with. held: all that it can write with just now.
     """
 
-    def __init__(self, database: Database, hub: Hub, engine: Engine, *, worker: str) -> None:
+    def __init__(self, database: Database, watch: Watch, engine: Engine, *, worker: str) -> None:
         self.current = 0
         self.held: frozenset[int] = frozenset()
         self._database = database
-        self._hub = hub
+        self._watch = watch
         self._engine = engine
         self._worker = worker
         self._loading = asyncio.Lock()
@@ -45,6 +45,8 @@ class Policies:
         is said in the worker's row and in the log.
         """
         async with self._loading:
+            # What has changed until now is read below.
+            await self._watch.wait(0)
             facts = self._engine.policy
             base_id = await self._database.do(
                 lambda db: regenerations.register_policy(db, **asdict(facts))
@@ -56,6 +58,7 @@ class Policies:
             said = Report(
                 engine=facts.engine,
                 base_model=facts.base_model,
+                served_name=facts.served_name,
                 policy_id=chosen,
                 refused_id=refused.id if refused else None,
                 problem=refusals[refused] if refused else " ".join(notices) or None,
@@ -80,16 +83,15 @@ class Policies:
 
         doubt: called when the server does not answer, instead of trying again here.
         """
-        async with self._hub.watch(loading.CHANGED) as watch:
-            while True:
-                try:
-                    if await watch.wait(HEARTBEAT_S) or not await self._heard():
-                        await self.refresh()
-                except EngineError as error:
-                    self._log.warning("adapters are not loaded", reason=error.message)
-                    doubt()
-                except SQLAlchemyError as error:
-                    self._log.warning("database is away", reason=type(error).__name__)
+        while True:
+            try:
+                if await self._watch.wait(HEARTBEAT_S) or not await self._heard():
+                    await self.refresh()
+            except EngineError as error:
+                self._log.warning("adapters are not loaded", reason=error.message)
+                doubt()
+            except SQLAlchemyError as error:
+                self._log.warning("database is away", reason=type(error).__name__)
 
     async def trouble(self, problem: str) -> None:
         """The engine is not usable, and this is why; nothing is written with it meanwhile."""

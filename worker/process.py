@@ -13,8 +13,9 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import jobs, logs, regenerations
-from app.changes import WORKERS, Hub
+from app.changes import WORKERS, Hub, Watch
 from app.db import make_engine, make_sessions
+from app.policies.loading import CHANGED
 from app.regenerations import Ending
 from app.settings import Settings
 from worker.database import THREADS, Database
@@ -70,14 +71,21 @@ async def run(
         async with Hub(url, channel=WORKERS) as hub, AsyncExitStack() as stack:
             if engine is None:
                 engine = await stack.enter_async_context(engine_for(settings, sessions, launch))
-            await _Worker(settings, url, hub, Database(sessions), engine).run(stop)
+            watch = await stack.enter_async_context(hub.watch(CHANGED))
+            await _Worker(settings, url, hub, watch, Database(sessions), engine).run(stop)
     finally:
         database_engine.dispose()
 
 
 class _Worker:
     def __init__(
-        self, settings: Settings, url: str, hub: Hub, database: Database, engine: Engine
+        self,
+        settings: Settings,
+        url: str,
+        hub: Hub,
+        watch: Watch,
+        database: Database,
+        engine: Engine,
     ) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.streams = settings.worker_streams
@@ -85,7 +93,7 @@ class _Worker:
         self.hub = hub
         self.database = database
         self.engine = engine
-        self.policies = Policies(database, hub, engine, worker=self.name)
+        self.policies = Policies(database, watch, engine, worker=self.name)
         self.stopping = False
         # The engine has failed in a way that may pass: it is to be checked before the next job.
         self.doubted = asyncio.Event()

@@ -11,8 +11,9 @@ from app.models.schema import Base
 class Worker(Base):
     """A worker process, as it last said of itself; nobody else writes its row.
 
-    policy_id: what its new regenerations are written with; None while its engine is not usable.
-    refused_id: the active policy that it could not load. problem: why, or what else is not well.
+    base_model, served_name: of its server's model. policy_id: what its new regenerations are
+    written with; None while its engine is not usable. refused_id: the active policy that it could
+    not load. problem: why, or what else is not well.
     """
 
     __tablename__ = "workers"
@@ -20,6 +21,7 @@ class Worker(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     engine: Mapped[str]
     base_model: Mapped[str] = mapped_column(server_default="")
+    served_name: Mapped[str] = mapped_column(server_default="")
     policy_id: Mapped[int | None] = mapped_column(ForeignKey("policies.id"))
     refused_id: Mapped[int | None] = mapped_column(ForeignKey("policies.id"))
     problem: Mapped[str | None]

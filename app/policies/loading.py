@@ -38,6 +38,7 @@ class Report:
 
     engine: str
     base_model: str = ""
+    served_name: str = ""
     policy_id: int | None = None
     refused_id: int | None = None
     problem: str | None = None
@@ -89,6 +90,7 @@ def report(
     values = {
         "engine": said.engine,
         "base_model": said.base_model,
+        "served_name": said.served_name,
         "policy_id": said.policy_id,
         "refused_id": said.refused_id,
         "problem": said.problem,

@@ -64,6 +64,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("engine", sa.Text(), nullable=False),
         sa.Column("base_model", sa.Text(), server_default="", nullable=False),
+        sa.Column("served_name", sa.Text(), server_default="", nullable=False),
         sa.Column("policy_id", sa.BigInteger(), nullable=True),
         sa.Column("refused_id", sa.BigInteger(), nullable=True),
         sa.Column("problem", sa.Text(), nullable=True),

@@ -105,6 +105,7 @@ def doors(app: FastAPI, world: World, db: Session) -> list[Door]:
         "sha256": db.scalars(select(SampleImage.sha256).limit(1)).one(),
         "width": 320,
         "pair_id": 1,
+        "policy_id": db.scalar(text("SELECT max(id) FROM policies")),
         "token": "x" * 43,
         "version": "x",
         "path": "x",

@@ -30,7 +30,7 @@ _KNOWN: tuple[tuple[str, str], ...] = (
         "start it with --max-lora-rank {rank}.",
     ),
     (
-        r"No adapter found for (?P<path>\S+)",
+        r"No adapter found for (?P<path>\S+?)\.?(?:\s|$)",
         "The model server finds no adapter at {path}. The directory must have the same path on its "
         "machine, or in its container.",
     ),
