@@ -22,9 +22,10 @@ from app.assets import Assets
 from app.changes import Hub
 from app.db import make_engine, make_sessions
 from app.images.store import ImageStore
-from app.middleware import CrossSite, SecurityHeaders
+from app.middleware import CrossSite, SecurityHeaders, Timing
 from app.migrate import is_current
 from app.models import User
+from app.monitoring import serve_metrics
 from app.pairs import api as pairs_api
 from app.pairs import routes as pairs
 from app.policies import routes as policies
@@ -59,6 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
         # The outermost first.
         middleware=[
             Middleware(logs.RequestLog),
+            Middleware(Timing),
             Middleware(SecurityHeaders, settings=settings),
             Middleware(CrossSite, settings=settings),
             Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4),
@@ -80,6 +82,7 @@ def create_app(settings: Settings) -> FastAPI:
         Route("/favicon.ico", lambda _: RedirectResponse(assets.url("favicon.svg"))),
         Route("/healthz", _healthz),
         Route("/readyz", _readyz),
+        Route("/metrics", serve_metrics),
     ]
     return app
 

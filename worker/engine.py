@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from app.policies.loading import Adapter
@@ -37,23 +38,43 @@ class Delta:
     stop_reason: str | None = None
 
 
+class Failure(StrEnum):
+    """What kind of thing went wrong: a closed set, for figures; the message says it in words."""
+
+    # The server does not answer, is silent, or breaks off.
+    AWAY = "away"
+    BUSY = "busy"
+    TOO_LONG = "too_long"
+    REFUSED = "refused"
+    # An image of the sample that cannot be read.
+    IMAGE = "image"
+    ADAPTER = "adapter"
+    # What the engine sent cannot be stored.
+    TEXT = "text"
+    CRASHED = "crashed"
+    # The worker that held it died; found by another one.
+    LOST = "lost"
+
+
 class EngineError(Exception):
     """The engine cannot write this. message: a sentence for the annotator.
 
-    temporary: another attempt, later or by another worker, may succeed.
+    temporary: another attempt, later or by another worker, may succeed. reason: by default that
+    the engine is away, or that it refuses the text.
     """
 
-    def __init__(self, message: str, *, temporary: bool) -> None:
+    def __init__(self, message: str, *, temporary: bool, reason: Failure | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.temporary = temporary
+        self.reason = reason or (Failure.AWAY if temporary else Failure.REFUSED)
 
 
 class AdapterError(EngineError):
     """The server does not take an adapter, and would not if it were asked again."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, temporary=False)
+        super().__init__(message, temporary=False, reason=Failure.ADAPTER)
 
 
 class Engine(Protocol):

@@ -18,8 +18,9 @@ from app.db import make_engine, make_sessions
 from app.policies.loading import CHANGED
 from app.regenerations import Ending
 from app.settings import Settings
+from worker import metrics
 from worker.database import THREADS, Database
-from worker.engine import Engine, EngineError
+from worker.engine import Engine, EngineError, Failure
 from worker.engines import engine_for
 from worker.policies import Policies
 from worker.queue import Queue
@@ -53,7 +54,8 @@ def main(settings: Settings, url: str, launch: Launch | None = None) -> None:
             loop.add_signal_handler(name, stop.set)
         await run(settings, url, stop, launch=launch)
 
-    asyncio.run(work())
+    with metrics.served(settings):
+        asyncio.run(work())
 
 
 async def run(
@@ -95,6 +97,8 @@ class _Worker:
         self.engine = engine
         self.policies = Policies(database, watch, engine, worker=self.name)
         self.stopping = False
+        # None: not known yet.
+        self.usable: bool | None = None
         # The engine has failed in a way that may pass: it is to be checked before the next job.
         self.doubted = asyncio.Event()
         self.writer = Writer(database, lease_s=self.lease_s)
@@ -151,6 +155,7 @@ class _Worker:
                 await self.engine.check()
                 await self.policies.refresh()
             except EngineError as error:
+                self.lose_engine()
                 self.log.error("engine is not usable", reason=error.message)
                 with suppress(SQLAlchemyError):
                     await self.policies.trouble(error.message)
@@ -160,7 +165,16 @@ class _Worker:
                 self.log.warning("database is away", reason=type(error).__name__)
                 await asyncio.sleep(1)
             else:
+                self.usable = True
+                metrics.USABLE.set(1)
                 return
+
+    def lose_engine(self) -> None:
+        """It is to be checked before the next job; an outage is counted once until it is well."""
+        if self.usable is not False:
+            self.usable = False
+            metrics.USABLE.set(0)
+            metrics.OUTAGES.inc()
 
     async def check(self) -> None:
         """After a failure that may pass, take nothing new until the engine is well again."""
@@ -195,6 +209,8 @@ class _Worker:
         )
         if work is None:
             return
+        if work.attempt == 1:
+            metrics.CLAIM.observe(work.waited_s)
         stream = Stream(work)
         self.writer.add(stream)
         if self.stopping:
@@ -202,8 +218,10 @@ class _Worker:
             self.writer.touch()
             await stream.closed.wait()
             return
-        stream.reader = asyncio.create_task(self.read(stream), name=f"read {stream.id}")
-        self.log.info("started", **about(stream))
+        # Every line that is logged while it is read, by whatever module, says what it is about.
+        with structlog.contextvars.bound_contextvars(**about(stream)):
+            stream.reader = asyncio.create_task(self.read(stream), name=f"read {stream.id}")
+            self.log.info("started", policy=work.policy_id)
         await stream.closed.wait()
 
     async def read(self, stream: Stream) -> None:
@@ -219,9 +237,11 @@ class _Worker:
 
     async def listen(self, stream: Stream) -> None:
         """Feed the stream what the engine says, and note how that ended."""
+        meter = metrics.Meter()
         try:
             async with aclosing(self.engine.stream(stream.work)) as deltas:
                 async for delta in deltas:
+                    meter.take(delta)
                     stream.feed(delta.text)
                     if delta.stop_reason is not None:
                         stream.end(Ending(stop_reason=delta.stop_reason))
@@ -229,15 +249,18 @@ class _Worker:
             if not stream.over:
                 raise EngineError("The engine broke off in the middle.", temporary=True)
         except EngineError as error:
-            self.log.warning("engine failed", **about(stream), reason=error.message)
+            self.log.warning("engine failed", kind=error.reason, reason=error.message)
+            metrics.FAILURES.labels(error.reason.value).inc()
             if error.temporary:
                 self.doubted.set()
+                self.lose_engine()
                 counts = stream.work.attempt > _FREE_ATTEMPTS
                 stream.hand_back(Release(error.message if counts else None, delay_s=_RETRY_S))
             else:
                 stream.end(Ending(error=error.message))
         except Exception:
-            self.log.exception("engine crashed", **about(stream))
+            self.log.exception("engine crashed")
+            metrics.FAILURES.labels(Failure.CRASHED.value).inc()
             stream.hand_back(
                 Release(error="The engine crashed; see the worker's log.", delay_s=_RETRY_S)
             )
@@ -262,6 +285,8 @@ class _Worker:
                 continue
             if found:
                 self.log.warning("recovered", **asdict(found))
+                lost = len(found.requeued) + len(found.failed)
+                metrics.FAILURES.labels(Failure.LOST.value).inc(lost)
             await self.queue.retry_stalled()
 
     async def tidy(self) -> None:

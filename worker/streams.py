@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from app.domain.segments import Piece, Splitter
 from app.domain.text import defect
 from app.regenerations import Cut, Ending, Portion, Work
-from worker.engine import EngineError
+from worker.engine import EngineError, Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,11 @@ class Stream:
         if self.over:
             return
         if problem := defect(text):
-            raise EngineError(f"The engine sent what cannot be stored. {problem}", temporary=False)
+            raise EngineError(
+                f"The engine sent what cannot be stored. {problem}",
+                temporary=False,
+                reason=Failure.TEXT,
+            )
         if text:
             self.pending.append(text)
             self._cut(self._splitter.feed(text))

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app import regenerations
 from app.regenerations import Ending, Outcome, Portion
+from worker import metrics
 from worker.database import Database
 from worker.streams import Stream
 
@@ -37,6 +38,7 @@ class Writer:
             before.close()
         stream.written_at = asyncio.get_running_loop().time()
         self.streams[stream.id] = stream
+        metrics.STREAMS.set(len(self.streams))
 
     def touch(self, *, at_once: bool = False) -> None:
         """Something has come. It leaves with the next tick, or at_once, before that."""
@@ -163,6 +165,7 @@ class Writer:
     def _remove(self, stream: Stream) -> None:
         if self.streams.get(stream.id) is stream:
             del self.streams[stream.id]
+            metrics.STREAMS.set(len(self.streams))
         stream.close()
 
 

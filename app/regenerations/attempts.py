@@ -44,6 +44,7 @@ class Work:
     kept: str
     cut: int
     settings: Mapping[str, Any]
+    policy_id: int = 0
     adapter: str = ""
     waited_s: float = 0.0
 
@@ -117,6 +118,7 @@ def start(
         kept=kept,
         cut=run.cut,
         settings=run.settings,
+        policy_id=run.policy_id,
         adapter=task.adapter or "",
         waited_s=run.waited_s,
     )

@@ -29,6 +29,8 @@ PUBLIC = {
     "/favicon.ico",
     "/healthz",
     "/readyz",
+    # It has a bearer token of its own.
+    "/metrics",
     "/api/v1/openapi.json",
     "/api/v1/docs",
 }

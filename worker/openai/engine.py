@@ -11,7 +11,7 @@ import structlog
 from app.policies.loading import Adapter
 from app.refusals import Refusal
 from app.regenerations import Work
-from worker.engine import AdapterError, EngineError, PolicyFacts
+from worker.engine import AdapterError, EngineError, Failure, PolicyFacts
 from worker.openai.adapters import load_adapter
 from worker.openai.chat import PATH, Ask, chat_request
 from worker.openai.connection import Connection, Patience
@@ -155,6 +155,7 @@ class OpenAIEngine:
                         raise EngineError(
                             f"The model server does not keep the adapter “{adapter}”.",
                             temporary=True,
+                            reason=Failure.ADAPTER,
                         ) from error
                     await self._load_again(self._adapters[adapter])
                 else:
@@ -173,7 +174,7 @@ class OpenAIEngine:
         except AdapterError as error:
             del self._adapters[adapter.served_name]
             # The same: the text goes on with what was active before.
-            raise EngineError(error.message, temporary=True) from error
+            raise EngineError(error.message, temporary=True, reason=Failure.ADAPTER) from error
 
     async def _chat(
         self, server: Server, ask: Ask, urls: Mapping[str, str | None]
@@ -220,6 +221,7 @@ class OpenAIEngine:
                 raise EngineError(
                     f"An image of this sample cannot be read: {error} Tell your admin.",
                     temporary=False,
+                    reason=Failure.IMAGE,
                 ) from error
         return urls
 

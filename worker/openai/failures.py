@@ -5,7 +5,7 @@ import re
 import httpx
 import orjson
 
-from worker.engine import EngineError
+from worker.engine import EngineError, Failure
 
 _TELL = "Tell your admin."
 _AGAIN = "What is written is kept."
@@ -41,7 +41,9 @@ def refusal(status: int, body: bytes, *, model: str) -> EngineError | CacheMiss:
             temporary=False,
         )
     if status in (408, 409, 425, 429):
-        return EngineError(f"The model server has too much to do. {_AGAIN}", temporary=True)
+        return EngineError(
+            f"The model server has too much to do. {_AGAIN}", temporary=True, reason=Failure.BUSY
+        )
     if status >= 500:
         return EngineError(
             f"The model server failed (HTTP {status}): {said} {_AGAIN}", temporary=True
@@ -60,6 +62,7 @@ def too_long(said: str) -> EngineError:
     return EngineError(
         f"Images, instruction and text together are longer than the model's limit{limit}. {_TELL}",
         temporary=False,
+        reason=Failure.TOO_LONG,
     )
 
 
