@@ -7,6 +7,7 @@ import time
 from urllib.parse import urlsplit
 
 import orjson
+from fastapi.routing import iter_route_contexts
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -60,8 +61,20 @@ class Timing:
 
 def _observe(scope: Scope, status: int, began: float) -> None:
     method = scope["method"] if scope["method"] in _METHODS else "other"
-    route = getattr(scope.get("route"), "path", "none")
-    REQUESTS.labels(method, route, f"{status // 100}xx").observe(time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    REQUESTS.labels(method, _template(scope), f"{status // 100}xx").observe(seconds)
+
+
+def _template(scope: Scope) -> str:
+    """The whole path of the route that was found; its own object knows only its router's part."""
+    state = scope["app"].state
+    if not hasattr(state, "route_templates"):
+        state.route_templates = {
+            id(context.original_route): context.path
+            for context in iter_route_contexts(scope["app"].routes)
+        }
+    found: str = state.route_templates.get(id(scope.get("route")), "none")
+    return found
 
 
 class SecurityHeaders:

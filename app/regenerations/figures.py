@@ -25,7 +25,7 @@ def queue_figures(connection: Connection) -> QueueFigures:
     }
     waiting = rows.get(RunState.QUEUED)
     return QueueFigures(
-        counts={state: rows[state].count if state in rows else 0 for state in LIVE},
+        counts={state: rows[state].number if state in rows else 0 for state in LIVE},
         oldest_s=float(waiting.oldest_s) if waiting is not None else 0.0,
     )
 
@@ -33,7 +33,7 @@ def queue_figures(connection: Connection) -> QueueFigures:
 # The index's own condition stands in it as written, or the planner could not use it.
 _FIGURES = text(
     """
-    SELECT state, count(*) AS count,
+    SELECT state, count(*) AS number,
         extract(epoch FROM clock_timestamp() - min(created_at)) AS oldest_s
     FROM regenerations WHERE state IN ('queued', 'running') AND state = ANY (:live)
     GROUP BY state

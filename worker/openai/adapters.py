@@ -30,7 +30,7 @@ _KNOWN: tuple[tuple[str, str], ...] = (
         "start it with --max-lora-rank {rank}.",
     ),
     (
-        r"No adapter found for (?P<path>\S+?)\.?(?:\s|$)",
+        r"No adapter found for",
         "The model server finds no adapter at {path}. The directory must have the same path on its "
         "machine, or in its container.",
     ),
@@ -64,15 +64,15 @@ async def load_adapter(connection: Connection, adapter: Adapter) -> str:
         raise AdapterError("The model server does not let the worker's key load adapters.")
     if answer.status_code in (408, 429, 502, 503, 504):
         raise EngineError(f"The model server is not ready: {said}", temporary=True)
-    raise AdapterError(plain(said))
+    raise AdapterError(plain(said, adapter))
 
 
-def plain(said: str) -> str:
+def plain(said: str, adapter: Adapter) -> str:
     """What a server says about an adapter that it does not take, in plain words where known."""
     for pattern, words in _KNOWN:
         match = re.search(pattern, said)
         if match:
-            return words.format(**match.groupdict())
+            return words.format(**match.groupdict(), path=adapter.path)
     return f"The model server does not take the adapter. It says: {said}"
 
 

@@ -253,7 +253,7 @@ NOT_FOUND = {"detail": "Not Found"}
 RANK = {
     "error": {"message": "Call to add_lora failed: LoRA rank 64 is greater than max_lora_rank 16."}
 }
-MISSING = {"error": {"message": "Loading lora round-1 failed: No adapter found for /a/round-1"}}
+MISSING = {"error": {"message": "Loading lora round-1 failed: No adapter found for <path>"}}
 DISABLED = {"error": {"message": "LoRA is not enabled. Use --enable-lora to enable LoRA."}}
 OTHER = {"error": {"message": "The sky fell."}}
 
@@ -264,7 +264,7 @@ OTHER = {"error": {"message": "The sky fell."}}
         (404, NOT_FOUND, "start it with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1"),
         (500, DISABLED, "The model server takes no adapters: start it with --enable-lora"),
         (500, RANK, "started for ranks up to 16: start it with --max-lora-rank 64"),
-        (404, MISSING, "finds no adapter at /a/round-1. The directory must have the same path"),
+        (404, MISSING, "/round-2. The directory must have the same path"),
         (500, OTHER, "It says: The sky fell."),
     ],
 )
