@@ -131,7 +131,10 @@ class Settings(BaseSettings):
     @field_validator("metrics_token")
     @classmethod
     def _check_token(cls, token: SecretStr | None) -> SecretStr | None:
-        if token is not None and not re.fullmatch(r"[!-~]{16,}", token.get_secret_value()):
+        if token is None or not token.get_secret_value():
+            # Empty is how a file of variables says that there is none.
+            return None
+        if not re.fullmatch(r"[!-~]{16,}", token.get_secret_value()):
             raise ValueError("It must be 16 or more ASCII characters without blanks.")
         return token
 

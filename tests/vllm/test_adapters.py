@@ -54,11 +54,11 @@ def is_used(studio: Studio, policy_id: int, how: Use) -> Callable[[], bool]:
 def test_a_new_round_writes_what_is_asked_for_from_now_on(
     studio: Studio, vllm: Running, adapter: Path
 ) -> None:
-    generation = {"max_tokens": 3000, "seed": 1, "logit_bias": {EMPTY_LINE: 6.0}}
     with studio.sessions.begin() as db:
         policy_id = add_adapter(db, adapter, name="round-1", base="tiny").id
 
-    def correct() -> int:
+    def correct(tokens: int) -> int:
+        generation = {"max_tokens": tokens, "seed": 1, "logit_bias": {EMPTY_LINE: 6.0}}
         studio.new_draft(["One.\n\n", "Two.\n\n", "Three."])
         with studio.sessions.begin() as db:
             db.execute(update(Project).values(rule=RuleKind.PARAGRAPHS, generation=generation))
@@ -67,15 +67,15 @@ def test_a_new_round_writes_what_is_asked_for_from_now_on(
     async def scenario() -> tuple[int, int]:
         engine = OpenAIEngine(vllm.url, images=image)
         async with studio.worker(engine):
-            running = await asyncio.to_thread(correct)
+            running = await asyncio.to_thread(correct, 800)
             await until(lambda: studio.run(running).written > 0)
             with studio.sessions.begin() as db:
                 service.activate(db, policy_id=policy_id)
             await until(is_used(studio, policy_id, Use.WRITING))
             assert studio.run(running).state is RunState.RUNNING
-            new = await asyncio.to_thread(correct)
+            new = await asyncio.to_thread(correct, 150)
             for run in (running, new):
-                await until(studio.is_now(run, RunState.DONE), within_s=120)
+                await until(studio.is_now(run, RunState.DONE), within_s=200)
         await engine.aclose()
         return running, new
 
