@@ -10,7 +10,7 @@ REQUESTS = Histogram(
     "iterdpo_request_seconds",
     "Time from a request to the end of its answer, by route; of a stream: to its beginning.",
     ["method", "route", "status"],
-    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
     registry=REGISTRY,
 )
 STREAMS = Gauge(

@@ -38,6 +38,7 @@ def test_an_admin_activates_an_adapter_and_sees_what_becomes_of_it(
     db.commit()
     fragment = admin.get("/policies", headers=HTMX).text
     assert "not loaded" in fragment
+    assert "on 1 of 1 workers" in fragment
     assert "Its rank is &lt;64&gt;." in fragment
     assert "every 1s" not in fragment
     assert "<html" not in fragment
