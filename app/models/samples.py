@@ -195,6 +195,12 @@ class Segment(Row):
             "uq_segments_root", "sample_id", unique=True, postgresql_where=sql("parent_id IS NULL")
         ),
         Index("ix_segments_regeneration_id", "regeneration_id"),
-        # How much each policy wrote; copies are not written again.
-        Index("ix_segments_policy_id", "policy_id", postgresql_where=sql("copied_from IS NULL")),
+        # How much each policy wrote, and how many pairs: both are read from this index alone.
+        Index(
+            "ix_segments_policy_id",
+            "policy_id",
+            "id",
+            postgresql_include=["copied_from"],
+            postgresql_where=sql("policy_id IS NOT NULL"),
+        ),
     )

@@ -194,13 +194,13 @@ def _counts(db: Session, query: Select[int | None, int]) -> dict[int, int]:
 
 _SEGMENTS = (
     select(Segment.policy_id, func.count())
-    .where(Segment.copied_from.is_(None))
+    .where(Segment.policy_id.is_not(None), Segment.copied_from.is_(None))
     .group_by(Segment.policy_id)
 )
 _PAIRS = (
     select(Segment.policy_id, func.count())
     .select_from(Correction)
     .join(Segment, Segment.id == Correction.rejected_id)
-    .where(is_live_pair())
+    .where(is_live_pair(), Segment.policy_id.is_not(None))
     .group_by(Segment.policy_id)
 )

@@ -56,8 +56,9 @@ def upgrade() -> None:
     op.create_index(
         "ix_segments_policy_id",
         "segments",
-        ["policy_id"],
-        postgresql_where=sa.text("copied_from IS NULL"),
+        ["policy_id", "id"],
+        postgresql_include=["copied_from"],
+        postgresql_where=sa.text("policy_id IS NOT NULL"),
     )
     op.create_table(
         "workers",
