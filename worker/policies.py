@@ -20,6 +20,7 @@ from worker.engine import AdapterError, Engine, EngineError, PolicyFacts, TakesA
 
 # So often a worker says that it lives.
 HEARTBEAT_S = 5.0
+_RETRY_S = 1.0
 
 
 class Policies:
@@ -83,11 +84,16 @@ class Policies:
 
         doubt: called when the server does not answer, instead of trying again here.
         """
+        missed = False
         while True:
             try:
-                if await self._watch.wait(HEARTBEAT_S) or not await self._heard():
+                woken = await self._watch.wait(_RETRY_S if missed else HEARTBEAT_S)
+                if woken or missed or not await self._heard():
+                    missed = True
                     await self.refresh()
+                    missed = False
             except EngineError as error:
+                missed = False
                 self._log.warning("adapters are not loaded", reason=error.message)
                 doubt()
             except SQLAlchemyError as error:

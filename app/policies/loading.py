@@ -96,17 +96,18 @@ def report(
         "problem": said.problem,
         "seen_at": func.now(),
     }
-    db.execute(
-        insert(Worker)
-        .values(name=worker, **values)
-        .on_conflict_do_update(index_elements=[Worker.name], set_=values)
-    )
     if loaded and template_hash:
+        # Policies before workers, as an activation locks them.
         db.execute(
             update(Policy)
             .where(Policy.id.in_(loaded), Policy.template_hash == "")
             .values(template_hash=template_hash)
         )
+    db.execute(
+        insert(Worker)
+        .values(name=worker, **values)
+        .on_conflict_do_update(index_elements=[Worker.name], set_=values)
+    )
     db.execute(delete(Worker).where(Worker.seen_at < func.now() - 10 * GONE_AFTER))
 
 

@@ -14,8 +14,9 @@ from app.refusals import Conflict, Invalid, NotFound
 
 # The key that workers watch.
 CHANGED = "policies"
-# A worker that has not been heard of for so long is gone.
-GONE_AFTER = timedelta(seconds=20)
+# A worker that has not been heard of for so long is gone. While it waits for a vLLM that starts it
+# speaks every 30 s.
+GONE_AFTER = timedelta(seconds=40)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HASH = re.compile(r"[0-9a-f]{64}")

@@ -79,7 +79,11 @@ def plain(said: str, adapter: Adapter) -> str:
 def _checked(adapter: Adapter) -> str:
     """That the files are those that were added, as far as this machine shows them."""
     directory = Path(adapter.path)
-    if not directory.is_dir():
+    try:
+        visible = directory.is_dir()
+    except OSError:
+        visible = False
+    if not visible:
         return (
             f"The worker does not see {adapter.path}: that its files are those that were added "
             "could not be checked."
