@@ -66,14 +66,17 @@ def _observe(scope: Scope, status: int, began: float) -> None:
 
 
 def _template(scope: Scope) -> str:
-    """The whole path of the route that was found; its own object knows only its router's part."""
+    """The whole path of the route that was found, by its function.
+
+    The route itself knows only its own router's part of it, and plain ones are not in the scope.
+    """
     state = scope["app"].state
     if not hasattr(state, "route_templates"):
         state.route_templates = {
-            id(context.original_route): context.path
+            id(context.endpoint): context.path
             for context in iter_route_contexts(scope["app"].routes)
         }
-    found: str = state.route_templates.get(id(scope.get("route")), "none")
+    found: str = state.route_templates.get(id(scope.get("endpoint")), "none")
     return found
 
 
