@@ -22,12 +22,14 @@ from app.assets import Assets
 from app.changes import Hub
 from app.db import make_engine, make_sessions
 from app.images.store import ImageStore
-from app.middleware import CrossSite, SecurityHeaders
+from app.middleware import CrossSite, SecurityHeaders, Timing
 from app.migrate import is_current
 from app.models import User
+from app.monitoring import serve_metrics
 from app.pairs import api as pairs_api
 from app.pairs import routes as pairs
 from app.policies import api as policies_api
+from app.policies import routes as policies
 from app.postgres import database_url
 from app.projects import api as projects_api
 from app.projects import routes as projects
@@ -60,6 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
         # The outermost first.
         middleware=[
             Middleware(logs.RequestLog),
+            Middleware(Timing),
             Middleware(SecurityHeaders, settings=settings),
             Middleware(CrossSite, settings=settings),
             Middleware(RateLimit, quota=settings.api_requests_per_minute),
@@ -68,7 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
         ],
     )
     errors.install(app)
-    for pages in (accounts, projects, samples, annotation, stream, pairs):
+    for pages in (accounts, projects, samples, annotation, stream, pairs, policies):
         app.include_router(pages.router, include_in_schema=False)
     for api in (pairs_api, projects_api, policies_api, api_docs):
         app.include_router(api.router)
@@ -82,6 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
         Route("/favicon.ico", lambda _: RedirectResponse(assets.url("favicon.svg"))),
         Route("/healthz", _healthz),
         Route("/readyz", _readyz),
+        Route("/metrics", serve_metrics),
     ]
     return app
 

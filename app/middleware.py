@@ -3,13 +3,16 @@
 Plain ASGI, so that streams pass through untouched.
 """
 
+import time
 from urllib.parse import urlsplit
 
 import orjson
+from fastapi.routing import iter_route_contexts
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.metrics import REQUESTS, STREAMS
 from app.security import SESSION_COOKIE, session_cookie
 from app.settings import Settings
 
@@ -17,7 +20,64 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_EVENTS = b"text/event-stream; charset=utf-8"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Timing:
+    """ASGI: measures each request by its route, never by its address, and counts open streams."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        status = 0
+        streams = False
+
+        async def watched(message: Message) -> None:
+            nonlocal status, streams
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if (b"content-type", _EVENTS) in message["headers"]:
+                    streams = True
+                    STREAMS.inc()
+                    _observe(scope, status, began)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        finally:
+            if streams:
+                STREAMS.dec()
+            else:
+                _observe(scope, status or 500, began)
+
+
+def _observe(scope: Scope, status: int, began: float) -> None:
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    seconds = time.perf_counter() - began
+    REQUESTS.labels(method, _template(scope), f"{status // 100}xx").observe(seconds)
+
+
+def _template(scope: Scope) -> str:
+    """The whole path of the route that was found, by its function.
+
+    The route itself knows only its own router's part of it, and plain ones are not in the scope.
+    """
+    state = scope["app"].state
+    if not hasattr(state, "route_templates"):
+        state.route_templates = {
+            id(context.endpoint): context.path
+            for context in iter_route_contexts(scope["app"].routes)
+        }
+    found: str = state.route_templates.get(id(scope.get("endpoint")), "none")
+    return found
 
 
 class SecurityHeaders:

@@ -100,6 +100,23 @@ class Settings(BaseSettings):
         float,
         Field(gt=0, description="Speed at which the replay engine writes, in words a second."),
     ] = 60.0
+    metrics_token: Annotated[
+        SecretStr | None,
+        Field(
+            description="Who sends it as a bearer token may read the app's /metrics. Unset: nobody."
+        ),
+    ] = None
+    metrics_port: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=65535,
+            description="Port on which a worker serves its /metrics. Unset: it does not.",
+        ),
+    ] = None
+    metrics_host: Annotated[
+        str, Field(description="Address on which a worker serves its /metrics.")
+    ] = "127.0.0.1"
     log_json: Annotated[bool, Field(description="Logs as JSON lines instead of coloured text.")] = (
         False
     )
@@ -122,6 +139,16 @@ class Settings(BaseSettings):
         if key is not None and not re.fullmatch(r"[!-~]*", key.get_secret_value()):
             raise ValueError("It must be ASCII without blanks or line ends.")
         return key
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _check_token(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is None or not token.get_secret_value():
+            # Empty is how a file of variables says that there is none.
+            return None
+        if not re.fullmatch(r"[!-~]{16,}", token.get_secret_value()):
+            raise ValueError("It must be 16 or more ASCII characters without blanks.")
+        return token
 
     @model_validator(mode="after")
     def _check_engine(self) -> Self:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app import regenerations
 from app.regenerations import Candidate, Ending, Outcome, Work
+from worker import metrics
 from worker.database import Database, is_away
 from worker.engine import Engine, EngineError
 from worker.streams import Stream
@@ -58,8 +59,10 @@ async def _first_segment(work: Work, engine: Engine) -> Candidate | None:
     """The candidate that an engine gives; None when it has nothing to add."""
     assert work.candidate is not None  # noqa: S101 - set above
     one = Stream(work)
+    meter = metrics.Meter()
     async with aclosing(engine.stream(work)) as deltas:
         async for delta in deltas:
+            meter.take(delta)
             one.feed(delta.text, delta.tokens)
             if delta.stop_reason is not None:
                 one.end(Ending(stop_reason=delta.stop_reason))

@@ -6,21 +6,23 @@ import os
 import random
 import signal
 import socket
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import asdict
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import logs, regenerations
-from app.changes import WORKERS, Hub
+from app.changes import WORKERS, Hub, Watch
 from app.db import make_engine, make_sessions
+from app.policies.loading import CHANGED
 from app.regenerations import Ending
 from app.settings import Settings
-from worker import candidates
+from worker import candidates, metrics
 from worker.database import THREADS, Database
-from worker.engine import Engine, EngineError
+from worker.engine import Engine, EngineError, Failure
 from worker.engines import engine_for
+from worker.policies import Policies
 from worker.queue import Queue
 from worker.streams import Release, Stream
 from worker.vllm import Launch
@@ -54,7 +56,8 @@ def main(settings: Settings, url: str, launch: Launch | None = None) -> None:
             loop.add_signal_handler(name, stop.set)
         await run(settings, url, stop, launch=launch)
 
-    asyncio.run(work())
+    with metrics.served(settings):
+        asyncio.run(work())
 
 
 async def run(
@@ -77,14 +80,21 @@ async def run(
         async with Hub(url, channel=WORKERS) as hub, AsyncExitStack() as stack:
             if engine is None:
                 engine = await stack.enter_async_context(engine_for(settings, sessions, launch))
-            await _Worker(settings, url, hub, Database(sessions), engine).run(stop)
+            watch = await stack.enter_async_context(hub.watch(CHANGED))
+            await _Worker(settings, url, hub, watch, Database(sessions), engine).run(stop)
     finally:
         database_engine.dispose()
 
 
 class _Worker:
     def __init__(
-        self, settings: Settings, url: str, hub: Hub, database: Database, engine: Engine
+        self,
+        settings: Settings,
+        url: str,
+        hub: Hub,
+        watch: Watch,
+        database: Database,
+        engine: Engine,
     ) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.streams = settings.worker_streams
@@ -93,8 +103,10 @@ class _Worker:
         self.hub = hub
         self.database = database
         self.engine = engine
-        self.policy_id = 0
+        self.policies = Policies(database, watch, engine, worker=self.name)
         self.stopping = False
+        # None: not known yet.
+        self.usable: bool | None = None
         # The engine has failed in a way that may pass: it is to be checked before the next job.
         self.doubted = asyncio.Event()
         self.writer = Writer(database, lease_s=self.lease_s)
@@ -120,6 +132,7 @@ class _Worker:
             asyncio.create_task(self.writer.run(), name="writer"),
             asyncio.create_task(self.keep(), name="keeper"),
             asyncio.create_task(self.check(), name="checker"),
+            asyncio.create_task(self.policies.follow(self.doubted.set), name="policies"),
             asyncio.create_task(
                 self.queue.run(lambda: self.streams - len(self.writer.streams)), name="queue"
             ),
@@ -136,28 +149,40 @@ class _Worker:
         finally:
             await _end(stopped, *tasks)
             self.writer.close()
+            with suppress(SQLAlchemyError):
+                await self.policies.leave()
             self.database.close()
         self.log.info("stopped")
 
     async def prepare(self) -> None:
-        """Wait for the database and the engine, and register the policy."""
+        """Wait for the database and the engine, and choose what to write with."""
         pause = _FIRST_PAUSE_S
         while True:
             try:
                 await self.hub.listening()
                 await self.engine.check()
-                self.policy_id = await self.database.do(
-                    lambda db: regenerations.register_policy(db, **asdict(self.engine.policy))
-                )
+                await self.policies.refresh()
             except EngineError as error:
+                self.lose_engine()
                 self.log.error("engine is not usable", reason=error.message)
+                with suppress(SQLAlchemyError):
+                    await self.policies.trouble(error.message)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
             except SQLAlchemyError as error:
                 self.log.warning("database is away", reason=type(error).__name__)
                 await asyncio.sleep(1)
             else:
+                self.usable = True
+                metrics.USABLE.set(1)
                 return
+
+    def lose_engine(self) -> None:
+        """It is to be checked before the next job; an outage is counted once until it is well."""
+        if self.usable is not False:
+            self.usable = False
+            metrics.USABLE.set(0)
+            metrics.OUTAGES.inc()
 
     async def check(self) -> None:
         """After a failure that may pass, take nothing new until the engine is well again."""
@@ -183,12 +208,15 @@ class _Worker:
                 db,
                 regeneration_id=regeneration_id,
                 worker=self.name,
-                policy_id=self.policy_id,
+                policy_id=self.policies.current,
+                held=self.policies.held,
                 lease_s=self.lease_s,
             )
         )
         if work is None:
             return
+        if work.tries == 1:
+            metrics.CLAIM.observe(work.waited_s)
         stream = Stream(work)
         self.writer.add(stream)
         if self.stopping:
@@ -196,8 +224,10 @@ class _Worker:
             self.writer.touch()
             await stream.closed.wait()
             return
-        stream.reader = asyncio.create_task(self.read(stream), name=f"read {stream.id}")
-        self.log.info("started", **about(stream))
+        # Every line that is logged while it is read, by whatever module, says what it is about.
+        with structlog.contextvars.bound_contextvars(**about(stream)):
+            stream.reader = asyncio.create_task(self.read(stream), name=f"read {stream.id}")
+            self.log.info("started", policy=work.policy_id)
         await stream.closed.wait()
 
     async def read(self, stream: Stream) -> None:
@@ -213,6 +243,7 @@ class _Worker:
 
     async def listen(self, stream: Stream) -> None:
         """Feed the stream what the engine says, and note how that ended."""
+        meter = metrics.Meter()
         try:
             if stream.work.candidates is not None:
                 await self.offer(stream)
@@ -222,6 +253,7 @@ class _Worker:
                 return
             async with aclosing(self.engine.stream(stream.work)) as deltas:
                 async for delta in deltas:
+                    meter.take(delta)
                     stream.feed(delta.text, delta.tokens)
                     if delta.stop_reason is not None:
                         stream.end(Ending(stop_reason=delta.stop_reason))
@@ -232,15 +264,18 @@ class _Worker:
             if not stream.over:
                 raise EngineError("The engine broke off in the middle.", temporary=True)
         except EngineError as error:
-            self.log.warning("engine failed", **about(stream), reason=error.message)
+            self.log.warning("engine failed", kind=error.reason, reason=error.message)
+            metrics.FAILURES.labels(error.reason.value).inc()
             if error.temporary:
                 self.doubted.set()
+                self.lose_engine()
                 counts = stream.work.tries > _FREE_ATTEMPTS
                 stream.hand_back(Release(error.message if counts else None, delay_s=_RETRY_S))
             else:
                 stream.end(Ending(error=error.message))
         except Exception:
-            self.log.exception("engine crashed", **about(stream))
+            self.log.exception("engine crashed")
+            metrics.FAILURES.labels(Failure.CRASHED.value).inc()
             stream.hand_back(
                 Release(error="The engine crashed; see the worker's log.", delay_s=_RETRY_S)
             )
@@ -275,6 +310,8 @@ class _Worker:
                 continue
             if found:
                 self.log.warning("recovered", **asdict(found))
+                lost = len(found.requeued) + len(found.failed)
+                metrics.FAILURES.labels(Failure.LOST.value).inc(lost)
             await self.queue.retry_stalled()
 
     async def tidy(self) -> None:

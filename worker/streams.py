@@ -10,7 +10,7 @@ from app.domain.segments import Piece, Splitter
 from app.domain.text import defect
 from app.regenerations import Cut, Ending, Portion, Work
 from worker.certainty import Scales
-from worker.engine import EngineError
+from worker.engine import EngineError, Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,11 @@ class Stream:
         if self.over:
             return
         if problem := defect(text):
-            raise EngineError(f"The engine sent what cannot be stored. {problem}", temporary=False)
+            raise EngineError(
+                f"The engine sent what cannot be stored. {problem}",
+                temporary=False,
+                reason=Failure.TEXT,
+            )
         self._scales.add(tokens)
         if text:
             self.pending.append(text)

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app import regenerations
 from app.regenerations import Ending, Outcome, Portion
+from worker import metrics
 from worker.database import Database, is_away
 from worker.streams import Stream
 
@@ -37,6 +38,7 @@ class Writer:
             before.close()
         stream.written_at = asyncio.get_running_loop().time()
         self.streams[stream.id] = stream
+        metrics.STREAMS.set(len(self.streams))
 
     def touch(self, *, at_once: bool = False) -> None:
         """Something has come. It leaves with the next tick, or at_once, before that."""
@@ -48,6 +50,7 @@ class Writer:
         """Nothing more is written for this stream here."""
         if self.streams.get(stream.id) is stream:
             del self.streams[stream.id]
+            metrics.STREAMS.set(len(self.streams))
         stream.close()
 
     def close(self) -> None:

@@ -33,6 +33,7 @@ MODULES = {
     "project": "people",
     "user": "people",
     "token": "people",
+    "policy": "policies",
 }
 
 ABOUT = """Correct long vision-language outputs segment by segment; keep every correction as a pair.

@@ -31,6 +31,14 @@ def worker(
             show_default=False,
         ),
     ] = None,
+    adapters: Annotated[
+        bool,
+        typer.Option(
+            "--adapters",
+            help="With --vllm: let LoRA adapters be loaded while it runs (iterdpo policy). Ranks "
+            "over 16 need -- --max-lora-rank N.",
+        ),
+    ] = False,
     data: Data = None,
 ) -> None:
     """Regenerate continuations; run as many as you like, on any host that reaches the database.
@@ -49,8 +57,10 @@ def worker(
         iterdpo worker --vllm Qwen/Qwen2.5-VL-7B-Instruct
 
         iterdpo worker --vllm /srv/models/ours -- --max-model-len 32768
+
+        iterdpo worker --vllm /srv/models/ours --adapters -- --max-lora-rank 64
     """
-    if flags and vllm is None:
+    if (flags or adapters) and vllm is None:
         raise typer.BadParameter("Options for vLLM need --vllm MODEL before them.")
     settings = settings_for(data=data)
     launch = None
@@ -60,7 +70,9 @@ def worker(
         except EngineError as error:
             raise Conflict(error.message) from error
         log = settings.data / "logs" / "vllm.log"
-        launch = Launch(model=vllm, log=log, flags=tuple(flags or ()), program=program)
+        launch = Launch(
+            model=vllm, log=log, flags=tuple(flags or ()), adapters=adapters, program=program
+        )
     with database(settings) as url:
         settle()
         work(settings, url, launch)

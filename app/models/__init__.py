@@ -21,6 +21,7 @@ from app.models.work import (
     RunState,
     UnsavedEdit,
 )
+from app.models.workers import Worker
 
 __all__ = [
     "BEING_WRITTEN",
@@ -49,6 +50,7 @@ __all__ = [
     "Segment",
     "UnsavedEdit",
     "User",
+    "Worker",
     "now",
     "table_of",
 ]

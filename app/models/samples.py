@@ -71,7 +71,13 @@ class Image(Base):
 
 
 class Policy(Row):
-    """The model that wrote a segment: base model, revision, adapter, template hash, round."""
+    """The model that wrote a segment: base model, revision, adapter, template hash, round.
+
+    adapter: a directory as the model server sees it. adapter_hash: of its files, for an adapter
+    that was added to be loaded while the server runs; such a policy can be active, one for each
+    base model, and then new regenerations are written with it. activated_at: the last time; the
+    others of its base model that have one are what a worker falls back to, the latest first.
+    """
 
     __tablename__ = "policies"
 
@@ -80,8 +86,35 @@ class Policy(Row):
     base_model: Mapped[str] = mapped_column(server_default="")
     revision: Mapped[str] = mapped_column(server_default="")
     adapter: Mapped[str] = mapped_column(server_default="")
+    adapter_hash: Mapped[str] = mapped_column(server_default="")
+    served_name: Mapped[str] = mapped_column(server_default="")
     template_hash: Mapped[str] = mapped_column(server_default="")
     round: Mapped[int] = mapped_column(server_default="0")
+    active: Mapped[bool] = mapped_column(server_default=sql("false"))
+    activated_at: Mapped[datetime | None]
+    added_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+
+    __table_args__ = (
+        CheckConstraint(
+            "adapter_hash = '' OR adapter_hash ~ '^[0-9a-f]{64}$'", name="adapter_hash_form"
+        ),
+        CheckConstraint(
+            "adapter_hash = '' OR (adapter <> '' AND base_model <> '' AND served_name <> '')",
+            name="added_adapter_is_whole",
+        ),
+        CheckConstraint(
+            "NOT active OR (adapter_hash <> '' AND activated_at IS NOT NULL)",
+            name="active_is_an_adapter",
+        ),
+        CheckConstraint("round >= 0", name="round"),
+        Index("uq_policies_active", "base_model", unique=True, postgresql_where=sql("active")),
+        Index(
+            "uq_policies_served_name",
+            "served_name",
+            unique=True,
+            postgresql_where=sql("adapter_hash <> ''"),
+        ),
+    )
 
 
 class Sample(Row):
@@ -176,5 +209,13 @@ class Segment(Row):
             "candidate",
             unique=True,
             postgresql_where=sql("candidate IS NOT NULL"),
+        ),
+        # How much each policy wrote, and how many pairs: both are read from this index alone.
+        Index(
+            "ix_segments_policy_id",
+            "policy_id",
+            "id",
+            postgresql_include=["copied_from"],
+            postgresql_where=sql("policy_id IS NOT NULL"),
         ),
     )

@@ -231,6 +231,8 @@ class Regeneration(Row):
     cut: Mapped[int] = mapped_column(server_default="0")
     stop_reason: Mapped[str | None]
     error: Mapped[str | None]
+    # Since when it waits for a worker, or waited for the one that holds it.
+    queued_at: Mapped[datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[datetime | None]
     # When the present attempt began, and how long those before it took since a person asked.
     attempt_at: Mapped[datetime | None]

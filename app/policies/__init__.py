@@ -1,1 +1,1 @@
-"""Policies: what model texts are written with, and the adapters that trainers add."""
+"""Policies: what model texts are written with, adapters that are added, activated and loaded."""

@@ -66,14 +66,13 @@ class PolicyOut(BaseModel):
     @classmethod
     def of(cls, policy: Policy) -> Self:
         """The policy, as the API shows it."""
-        adapter, _, adapter_hash = policy.adapter.partition(service.HASH_MARK)
         return cls(
             name=policy.name,
             engine=policy.engine,
             base_model=policy.base_model,
             revision=policy.revision,
-            adapter=adapter,
-            adapter_hash=adapter_hash,
+            adapter=policy.adapter,
+            adapter_hash=policy.adapter_hash,
             round=policy.round,
             created_at=policy.created_at,
         )

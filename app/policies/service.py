@@ -1,20 +1,26 @@
-"""Adding trained adapters as policies."""
+"""Adding adapters as policies, activating one, going back to the base model."""
 
 import re
+from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app import audit
-from app.models import Policy
-from app.refusals import Conflict, Invalid
+from app import audit, changes
+from app.domain.corrections import REPLAY_ENGINE
+from app.models import Policy, Worker, now
+from app.refusals import Conflict, Invalid, NotFound
+
+# The key that workers watch.
+CHANGED = "policies"
+# A worker that has not been heard of for so long is gone. While it waits for a vLLM that starts it
+# speaks every 30 s.
+GONE_AFTER = timedelta(seconds=40)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _LONGEST = 1000
-# Between an adapter's directory and the hash of its files.
-HASH_MARK = "#sha256="
 
 
 def register(
@@ -28,11 +34,12 @@ def register(
     round: int | None = None,
     actor_id: int | None = None,
 ) -> Policy:
-    """An adapter as a policy; the same again gives the one that is there.
+    """An adapter as a policy, not active yet; the same again gives the one that is there.
 
-    adapter: the directory, as the model server sees it. adapter_hash: of its files. round: by
-    default one more than the latest of its base model. Raises Invalid naming the field, Conflict
-    when the name stands for another adapter.
+    adapter: the directory, as the model server sees it. adapter_hash: fingerprint.adapter_hash of
+    its files. base_model: as workers name theirs, or as their servers do. round: by default one
+    more than the latest of its base model. actor_id: None on the command line.
+    Raises Invalid naming the field, Conflict when the name stands for another adapter.
     """
     if not _NAME.fullmatch(name):
         raise Invalid(
@@ -50,23 +57,22 @@ def register(
         raise Invalid("A revision is one line.", "revision")
     if round is not None and not 0 <= round < 2**31:
         raise Invalid("A round is a whole number from 0 on.", "round")
+    base_model = _known_base(db, base_model)
     known = db.scalar(select(Policy).where(Policy.name == name))
-    place = f"{adapter}{HASH_MARK}{adapter_hash}"
     if known is not None:
-        same = known.adapter.partition(HASH_MARK)[2] == adapter_hash
-        if not (same and known.base_model == base_model and round in (None, known.round)):
-            raise Conflict(
-                f"The name {name} stands for another adapter already. What a policy is never "
-                "changes, or nobody could say what wrote a text: choose another name."
-            )
+        _require_same(known, adapter_hash, base_model, round)
         return known
     policy = Policy(
         name=name,
         engine="openai",
         base_model=base_model,
         revision=revision,
-        adapter=place,
+        adapter=adapter,
+        adapter_hash=adapter_hash,
+        # With the hash in it, what a server has under this name is always this adapter.
+        served_name=f"{name}-{adapter_hash[:12]}",
         round=_next_round(db, base_model) if round is None else round,
+        added_by=actor_id,
     )
     try:
         with db.begin_nested():
@@ -75,6 +81,108 @@ def register(
         raise Conflict(f"Somebody has just added a policy named {name}.") from error
     audit.record(db, actor_id, "added_policy", f"policy:{policy.id}", name=name)
     return policy
+
+
+def activate(db: Session, *, policy_id: int, actor_id: int | None = None) -> Policy:
+    """Have new regenerations written with this adapter; workers of its base model load it now.
+
+    Running ones finish with what they began. Activating it again has workers that could not load
+    it try once more. Raises NotFound, and Conflict for a policy that is no added adapter or when
+    none of the workers that run has a model.
+    """
+    policy = _locked(db, policy_id)
+    if not policy.adapter_hash:
+        raise Conflict(
+            f"“{policy.name}” is no adapter that was added: only those can be activated."
+        )
+    engines = set(db.scalars(select(Worker.engine).where(is_alive())))
+    if engines == {REPLAY_ENGINE}:
+        raise Conflict(
+            "The workers that run now have no model: they replay the samples' own texts, and an "
+            "adapter has no effect on them. Start a worker with a model server first."
+        )
+    db.execute(
+        update(Policy)
+        .where(Policy.base_model == policy.base_model, Policy.active, Policy.id != policy.id)
+        .values(active=False)
+    )
+    policy.active, policy.activated_at = True, now()
+    # Their refusal is of before; what they say now is what they say next.
+    db.execute(
+        update(Worker).where(Worker.refused_id == policy.id).values(refused_id=None, problem=None)
+    )
+    db.flush()
+    audit.record(db, actor_id, "activated_policy", f"policy:{policy.id}", name=policy.name)
+    changes.notify(db, workers=[CHANGED])
+    return policy
+
+
+def deactivate(db: Session, *, policy_id: int, actor_id: int | None = None) -> Policy:
+    """Have new regenerations written with the base model alone again.
+
+    No earlier adapter comes back either. Raises NotFound, Conflict when it is not active.
+    """
+    policy = _locked(db, policy_id)
+    if not policy.active:
+        raise Conflict(f"“{policy.name}” is not active.")
+    db.execute(
+        update(Policy)
+        .where(Policy.base_model == policy.base_model)
+        .values(active=False, activated_at=None)
+    )
+    db.execute(
+        update(Worker)
+        .where(Worker.base_model == policy.base_model, Worker.refused_id.is_not(None))
+        .values(refused_id=None, problem=None)
+    )
+    audit.record(db, actor_id, "deactivated_policy", f"policy:{policy.id}", name=policy.name)
+    changes.notify(db, workers=[CHANGED])
+    return policy
+
+
+def is_alive() -> ColumnElement[bool]:
+    """The condition on Worker: it has been heard of a moment ago."""
+    return Worker.seen_at > func.now() - GONE_AFTER
+
+
+def _locked(db: Session, policy_id: int) -> Policy:
+    """The policy; it and its base model's others are locked, in the order of their ids."""
+    base = select(Policy.base_model).where(Policy.id == policy_id).scalar_subquery()
+    rows = db.scalars(
+        select(Policy)
+        .where((Policy.base_model == base) | (Policy.id == policy_id))
+        .order_by(Policy.id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    ).all()
+    found = next((row for row in rows if row.id == policy_id), None)
+    if found is None:
+        raise NotFound("There is no such policy.")
+    return found
+
+
+def _known_base(db: Session, base_model: str) -> str:
+    """The base model as workers name it, where it is given as their server does."""
+    known = db.scalar(
+        select(Policy.base_model)
+        .where(Policy.served_name == base_model, Policy.adapter == "", Policy.base_model != "")
+        .order_by(Policy.id.desc())
+        .limit(1)
+    )
+    return known or base_model
+
+
+def _require_same(known: Policy, adapter_hash: str, base_model: str, round: int | None) -> None:
+    same = (
+        known.adapter_hash == adapter_hash
+        and known.base_model == base_model
+        and round in (None, known.round)
+    )
+    if not same:
+        raise Conflict(
+            f"The name {known.name} stands for another adapter already. What a policy is never "
+            "changes, or nobody could say what wrote a text: choose another name."
+        )
 
 
 def _next_round(db: Session, base_model: str) -> int:

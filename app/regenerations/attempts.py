@@ -1,10 +1,23 @@
 """Attempts at a regeneration: taken by a worker, handed on, recovered from a dead one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, bindparam, func, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Double,
+    Row,
+    any_,
+    bindparam,
+    case,
+    func,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -38,6 +51,8 @@ class Work:
     room: how many more segments may be finished until the annotator is waited for; None: all.
     candidates: the indices of the alternatives for the first segment that are still missing, or
     None: then text is written. candidate: the index of the one that an engine is asked for.
+    adapter: the served name of the adapter that writes it, "" for the model itself. waited_s: from
+    the request to this attempt, in seconds.
     """
 
     regeneration_id: int
@@ -56,6 +71,9 @@ class Work:
     room: int | None = None
     candidates: tuple[int, ...] | None = None
     candidate: int | None = None
+    policy_id: int = 0
+    adapter: str = ""
+    waited_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +100,40 @@ def register_policy(db: Session, *, name: str, engine: str, **facts: str | int) 
 
 
 def start(
-    db: Session, *, regeneration_id: int, worker: str, policy_id: int, lease_s: float
+    db: Session,
+    *,
+    regeneration_id: int,
+    worker: str,
+    policy_id: int,
+    lease_s: float,
+    held: Collection[int] = (),
 ) -> Work | None:
-    """Take a queued regeneration: the next attempt, with a lease. None: it is not to be had."""
+    """Take a queued regeneration: the next attempt, with a lease. None: it is not to be had.
+
+    policy_id: what it is written with, unless an earlier attempt began it with a policy that the
+    worker can write with too (held): then it stays with that.
+    """
     run = db.execute(
         _START,
-        {"run": regeneration_id, "by": worker, "policy": policy_id, "lease_s": lease_s},
+        {
+            "run": regeneration_id,
+            "by": worker,
+            "policy": policy_id,
+            "held": list(held),
+            "lease_s": lease_s,
+        },
     ).one_or_none()
     if run is None:
         return None
     changes.notify(db, f"regeneration:{run.id}", f"draft:{run.draft_id}")
     task = db.execute(
-        _TASK, {"sample": run.sample_id, "leaf": run.leaf_id, "anchor": run.anchor_id}
+        _TASK,
+        {
+            "sample": run.sample_id,
+            "leaf": run.leaf_id,
+            "anchor": run.anchor_id,
+            "policy": run.policy_id,
+        },
     ).one()
     before = path_text(db, run.anchor_id)
     kept = written_text(db, run.id) if run.written else ""
@@ -118,6 +158,9 @@ def start(
         behind=max(0, jobs.Priority.INTERACTIVE - run.priority),
         room=None if run.wanted is None else max(0, run.wanted - task.finished),
         candidates=_missing(db, regeneration_id) if _is_undecided(run) else None,
+        policy_id=run.policy_id,
+        adapter=task.adapter or "",
+        waited_s=run.waited_s,
     )
 
 
@@ -208,7 +251,7 @@ def _hand_on(db: Session, run: Regeneration, *, error: str | None, delay_s: floa
         return
     priority = run.priority
     run.worker = run.lease_until = None
-    run.state = RunState.QUEUED
+    run.state, run.queued_at = RunState.QUEUED, now()
     # By the database's clock, as the attempt's beginning.
     run.spent_s = Regeneration.spent_s + _seconds_in_attempt()
     db.flush()
@@ -244,7 +287,13 @@ _START = (
         tries=Regeneration.tries + 1,
         attempt_at=func.clock_timestamp(),
         worker=bindparam("by"),
-        policy_id=bindparam("policy"),
+        policy_id=case(
+            (
+                Regeneration.policy_id == any_(bindparam("held", type_=ARRAY(BigInteger))),
+                Regeneration.policy_id,
+            ),
+            else_=bindparam("policy"),
+        ),
         lease_until=func.clock_timestamp()
         + func.make_interval(0, 0, 0, 0, 0, 0, bindparam("lease_s")),
         started_at=func.coalesce(Regeneration.started_at, func.clock_timestamp()),
@@ -263,6 +312,10 @@ _START = (
         Regeneration.tries,
         Regeneration.written,
         Regeneration.cut,
+        Regeneration.policy_id,
+        func.extract("epoch", func.clock_timestamp() - Regeneration.queued_at)
+        .cast(Double)
+        .label("waited_s"),
     )
     .execution_options(synchronize_session="fetch")
 )
@@ -272,7 +325,9 @@ _TASK = text(
     SELECT sample.instruction, project.rule, project.rule_words, ARRAY(
         SELECT sha256 FROM sample_images WHERE sample_id = sample.id ORDER BY position
     ) AS images, (SELECT depth FROM segments WHERE id = :leaf)
-        - (SELECT depth FROM segments WHERE id = :anchor) AS finished
+        - (SELECT depth FROM segments WHERE id = :anchor) AS finished, (
+        SELECT served_name FROM policies WHERE id = :policy AND adapter_hash <> ''
+    ) AS adapter
     FROM samples AS sample JOIN projects AS project ON project.id = sample.project_id
     WHERE sample.id = :sample
     """

@@ -99,7 +99,7 @@ def go_on(db: Session, *, draft: Draft, run: Regeneration) -> None:
     run.priority = priority_of(db, draft)
     run.tries = run.failures = 0
     run.spent_s = 0
-    run.state = RunState.QUEUED
+    run.state, run.queued_at = RunState.QUEUED, now()
     db.flush()
     defer(db, run.id, run.priority)
     changes.notify(db, f"regeneration:{run.id}", f"draft:{draft.id}")

@@ -31,6 +31,12 @@ def upgrade() -> None:
         sa.Column("candidates_of", sa.BigInteger(), nullable=True),
         sa.Column("priority", sa.BigInteger(), server_default="10", nullable=False),
         sa.Column("tries", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column(
+            "queued_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
         sa.Column("attempt_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("spent_s", sa.Double(), server_default="0", nullable=False),
     ):
@@ -84,6 +90,7 @@ def downgrade() -> None:
     for name in (
         "spent_s",
         "attempt_at",
+        "queued_at",
         "tries",
         "priority",
         "candidates_of",

@@ -78,6 +78,7 @@ def test_axe_finds_nothing_on_the_other_pages(
     page = open_window(admin, scheme=scheme).page
     project = f"/projects/{task.project.id}"
     for address in (
+        "/policies",
         "/",
         "/projects",
         "/projects/new",

@@ -8,14 +8,16 @@ from dataclasses import replace
 import orjson
 import structlog
 
+from app.policies.loading import Adapter
 from app.refusals import Refusal
 from app.regenerations import Work
-from worker.engine import EngineError, PolicyFacts
+from worker.engine import AdapterError, EngineError, Failure, PolicyFacts
+from worker.openai.adapters import load_adapter
 from worker.openai.chat import PATH, Ask, chat_request
 from worker.openai.connection import Connection, Patience
 from worker.openai.deltas import ModelDelta, Reader
 from worker.openai.exchange import Exchange
-from worker.openai.failures import CacheMiss
+from worker.openai.failures import CacheMiss, NotServedError
 from worker.openai.images import ImageSource, SentImages
 from worker.openai.probe import Server, probe
 from worker.openai.sampling import Sampling
@@ -51,6 +53,7 @@ class OpenAIEngine:
         self._sent = SentImages()
         self._server: Server | None = None
         self._policy: PolicyFacts | None = None
+        self._adapters: dict[str, Adapter] = {}
         self._probing = asyncio.Lock()
         self._log = structlog.get_logger("worker").bind(engine=self.name)
 
@@ -87,6 +90,12 @@ class OpenAIEngine:
         await self._exchange.aclose()
         await self._connection.aclose()
 
+    async def load(self, adapter: Adapter) -> str:
+        """See worker.engine.TakesAdapters."""
+        notice = await load_adapter(self._connection, adapter)
+        self._adapters[adapter.served_name] = adapter
+        return notice
+
     async def stream(self, work: Work) -> AsyncGenerator[ModelDelta, None]:
         """The text that follows work.prompt.prefix; see worker.engine.Engine.
 
@@ -105,13 +114,21 @@ class OpenAIEngine:
             priority=_priority(settings.get("priority", 0)) + work.behind,
             certainty=settings.get("certainty") is not False,
         )
-        async with aclosing(self.ask(ask, by_ids=settings.get("token_ids") is True)) as deltas:
+        by_ids = settings.get("token_ids") is True
+        async with aclosing(self.ask(ask, by_ids=by_ids, adapter=work.adapter)) as deltas:
             async for delta in deltas:
                 yield delta
 
-    async def ask(self, ask: Ask, *, by_ids: bool = False) -> AsyncGenerator[ModelDelta, None]:
-        """One continuation, by messages or, where it is wanted and offered, by token ids."""
+    async def ask(
+        self, ask: Ask, *, by_ids: bool = False, adapter: str = ""
+    ) -> AsyncGenerator[ModelDelta, None]:
+        """One continuation, by messages or, where it is wanted and offered, by token ids.
+
+        adapter: the served name of one that was loaded; "" for the model itself.
+        """
         server = await self._found()
+        if adapter:
+            server = replace(server, model=adapter)
         ask = _fitted(ask, server)
         images = frozenset(ask.prompt.images)
         try:
@@ -133,12 +150,34 @@ class OpenAIEngine:
                             f"The model server does not keep this sample's images: {miss}",
                             temporary=True,
                         ) from miss
+                except NotServedError as error:
+                    if not adapter:
+                        raise
+                    if again or adapter not in self._adapters:
+                        # The worker looks at its policies anew before it goes on.
+                        raise EngineError(
+                            f"The model server does not keep the adapter “{adapter}”.",
+                            temporary=True,
+                            reason=Failure.ADAPTER,
+                        ) from error
+                    await self._load_again(self._adapters[adapter])
                 else:
                     return
         except EngineError:
             # It may be another one, or none, when it is asked the next time.
             self._server = None
             raise
+
+    async def _load_again(self, adapter: Adapter) -> None:
+        """A server that was restarted has neither the adapter nor any image."""
+        self._log.info("adapter is loaded again", policy=adapter.name)
+        self._sent.clear()
+        try:
+            await self.load(adapter)
+        except AdapterError as error:
+            del self._adapters[adapter.served_name]
+            # The same: the text goes on with what was active before.
+            raise EngineError(error.message, temporary=True, reason=Failure.ADAPTER) from error
 
     async def _chat(
         self, server: Server, ask: Ask, urls: Mapping[str, str | None]
@@ -185,6 +224,7 @@ class OpenAIEngine:
                 raise EngineError(
                     f"An image of this sample cannot be read: {error} Tell your admin.",
                     temporary=False,
+                    reason=Failure.IMAGE,
                 ) from error
         return urls
 
@@ -197,6 +237,7 @@ def _policy(server: Server, engine: str) -> PolicyFacts:
         name=name,
         engine=engine,
         base_model=server.parent or server.root,
+        served_name=server.model,
         adapter=server.root if server.parent else "",
         template_hash=server.template_hash,
     )

@@ -5,7 +5,7 @@ import re
 import httpx
 import orjson
 
-from worker.engine import EngineError
+from worker.engine import EngineError, Failure
 
 _TELL = "Tell your admin."
 _AGAIN = "What is written is kept."
@@ -23,6 +23,10 @@ class CacheMiss(Exception):  # noqa: N818 - not an error: the server asks for th
     """The server does not have an image whose bytes were left out."""
 
 
+class NotServedError(EngineError):
+    """The server does not have the model: an adapter, after its restart."""
+
+
 def refusal(status: int, body: bytes, *, model: str) -> EngineError | CacheMiss:
     """The answer to a request that the server did not take. body: what it said, in any form."""
     said = message_of(body)
@@ -31,13 +35,15 @@ def refusal(status: int, body: bytes, *, model: str) -> EngineError | CacheMiss:
     if status in (401, 403):
         return EngineError(f"The model server refuses the worker's key. {_TELL}", temporary=False)
     if status == 404:
-        return EngineError(
+        return NotServedError(
             f"The model server does not have the model “{model}”, or is no such server. "
             f"It says: {said} {_TELL}",
             temporary=False,
         )
     if status in (408, 409, 425, 429):
-        return EngineError(f"The model server has too much to do. {_AGAIN}", temporary=True)
+        return EngineError(
+            f"The model server has too much to do. {_AGAIN}", temporary=True, reason=Failure.BUSY
+        )
     if status >= 500:
         return EngineError(
             f"The model server failed (HTTP {status}): {said} {_AGAIN}", temporary=True
@@ -56,6 +62,7 @@ def too_long(said: str) -> EngineError:
     return EngineError(
         f"Images, instruction and text together are longer than the model's limit{limit}. {_TELL}",
         temporary=False,
+        reason=Failure.TOO_LONG,
     )
 
 

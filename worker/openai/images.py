@@ -45,6 +45,10 @@ class SentImages:
         while len(self._known) > self._most:
             self._known.popitem(last=False)
 
+    def clear(self) -> None:
+        """The server has none of them any more."""
+        self._known.clear()
+
     def forget(self, images: Iterable[str]) -> None:
         """The server does not have them any more: it was restarted, or it ran out of room."""
         for sha256 in images:

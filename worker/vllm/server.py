@@ -80,7 +80,8 @@ class Launch:
             "none.invalid",
         ]
         if self.adapters:
-            words.append("--enable-lora")
+            # Two at once: what was begun with the round before must not hold up the new one.
+            words += ["--enable-lora", "--max-loras", "2"]
         return [*words, *self.flags]
 
     def variables(self) -> dict[str, str]:

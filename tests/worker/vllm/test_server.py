@@ -87,6 +87,7 @@ def test_it_is_started_with_our_options_and_those_of_the_admin(launch: Launch) -
         *("serve", "well", "--host", "127.0.0.1", "--port", str(port)),
         *("--enable-prompt-tokens-details", "--scheduling-policy", "priority"),
         *("--enable-scale-out", "--allowed-media-domains", "none.invalid", "--enable-lora"),
+        *("--max-loras", "2"),
         *("--max-model-len", "8192", "--port-of", "x"),
     ]
     assert started["env"]["VLLM_CACHE_ROOT"] == "/a path/with=signs"

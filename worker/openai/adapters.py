@@ -1,0 +1,100 @@
+"""Adapters into a running server, by the calls that vLLM and SGLang have for it."""
+
+import asyncio
+import re
+from pathlib import Path
+
+from app.policies.fingerprint import adapter_hash
+from app.policies.loading import Adapter
+from app.refusals import Invalid
+from worker.engine import AdapterError, EngineError
+from worker.openai.connection import Connection
+from worker.openai.failures import message_of
+
+PATH = "/v1/load_lora_adapter"
+
+_FLAGS = (
+    "start it with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 (iterdpo worker --vllm "
+    "MODEL --adapters does both)"
+)
+_LOADED = "has already been loaded"
+# The sentences of vLLM 0.32.
+_KNOWN: tuple[tuple[str, str], ...] = (
+    (
+        r"LoRA is not enabled",
+        f"The model server takes no adapters: {_FLAGS}.",
+    ),
+    (
+        r"LoRA rank (?P<rank>\d+) is greater than max_lora_rank (?P<most>\d+)",
+        "The adapter's rank is {rank}, and the model server was started for ranks up to {most}: "
+        "start it with --max-lora-rank {rank}.",
+    ),
+    (
+        r"No adapter found for",
+        "The model server finds no adapter at {path}. The directory must have the same path on its "
+        "machine, or in its container.",
+    ),
+    (
+        r"expected target modules|unsupported LoRA weight",
+        "The adapter changes parts that the served model does not have, or that the server does "
+        "not adapt: it was trained on another model.",
+    ),
+)
+
+
+async def load_adapter(connection: Connection, adapter: Adapter) -> str:
+    """Have the server load it, after a look at its files; an adapter it has already is fine.
+
+    Returns what an admin should know, "" if nothing. Raises AdapterError when the server does not
+    take it, and a temporary EngineError when it does not answer.
+    """
+    notice = await asyncio.to_thread(_checked, adapter)
+    answer = await connection.post(
+        PATH, {"lora_name": adapter.served_name, "lora_path": adapter.path}
+    )
+    if answer.status_code == 200:
+        return notice
+    said = message_of(answer.content)
+    if answer.status_code == 400 and _LOADED in said:
+        # Its name has the hash of its files in it: what was loaded under it is this adapter.
+        return notice
+    if answer.status_code in (404, 405) and "No adapter found" not in said:
+        raise AdapterError(f"The model server does not load adapters while it runs: {_FLAGS}.")
+    if answer.status_code in (401, 403):
+        raise AdapterError("The model server does not let the worker's key load adapters.")
+    if answer.status_code in (408, 429, 502, 503, 504):
+        raise EngineError(f"The model server is not ready: {said}", temporary=True)
+    raise AdapterError(plain(said, adapter))
+
+
+def plain(said: str, adapter: Adapter) -> str:
+    """What a server says about an adapter that it does not take, in plain words where known."""
+    for pattern, words in _KNOWN:
+        match = re.search(pattern, said)
+        if match:
+            return words.format(**match.groupdict(), path=adapter.path)
+    return f"The model server does not take the adapter. It says: {said}"
+
+
+def _checked(adapter: Adapter) -> str:
+    """That the files are those that were added, as far as this machine shows them."""
+    directory = Path(adapter.path)
+    try:
+        visible = directory.is_dir()
+    except OSError:
+        visible = False
+    if not visible:
+        return (
+            f"The worker does not see {adapter.path}: that its files are those that were added "
+            "could not be checked."
+        )
+    try:
+        found = adapter_hash(directory)
+    except Invalid as error:
+        raise AdapterError(str(error)) from error
+    if found != adapter.sha256:
+        raise AdapterError(
+            f"The files in {adapter.path} are not those that were added as “{adapter.name}”: they "
+            "have been changed since. Add them as another policy, or bring the old ones back."
+        )
+    return ""
