@@ -109,6 +109,8 @@ async function ended() {
   clearTimeout(run.timer);
   run = null;
   await refresh(url);
+  // A correction has begun another one meanwhile: what is being written now is its text.
+  if (run) return;
   const tail = $('#tail');
   if (!tail?.textContent || FINAL.has(state)) $('#writing')?.remove();
   refilter();
