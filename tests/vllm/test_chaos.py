@@ -20,7 +20,7 @@ from app.models import RunState
 from tests.studio import Studio, studio
 from tests.vllm.chaos.annotators import Asked, Office
 from tests.vllm.chaos.blows import LEASE_S, OWN, SHARED, Storm
-from tests.vllm.chaos.scene import GENERATION, furnish, play, story
+from tests.vllm.chaos.scene import GENERATION, TIMEOUT_S, furnish, play, story
 from tests.vllm.chaos.verdict import (
     Fate,
     check_fate,
@@ -28,15 +28,17 @@ from tests.vllm.chaos.verdict import (
     check_rows,
     check_words,
     fate_of,
-    said_by_servers,
 )
-from tests.vllm.serving import ENVIRONMENT, FLAGS, Running
+from tests.vllm.records import said_by_servers
+from tests.vllm.serving import ENVIRONMENT, FLAGS, START_S, Running
 from tests.vllm.talking import engine_at, tell
 from worker.openai import Ask, Sampling
 from worker.vllm import State
 
 SEED = int(os.environ.get("CHAOS_SEED", "20261125"))
 REGENERATIONS = 200
+# The first test waits for everything, three starts of vLLM among it.
+pytestmark = pytest.mark.timeout(START_S + TIMEOUT_S + 300)
 
 
 @dataclass

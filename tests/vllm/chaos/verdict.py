@@ -1,10 +1,7 @@
 """What must hold of each regeneration in the end, whatever has happened."""
 
-import json
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -15,17 +12,7 @@ from app.domain.segments import Rule, Splitter
 from app.domain.text import defect
 from app.models import Chunk, Project, Regeneration, RunState, Sample, SampleImage, Segment
 from tests.vllm.chaos.annotators import Asked
-
-
-@dataclass
-class Said:
-    """What a server was asked by one request, and all that it sent."""
-
-    prefix: str
-    seed: int | None
-    status: int = 0
-    text: str = ""
-    finish: str | None = None
+from tests.vllm.records import Said
 
 
 @dataclass
@@ -41,27 +28,6 @@ class Fate:
     def before(self) -> str:
         """The text that it continues."""
         return self.prompt.prefix
-
-
-def said_by_servers(records: Path) -> dict[str, list[Said]]:
-    """What all server processes have witnessed, by request id (server/recorder.py)."""
-    found: defaultdict[str, list[Said]] = defaultdict(list)
-    for file in sorted(records.glob("*.jsonl")):
-        requests: dict[int, Said] = {}
-        # The last line of a process that was killed may be half a line.
-        for line in file.read_text("utf-8").split("\n")[:-1]:
-            fact = json.loads(line)
-            number = fact["number"]
-            if "prefix" in fact:
-                requests[number] = Said(fact["prefix"], fact["seed"])
-                found[fact["id"]].append(requests[number])
-            elif "status" in fact:
-                requests[number].status = fact["status"]
-            elif "text" in fact:
-                requests[number].text += fact["text"]
-            else:
-                requests[number].finish = fact["finish"]
-    return found
 
 
 def fate_of(db: Session, run_id: int) -> Fate:

@@ -9,7 +9,7 @@ import json
 import os
 from pathlib import Path
 
-PATHS = ("/v1/chat/completions",)
+PATHS = ("/v1/chat/completions", "/inference/v1/generate")
 
 
 class Recorder:
@@ -54,13 +54,15 @@ class Recorder:
         await self.app(scope, heard, said)
 
     def tell(self, number, event):
-        """Note the text of an event, and why it is the last."""
+        """Note the text of an event, why it is the last, and what it has cost."""
         for choice in event.get("choices") or ():
-            text = (choice.get("delta") or {}).get("content")
+            text = (choice.get("delta") or choice).get("content") or choice.get("text")
             if text:
                 self.write(number=number, text=text)
             if choice.get("finish_reason"):
                 self.write(number=number, finish=choice["finish_reason"])
+        if event.get("usage"):
+            self.write(number=number, usage=event["usage"])
 
     def write(self, **facts):
         """One line, at once."""
@@ -69,6 +71,6 @@ class Recorder:
 
 def _request(asked):
     body = json.loads(bytes(asked))
-    last = body["messages"][-1]
+    last = (body.get("messages") or [{"role": "assistant", "content": None}])[-1]
     prefix = last["content"] if last["role"] == "assistant" else ""
     return {"id": body.get("request_id"), "prefix": prefix, "seed": body.get("seed")}
