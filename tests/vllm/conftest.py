@@ -25,7 +25,8 @@ for number in range(16):
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The first test waits for the server."""
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        own = item.get_closest_marker("timeout")
+        if Path(__file__).parent in item.path.parents and own is None:
             item.add_marker(pytest.mark.timeout(START_S + 120))
 
 

@@ -19,7 +19,7 @@ from tests.studio import SAME_ORIGIN, Studio
 from tests.vllm.chaos.readers import Reader
 
 ENDS = ("read",) * 5 + ("stop",) * 2 + ("correct again",) * 3
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 T = TypeVar("T")
 
 

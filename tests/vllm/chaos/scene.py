@@ -15,7 +15,7 @@ from tests.vllm.chaos.blows import Storm
 from tests.vllm.conftest import IMAGES
 
 ANNOTATORS = 16
-TIMEOUT_S = 360.0
+TIMEOUT_S = 600.0
 # Paragraphs of some words, and an end after some paragraphs: the ids of an empty line and of
 # <|im_end|> in the tiny model's vocabulary.
 GENERATION = {
