@@ -25,7 +25,7 @@ LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --gen
 help: ## List these targets
 	@echo "IterDPO Studio"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
-		awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+		awk -F'|' '{ printf "  make %-18s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  make demo PORT=8123 DATA=/some/dir    choose the port and the data directory"
 	@echo "  make test ARGS='-k segments'          words for pytest"
@@ -98,9 +98,12 @@ clean: ## Remove .venv, caches and build leftovers; never the data
 	@touch $@
 
 # The contract tests against the real vLLM, on a CPU, in an environment of its own.
-.PHONY: test-vllm
-test-vllm: .venv/test.stamp .venv-vllm/made.stamp ## Test against the real vLLM, on a CPU
+.PHONY: test-vllm bench-regeneration
+test-vllm: .venv/test.stamp .venv-vllm/made.stamp browser ## Test against the real vLLM, on a CPU
 	@$(PYTHON) -m pytest tests/vllm $(ARGS)
+
+bench-regeneration: .venv/test.stamp .venv-vllm/made.stamp ## Measure regenerations against the real vLLM
+	@$(PYTHON) -m bench.regeneration
 
 VLLM_SERVER := tests/vllm/server
 .venv-vllm/made.stamp: $(VLLM_SERVER)/install $(VLLM_SERVER)/requirements.txt \

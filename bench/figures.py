@@ -4,11 +4,14 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Self
 
 import psutil
+
+from tests.studio import Studio
 
 
 @dataclass
@@ -41,6 +44,40 @@ class Series:
             f"| {self.name} | {len(self.wall_ms)} | {statistics.median(self.wall_ms):.1f} "
             f"| {cuts[18]:.1f} | {self.cpu_ms:.1f} |"
         )
+
+
+class Cost:
+    """CPU time of the app, the worker and the database while it is entered."""
+
+    def __init__(self, house: Studio) -> None:
+        self.house = house
+        self.seconds = {"app": 0.0, "worker": 0.0, "database": 0.0}
+
+    def __enter__(self) -> Self:
+        self._before = self._now()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name, now in self._now().items():
+            self.seconds[name] += now - self._before[name]
+
+    def per(self, units: float) -> str:
+        """Shared out among so many units of work."""
+        return ", ".join(f"{name} {all / units:.2f} s" for name, all in self.seconds.items())
+
+    def _now(self) -> dict[str, float]:
+        parts = {name: [psutil.Process(self.house.running[name].pid)] for name in ("app", "worker")}
+        postmaster = (self.house.data / "postgres" / "postmaster.pid").read_text().split()[0]
+        server = psutil.Process(int(postmaster))
+        parts["database"] = [server, *server.children()]
+        return {name: sum(map(_cpu, processes)) for name, processes in parts.items()}
+
+
+def percentile(values: Sequence[float], share: int) -> float:
+    """The value below which so many of a hundred lie."""
+    if len(values) == 1:
+        return values[0]
+    return statistics.quantiles(values, n=100, method="inclusive")[share - 1]
 
 
 def head() -> str:

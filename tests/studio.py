@@ -17,8 +17,9 @@ import psutil
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.db import make_engine, make_sessions
+from app.images.store import ImageStore
 from app.migrate import upgrade
-from app.models import LoginSession, User, now
+from app.models import Image, LoginSession, User, now
 from app.postgres import embedded
 from app.security import SESSION_COOKIE, digest, new_secret
 
@@ -41,13 +42,16 @@ class Studio:
         """Where the app answers."""
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self, name: str) -> None:
-        """Start the app or a worker ("worker", "worker2" …); the app once it answers."""
+    def start(self, name: str, *words: str, **settings: str) -> None:
+        """Start the app or a worker ("worker", "worker2" …); the app once it answers.
+
+        words and settings: more for the command line and the environment of this process.
+        """
         command = "serve" if name == "app" else "worker"
         log = (self.data / f"{name}.log").open("ab")
         self.running[name] = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", command],
-            env=self.environment,
+            [sys.executable, "-m", "app.cli", command, *words],
+            env=self.environment | settings,
             stdout=log,
             stderr=subprocess.STDOUT,
         )
@@ -68,6 +72,22 @@ class Studio:
         pid_file = self.data / "postgres" / "postmaster.pid"
         process = psutil.Process(int(pid_file.read_text().splitlines()[0]))
         process.kill()
+
+    def keep_image(self, data: bytes) -> str:
+        """Put an image into the store, with its row; its SHA-256."""
+        facts = ImageStore(self.data / "images").add(data).facts
+        with self.sessions.begin() as db:
+            if db.get(Image, facts.sha256) is None:
+                db.add(
+                    Image(
+                        sha256=facts.sha256,
+                        format=facts.format,
+                        width=facts.width,
+                        height=facts.height,
+                        size=facts.size,
+                    )
+                )
+        return facts.sha256
 
     def log_in(self, user: User) -> str:
         """The cookie's value of a new log-in."""

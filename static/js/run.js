@@ -120,6 +120,8 @@ async function ended() {
   const { url, state } = run;
   run = null;
   await refresh(url);
+  // A correction has begun another one meanwhile: what is being written now is its text.
+  if (run) return;
   const tail = $('#tail');
   if (!tail?.textContent || FINAL.has(state)) $('#writing')?.remove();
   refilter();

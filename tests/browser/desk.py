@@ -9,8 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from app.domain.certainty import Certainty
 from app.domain.segments import RuleKind
-from app.images.store import ImageStore
-from app.models import Draft, Image, Project, SampleImage, User
+from app.models import Draft, Project, SampleImage, User
 from tests.factories import add_draft, add_policy, add_project, add_sample, add_user
 from tests.studio import Studio
 
@@ -135,22 +134,9 @@ class Desk:
 
 
 def _pictures(house: Studio, count: int) -> list[str]:
-    store = ImageStore(house.data / "images")
     shas = []
     for number in range(count):
         file = BytesIO()
         Picture.new("RGB", (1280, 720), (40 * number % 256, 90, 160)).save(file, "PNG")
-        facts = store.add(file.getvalue()).facts
-        shas.append(facts.sha256)
-        with house.sessions.begin() as db:
-            if db.get(Image, facts.sha256) is None:
-                db.add(
-                    Image(
-                        sha256=facts.sha256,
-                        format=facts.format,
-                        width=facts.width,
-                        height=facts.height,
-                        size=facts.size,
-                    )
-                )
+        shas.append(house.keep_image(file.getvalue()))
     return shas

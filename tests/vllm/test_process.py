@@ -8,8 +8,7 @@ from sqlalchemy import select
 
 from app.annotation.path import Path as TreePath
 from app.domain.segments import RuleKind
-from app.images.store import ImageStore
-from app.models import Draft, Image, Policy, Project, Regeneration, RunState, Sample, SampleImage
+from app.models import Draft, Policy, Project, Regeneration, RunState, Sample, SampleImage
 from tests.factories import add_draft, add_project, add_sample, add_user
 from tests.studio import Studio as House
 from tests.studio import studio as house
@@ -22,7 +21,7 @@ KEY = "sk-never-in-a-log"
 
 def corrected_draft(house: House) -> int:
     """A draft with two stored images, its second segment corrected through the app; its run."""
-    store = ImageStore(house.data / "images")
+    shas = [house.keep_image(image.data) for image in [*IMAGES.values()][:2]]
     with house.sessions.begin() as db:
         user = add_user(db)
         project: Project = add_project(db, user)
@@ -34,19 +33,10 @@ def corrected_draft(house: House) -> int:
             "logit_bias": {EMPTY_LINE: 8.0},
         }
         sample: Sample = add_sample(db, project=project)
-        for position, image in enumerate([*IMAGES.values()][:2]):
-            facts = store.add(image.data).facts
-            db.add(
-                Image(
-                    sha256=facts.sha256,
-                    format=facts.format,
-                    width=facts.width,
-                    height=facts.height,
-                    size=facts.size,
-                )
-            )
-            db.flush()
-            db.add(SampleImage(sample_id=sample.id, position=position, sha256=facts.sha256))
+        db.add_all(
+            SampleImage(sample_id=sample.id, position=position, sha256=sha256)
+            for position, sha256 in enumerate(shas)
+        )
         draft: Draft = add_draft(db, sample=sample, user=user)
     assert sample.head_id is not None
     with house.sessions() as db:
