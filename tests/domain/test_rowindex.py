@@ -1,0 +1,59 @@
+"""The index of a snapshot, and what became of its rows in another one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.rowindex import Difference, IndexedRow, compare, read_index, row_digest
+from app.domain.splits import Split
+
+contents = st.dictionaries(
+    st.integers(1, 60), st.tuples(st.sampled_from(["aa", "bb"]), st.sampled_from(Split))
+)
+
+
+def rows(content: dict[int, tuple[str, Split]]) -> list[IndexedRow]:
+    return [
+        IndexedRow(number, split, digest) for number, (digest, split) in sorted(content.items())
+    ]
+
+
+@given(contents, contents)
+def test_a_comparison_says_what_sets_say(
+    old: dict[int, tuple[str, Split]], new: dict[int, tuple[str, Split]]
+) -> None:
+    found = compare(rows(old), rows(new), shown=1000)
+    both = old.keys() & new.keys()
+    changed = {number for number in both if old[number][0] != new[number][0]}
+    moved = {number for number in both - changed if old[number] != new[number]}
+    assert found.ids[Difference.ADDED] == sorted(new.keys() - old.keys())
+    assert found.ids[Difference.REMOVED] == sorted(old.keys() - new.keys())
+    assert found.ids[Difference.CHANGED] == sorted(changed)
+    assert found.ids[Difference.MOVED] == sorted(moved)
+    assert found.same == len(both - changed - moved)
+    assert found.equal == (old == new)
+
+
+def test_a_comparison_counts_what_it_does_not_list() -> None:
+    found = compare([], rows(dict.fromkeys(range(1, 10), ("aa", Split.TRAIN))), shown=3)
+    assert found.counts[Difference.ADDED] == 9
+    assert found.ids[Difference.ADDED] == [1, 2, 3]
+
+
+@given(contents)
+def test_an_index_is_read_as_it_was_written(content: dict[int, tuple[str, Split]]) -> None:
+    written = [row.line() for row in rows(content)]
+    assert list(read_index(written)) == rows(content)
+
+
+def test_an_index_out_of_order_is_damaged() -> None:
+    lines = [IndexedRow(number, Split.TEST, "aa").line() for number in (2, 1)]
+    with pytest.raises(ValueError, match="damaged"):
+        list(read_index(lines))
+
+
+def test_a_digest_follows_content_and_not_the_order_of_its_names() -> None:
+    assert row_digest({"a": 1, "b": "中"}) == row_digest({"b": "中", "a": 1})
+    assert row_digest({"a": 1}) != row_digest({"a": 2})
+    # Part of the promise: another release must not find every row changed.
+    assert row_digest({"prefix": "中\n", "images": ["a"]}) == "242c7fa9a683a113fb1cb7f078a7bc96"
