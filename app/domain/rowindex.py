@@ -4,8 +4,7 @@ A line a row, in the order of the ids: the row's id, its split, a digest of its 
 """
 
 import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -16,11 +15,20 @@ _DIGEST_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class IndexedRow:
-    """A row of a snapshot. digest: of what a trainer learns from it, see row_digest."""
+    """A row of a snapshot.
 
-    id: int
+    id: of what it was made of, numbers with dashes between ("41", "12-7"). digest: of the row as a
+    trainer reads it, see digest_of.
+    """
+
+    id: str
     split: Split
     digest: str
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """What rows are sorted by. Raises ValueError for an id of another form."""
+        return tuple(map(int, self.id.split("-")))
 
     def line(self) -> str:
         """The row as a line of the index."""
@@ -45,7 +53,7 @@ class Comparison:
 
     same: int = 0
     counts: dict[Difference, int] = field(default_factory=lambda: dict.fromkeys(Difference, 0))
-    ids: dict[Difference, list[int]] = field(
+    ids: dict[Difference, list[str]] = field(
         default_factory=lambda: {difference: [] for difference in Difference}
     )
 
@@ -55,24 +63,25 @@ class Comparison:
         return not any(self.counts.values())
 
 
-def row_digest(content: Mapping[str, object]) -> str:
-    """The digest of a row's content: SHA-256 of its JSON with sorted keys, 128 bits of it in hex.
+def digest_of(row: bytes) -> str:
+    """The digest of a row as it stands in its file: SHA-256, 128 bits of it in hex."""
+    return hashlib.sha256(row).digest()[:_DIGEST_BYTES].hex()
 
-    Raises TypeError for what JSON cannot hold.
-    """
-    canonical = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).digest()[:_DIGEST_BYTES].hex()
+
+def in_order(rows: Iterable[IndexedRow]) -> list[IndexedRow]:
+    """The rows in the order of an index."""
+    return sorted(rows, key=lambda row: row.order)
 
 
 def read_index(lines: Iterable[str]) -> Iterator[IndexedRow]:
     """The rows of an index. Raises ValueError for a line that is none, or out of order."""
-    last = -1
+    last: tuple[int, ...] = ()
     for line in lines:
-        number, split, digest = line.rstrip("\n").split("\t")
-        row = IndexedRow(int(number), Split(split), digest)
-        if row.id <= last:
-            raise ValueError(f"Row {row.id} stands behind row {last}: the index is damaged.")
-        last = row.id
+        name, split, digest = line.rstrip("\n").split("\t")
+        row = IndexedRow(name, Split(split), digest)
+        if row.order <= last:
+            raise ValueError(f"Row {name} stands in the wrong place: the index is damaged.")
+        last = row.order
         yield row
 
 
@@ -88,10 +97,10 @@ def compare(before: Iterable[IndexedRow], after: Iterable[IndexedRow], *, shown:
     old, new = iter(before), iter(after)
     left, right = next(old, None), next(new, None)
     while left is not None or right is not None:
-        if left is None or (right is not None and right.id < left.id):
+        if left is None or (right is not None and right.order < left.order):
             note(Difference.ADDED, right)
             right = next(new, None)
-        elif right is None or left.id < right.id:
+        elif right is None or left.order < right.order:
             note(Difference.REMOVED, left)
             left = next(old, None)
         else:

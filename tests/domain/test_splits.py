@@ -86,7 +86,6 @@ def test_what_was_held_out_is_held_out_for_ever() -> None:
     assert "".join(plan.split_of(f"cs101-{number:02}")[1] for number in range(24)) == PLACES
 
 
-
 @pytest.mark.parametrize(
     ("plan", "word"),
     [
