@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.domain.corrections import Kind
+from app.domain.distances import edited
 from app.domain.tree import Origin
 from app.images.store import ImageStore
 from app.models import Correction, Draft, Image, Sample, SampleImage, Segment, User
@@ -45,6 +46,7 @@ def add_pair(
         rejected_id=rejected.id,
         kind=Kind.REWRITE,
         on_policy=True,
+        edited=edited(rejected.text, text),
     )
     db.add(correction)
     db.flush()

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.annotation.path import Path, Step
 from app.domain.corrections import Kind, is_on_policy
+from app.domain.distances import edited
 from app.domain.tree import Origin
 from app.models import Action, Correction, Draft, Revision, Segment, table_of
 
@@ -85,6 +86,7 @@ def pair(db: Session, *, draft: Draft, chosen: Step, rejected: Step, kind: Kind)
         "rejected_id": rejected.id,
         "kind": kind,
         "on_policy": is_on_policy(rejected.origin, copied, rejected.engine),
+        "edited": edited(rejected.text, chosen.text),
     }
     return int(db.execute(_ADD, values).scalar_one())
 

@@ -10,10 +10,13 @@ from sqlalchemy.orm import Session
 
 from app.cli.console import Data, note, say, settings_for
 from app.cli.work import progress, transaction
+from app.domain.filters import PairFilter
 from app.domain.prompts import Template
+from app.domain.quality import CHECKS, Gate
 from app.images.store import ImageStore
 from app.models import Project
-from app.pairs.export import export_trl
+from app.pairs.export import Order, export_directory
+from app.pairs.formats import Rendering, format_named
 from app.refusals import NotFound
 from app.samples.importing import ImportOptions, Progress, import_path
 from app.samples.importing.sources import INSTRUCTION
@@ -127,17 +130,24 @@ def export(
     store = ImageStore(settings.images)
     with transaction(settings) as db, progress() as bars:
         bar = bars.add_task("Exporting pairs", total=None)
-        report = export_trl(
+        found = _project(db, project)
+        form = format_named(format)
+        report = export_directory(
             db,
-            project=_project(db, project),
+            Order(
+                PairFilter(project=(found.name,)),
+                form,
+                Rendering(template, folder=out.name),
+                Gate(template),
+            ),
+            projects=[found.id],
             out=out,
             store=store,
-            template=template,
             on_progress=lambda done, total: bars.update(bar, completed=done, total=total),
         )
     say(f"Wrote {report.pairs} pairs and {report.images} images to {out}.")
-    for reason, count in report.refused.items():
-        note(f"Left out {count}: {reason}.")
+    for check, count in report.left_out.items():
+        note(f"Left out {count}: {CHECKS[check][1]}")
     if report.text_only:
         note("No pair has an image: load it as JSON, as its README.md says.")
 

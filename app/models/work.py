@@ -122,6 +122,7 @@ class Correction(Row):
 
     feed_position: its place in the feed of pairs, given when the feed first shows it (never by
     the annotator's transaction: ids are not handed out in commit order, places are).
+    edited: characters deleted and inserted between the two (app/domain/distances.py).
     """
 
     __tablename__ = "corrections"
@@ -134,6 +135,7 @@ class Correction(Row):
     rejected_id: Mapped[int]
     kind: Mapped[Kind] = mapped_column(text_enum(Kind, "kind"))
     on_policy: Mapped[bool]
+    edited: Mapped[int]
     superseded_by: Mapped[int | None] = mapped_column(ForeignKey("corrections.id"))
     retracted_at: Mapped[datetime | None]
     retract_reason: Mapped[str | None]
@@ -146,6 +148,7 @@ class Correction(Row):
         ForeignKeyConstraint(["rejected_id", "parent_id"], ["segments.id", "segments.parent_id"]),
         CheckConstraint("chosen_id <> rejected_id", name="different"),
         CheckConstraint("superseded_by <> id", name="not_superseded_by_itself"),
+        CheckConstraint("edited > 0", name="edited"),
         Index("ix_corrections_draft_id", "draft_id"),
         Index("ix_corrections_sample_id", "sample_id"),
         Index("ix_corrections_chosen_id", "chosen_id"),

@@ -1,261 +1,155 @@
-"""The export for TRL: a directory that datasets loads and an unmodified DPOTrainer learns from."""
+"""An export: selected pairs through the gate, in a format, into a sink.
 
-import os
-import shutil
-import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+    selection → source → gate → format → sink
+
+Pairs pass one at a time, so memory stays flat; the sink decides whether a directory, a zip file or
+a stream comes of it.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Generator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol, Self
 
-import orjson
 from sqlalchemy.orm import Session
 
-from app.domain.formats import Pair, trl_config, trl_readme, trl_row
-from app.domain.prompts import Template
-from app.domain.text import SPECIAL_STRINGS, defect
-from app.models import Project
-from app.pairs.queries import Order, image_kind, newest_id, pair_count, pairs
+from app.domain.filters import PairFilter
+from app.domain.quality import CHECKS, Check, Gate, Inspection
+from app.pairs.formats import Format, Rendering
+from app.pairs.gate import passing
+from app.pairs.rows import RowWriter
+from app.pairs.selection import Selection, select_pairs
+from app.pairs.sinks import MANIFEST, Originals, Sink, directory
+from app.pairs.source import BATCH, OpenSession, image_kind, read_batch
+from app.pairs.tally import Tally
 from app.refusals import Conflict
-
-_TITLE = "# IterDPO preference pairs"
-_FILES = frozenset({"metadata.jsonl", "images", "README.md", "dpo.yaml"})
-_IMAGES_KEY = b'{"images_file_names":'
-# What every special string begins with: almost all texts are cleared by a plain search for it.
-_MARKS = tuple({special[:2] for special in SPECIAL_STRINGS})
 
 OnProgress = Callable[[int, int], None]
 
 
-class Originals(Protocol):
-    """Where the bytes of the images are."""
-
-    def original(self, sha256: str, kind: str) -> Path:
-        """The file of an image; kind: its format. Raises NotFound."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class ExportReport:
-    """What an export holds. pairs = mid + last = with_images + without_images.
+class Order:
+    """What is to be exported and how: everything that its content depends on but the data."""
 
-    images: distinct files. refused: pairs left out, by reason. A trainer reads `images` as images
-    only when some pair has one; otherwise the rows are plain JSON (see text_only).
-    """
+    wanted: PairFilter
+    format: Format
+    rendering: Rendering
+    gate: Gate
 
-    pairs: int
-    mid: int
-    last: int
-    with_images: int
-    without_images: int
-    images: int
-    refused: Mapping[str, int]
-
-    @property
-    def text_only(self) -> bool:
-        """No pair has an image: the rows carry "images": [] and datasets reads them as JSON."""
-        return self.with_images == 0
+    def canonical(self) -> dict[str, object]:
+        """As JSON values: equal orders over equal data make equal exports."""
+        return {
+            "filter": self.wanted.canonical(),
+            "format": self.format.name,
+            "gate": self.gate.canonical(),
+            "template": self.rendering.template.value,
+        }
 
 
-def export_trl(
-    db: Session,
+def exporting(
+    open_session: OpenSession,
+    selection: Selection,
+    order: Order,
     *,
-    project: Project,
+    sink: Sink,
+    store: Originals,
+) -> Generator[int, None, Tally]:
+    """Write an export. Yields how many pairs have been looked at, now and then: whoever sends the
+    bytes away takes them there. Returns the counts.
+
+    Raises Conflict when no pair is left to write, NotFound when the store lacks an image.
+    """
+    inspection = Inspection(order.gate)
+    inspection.count(Check.RETRACTED, *selection.taken_back)
+    tally = Tally(inspection)
+    done = 0
+    with RowWriter(sink, order.format, order.rendering, tally, store) as rows:
+        for ids in selection.batches(BATCH):
+            with open_session() as db:
+                batch = read_batch(db, ids, template=order.gate.template)
+            for found in passing(batch, inspection):
+                rows.add(found)
+            done += len(ids)
+            yield done
+        if not tally.pairs:
+            raise Conflict(_nothing(tally))
+    for sha256, name in rows.images.items():
+        sink.image(store.original(sha256, image_kind(name)), name)
+        yield done
+    for name, text in order.format.documents(tally, order.rendering).items():
+        tally.files[name] = _write(sink, name, text)
+    _write(sink, MANIFEST, manifest(order, tally))
+    return tally
+
+
+def export_directory(
+    db: Session,
+    order: Order,
+    *,
+    projects: list[int],
     out: Path,
     store: Originals,
-    template: Template,
     on_progress: OnProgress | None = None,
-) -> ExportReport:
-    """Write the project's pairs to the directory `out`, whole or not at all.
+) -> Tally:
+    """Write an export to the directory `out`, whole or not at all; an earlier one is replaced.
 
-    An earlier export there is replaced. on_progress(done, total) is called now and then.
-    Raises Conflict when `out` holds anything else, or when there is no pair to export; NotFound
-    when the image store lacks an image.
+    on_progress(done, total) is called now and then. Raises Conflict when `out` holds anything else,
+    or when there is no pair to export; NotFound when the image store lacks an image.
     """
-    out = out.absolute()
-    _check_place(out)
-    total, until = pair_count(db, project_id=project.id), newest_id(db)
-    refused: Counter[str] = Counter()
-    found = (
-        placed.pair
-        for placed in pairs(
-            db,
-            project_id=project.id,
-            order=Order.ID,
-            until=until,
-            on_refused=lambda _id, _why: refused.update(["two different texts are needed"]),
+    with directory(out) as sink:
+        selection = select_pairs(db, order.wanted, projects)
+        steps = exporting(lambda: nullcontext(db), selection, order, sink=sink, store=store)
+        while True:
+            try:
+                done = next(steps)
+            except StopIteration as end:
+                tally: Tally = end.value
+                return tally
+            if on_progress is not None:
+                on_progress(done, len(selection))
+
+
+def manifest(order: Order, tally: Tally) -> str:
+    """What was asked for, what was written, what was left out and why, with the files' hashes.
+
+    JSON, in a file called .yaml (which JSON is too): another .json beside the rows would make
+    datasets read the directory as something else.
+    """
+    examples = tally.inspection.examples
+    content = order.canonical() | {
+        "pairs": tally.pairs,
+        "rows": tally.rows,
+        "samples": len(tally.samples),
+        "ends_output": tally.last,
+        "with_images": tally.with_images,
+        "images": tally.images,
+        "policies": dict(sorted(tally.policies.items())),
+        "left_out": {
+            check.value: {
+                "pairs": count,
+                "what": CHECKS[check][1],
+                "first_pair_ids": examples[check],
+            }
+            for check, count in tally.left_out.items()
+        },
+        "files": dict(sorted(tally.files.items())),
+    }
+    return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+
+
+def _write(sink: Sink, name: str, text: str) -> str:
+    content = text.encode()
+    with sink.file(name) as out:
+        out.write(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _nothing(tally: Tally) -> str:
+    if tally.left_out:
+        reasons = "; ".join(
+            f"{count} × {CHECKS[check][0].lower()}" for check, count in tally.left_out.items()
         )
-    )
-    with _appearing(out) as folder, _Writer(folder, store, template) as writer:
-        for done, pair in enumerate(found, start=1):
-            if reason := _unfit(pair):
-                refused[reason] += 1
-            else:
-                writer.add(pair)
-            if on_progress is not None and (done % 100 == 0 or done == total):
-                on_progress(done, total)
-        report = writer.finish(refused, out.name)
-        if not report.pairs:
-            raise Conflict(_nothing(project, report))
-    return report
-
-
-def _check_place(out: Path) -> None:
-    if not out.exists() and not out.is_symlink():
-        return
-    if not out.is_dir() or out.is_symlink():
-        raise Conflict(f"{out} is not a directory. Name a new one for the export.")
-    names = {path.name for path in out.iterdir()}
-    if names and not (names <= _FILES and _is_ours(out)):
-        raise Conflict(
-            f"{out} holds files that are no export of IterDPO Studio. Name a new directory."
-        )
-
-
-def _is_ours(folder: Path) -> bool:
-    readme = folder / "README.md"
-    if not readme.is_file():
-        return False
-    with readme.open(encoding="utf-8", errors="replace") as file:
-        return file.readline().rstrip() == _TITLE
-
-
-@contextmanager
-def _appearing(out: Path) -> Iterator[Path]:
-    """A directory to fill beside `out`; it takes the place of `out` when the block succeeds."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
-        # mkdtemp makes it private; an export is as readable as the umask says.
-        mask = os.umask(0)
-        os.umask(mask)
-        folder.chmod(0o777 & ~mask)
-        yield folder
-        if out.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
-            out.replace(old)
-            folder.replace(out)
-            shutil.rmtree(old)
-        else:
-            folder.replace(out)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-def _unfit(pair: Pair) -> str | None:
-    """Why a trainer must not see this pair: text that its tokenizer reads as a command."""
-    for name, text in (
-        ("instruction", pair.instruction),
-        ("prefix", pair.prefix),
-        ("chosen text", pair.chosen),
-        ("rejected text", pair.rejected),
-    ):
-        if any(mark in text for mark in _MARKS) and defect(text):
-            return f"special string of the models in the {name}"
-    return None
-
-
-def _nothing(project: Project, report: ExportReport) -> str:
-    if report.refused:
-        return f"No pair of {project.name} can be exported: {_reasons(report.refused)}."
-    return f"{project.name} has no pairs yet. Every correction that an annotator saves is one."
-
-
-def _reasons(refused: Mapping[str, int]) -> str:
-    return "; ".join(f"{count} × {reason}" for reason, count in sorted(refused.items()))
-
-
-class _Writer:
-    """Rows and images as they come. Rows with images stand first: datasets decides by the first
-    10 MB of a file what its columns are, and an empty list there would hide that it has images."""
-
-    def __init__(self, folder: Path, store: Originals, template: Template) -> None:
-        self._folder = folder
-        self._store = store
-        self._template = template
-        self._copied: set[str] = set()
-        self._counts: Counter[str] = Counter()
-        self._files = ExitStack()
-        self._rows: IO[bytes] = self._files.enter_context((folder / "metadata.jsonl").open("wb"))
-        self._textual: IO[bytes] = self._files.enter_context(
-            tempfile.TemporaryFile(dir=folder.parent)  # noqa: SIM115 - the stack closes it
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._files.close()
-
-    def add(self, pair: Pair) -> None:
-        """Write one row and the images that no row before it had."""
-        for sha256, file in zip(pair.images, pair.image_files, strict=True):
-            self._copy(sha256, file)
-        line = orjson.dumps(trl_row(pair, self._template), option=orjson.OPT_APPEND_NEWLINE)
-        (self._rows if pair.images else self._textual).write(line)
-        self._counts["last" if pair.ends_output else "mid"] += 1
-        self._counts["with" if pair.images else "without"] += 1
-
-    def finish(self, refused: Mapping[str, int], name: str) -> ExportReport:
-        """Close the files, add README.md and dpo.yaml; name: what the folder will be called."""
-        counts = self._counts
-        self._textual.seek(0)
-        if counts["with"]:
-            shutil.copyfileobj(self._textual, self._rows, 2**20)
-        else:
-            self._rows.writelines(_plain(self._textual))
-        self._files.close()
-        report = ExportReport(
-            pairs=counts["mid"] + counts["last"],
-            mid=counts["mid"],
-            last=counts["last"],
-            with_images=counts["with"],
-            without_images=counts["without"],
-            images=len(self._copied),
-            refused=dict(refused),
-        )
-        (self._folder / "README.md").write_text(
-            self._readme(report, name), encoding="utf-8", newline="\n"
-        )
-        (self._folder / "dpo.yaml").write_text(
-            trl_config(self._template, name), encoding="utf-8", newline="\n"
-        )
-        return report
-
-    def _readme(self, report: ExportReport, name: str) -> str:
-        readme = trl_readme(
-            template=self._template,
-            pairs=report.pairs,
-            mid_document=report.mid,
-            last=report.last,
-            with_images=report.with_images,
-            without_images=report.without_images,
-            images=report.images,
-            folder=name,
-        )
-        if report.text_only:
-            readme += (
-                '\n## No images\n\nNo pair here has an image, so the rows carry `"images": []` '
-                "instead of\n`images_file_names`: datasets reads them as plain JSON.\n"
-            )
-        if report.refused:
-            readme += "\n## Left out\n\n| reason | pairs |\n| --- | --- |\n"
-            readme += "".join(f"| {why} | {count} |\n" for why, count in report.refused.items())
-        return readme
-
-    def _copy(self, sha256: str, file: str) -> None:
-        if sha256 in self._copied:
-            return
-        target = self._folder / file
-        target.parent.mkdir(exist_ok=True)
-        shutil.copyfile(self._store.original(sha256, image_kind(file)), target)
-        self._copied.add(sha256)
-
-
-def _plain(rows: Iterable[bytes]) -> Iterator[bytes]:
-    """Rows for the JSON loader: the images column under its own name."""
-    for row in rows:
-        yield b'{"images":' + row.removeprefix(_IMAGES_KEY)
+        return f"Every pair that was asked for was left out: {reasons}."
+    return "There is no such pair. Every correction that an annotator saves is one."

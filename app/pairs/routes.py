@@ -1,8 +1,6 @@
 """Pages on which admins and trainers look at pairs and take them home."""
 
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+import itertools
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -11,12 +9,16 @@ from sqlalchemy.orm import Session
 
 from app import access, audit
 from app.deps import AdminUser, CurrentUser, Id, SessionDep
+from app.domain.filters import PairFilter
 from app.domain.prompts import Template
+from app.domain.quality import Gate
 from app.models import Project, Role
 from app.pairs import pages
-from app.pairs.archive import zipped
-from app.pairs.export import export_trl
+from app.pairs.archive import Handover, ZipSink, zipped
+from app.pairs.export import Order, exporting
+from app.pairs.formats import Rendering, format_named
 from app.pairs.queries import pair_count
+from app.pairs.selection import select_pairs
 from app.refusals import Forbidden
 from app.security import Actor
 from app.web import render
@@ -63,30 +65,25 @@ def export(
     project_id: Id,
     template: Annotated[Template, Query()] = Template.QWEN2_5_VL,
 ) -> Response:
-    """The directory for TRL, as a zip file."""
+    """The pairs for a trainer, as a zip file."""
     project = access.project_of(db, actor, project_id)
-    # Removed when the stream ends, or with this object when it never begins.
-    place = tempfile.TemporaryDirectory(prefix="iterdpo-export-")
-    try:
-        folder = Path(place.name) / "trl"
-        report = export_trl(
-            db,
-            project=project,
-            out=folder,
-            store=request.app.state.image_store,
-            template=template,
-        )
-    except BaseException:
-        place.cleanup()
-        raise
-    audit.record(db, actor.id, "exported", f"project:{project.id}", pairs=report.pairs)
+    wanted = PairFilter(project=(project.name,))
+    form = format_named("trl")
+    order = Order(wanted, form, Rendering(template, folder=form.name), Gate(template))
+    selection = select_pairs(db, wanted, [project.id])
+    sink = ZipSink(form.name)
+    state = request.app.state
+    sessions = Handover(db, state.sessions)
+    steps = exporting(sessions, selection, order, sink=sink, store=state.image_store)
+    chunks = zipped(sink, steps)
+    # The first bytes are made here: an export of nothing is an answer that says so.
+    first = next(chunks)
+    sessions.leave()
+    audit.record(db, actor.id, "exported", f"project:{project.id}", pairs=len(selection))
     headers = {"Content-Disposition": f'attachment; filename="{project.name}-trl.zip"'}
-    return StreamingResponse(_sent(place, folder), headers=headers, media_type="application/zip")
-
-
-def _sent(place: tempfile.TemporaryDirectory[str], folder: Path) -> Iterator[bytes]:
-    with place:
-        yield from zipped(folder)
+    return StreamingResponse(
+        itertools.chain([first], chunks), headers=headers, media_type="application/zip"
+    )
 
 
 def _project(db: Session, actor: Actor, project_id: int) -> Project:

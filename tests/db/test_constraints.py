@@ -68,7 +68,7 @@ def scene(db: Session) -> Scene:
 
 PAIR = (
     "INSERT INTO corrections (draft_id, sample_id, annotator_id, parent_id, chosen_id, rejected_id,"
-    " kind, on_policy) VALUES "
+    " kind, on_policy, edited) VALUES "
 )
 SEGMENT = "INSERT INTO segments (sample_id, parent_id, depth, text, origin, author_id) VALUES "
 RUN = (
@@ -88,14 +88,15 @@ REFUSED = {
     "model text has no author": SEGMENT + "($sample, $s1, 2, 'x', 'model', $user)",
     "an origin is a known one": SEGMENT + "($sample, $s1, 2, 'x', 'nobody', null)",
     "the rejected side has the pair's parent": PAIR
-    + "($draft, $sample, $user, $s1, $human, $s3, 'rewrite', false)",
+    + "($draft, $sample, $user, $s1, $human, $s3, 'rewrite', false, 1)",
     "the chosen side has the pair's parent": PAIR
-    + "($draft, $sample, $user, $s1, $s3, $s2, 'rewrite', false)",
+    + "($draft, $sample, $user, $s1, $s3, $s2, 'rewrite', false, 1)",
     "the sides are two segments": PAIR
-    + "($draft, $sample, $user, $s1, $s2, $s2, 'rewrite', false)",
-    "the sides are two texts": PAIR + "($draft, $sample, $user, $s1, $twin, $s2, 'rewrite', false)",
+    + "($draft, $sample, $user, $s1, $s2, $s2, 'rewrite', false, 1)",
+    "the sides are two texts": PAIR
+    + "($draft, $sample, $user, $s1, $twin, $s2, 'rewrite', false, 1)",
     "a pair's draft is of its sample": PAIR
-    + "($other_draft, $sample, $user, $s1, $human, $s2, 'rewrite', false)",
+    + "($other_draft, $sample, $user, $s1, $human, $s2, 'rewrite', false, 1)",
     "a draft's head is of its sample": "UPDATE drafts SET head_id = $t1 WHERE id = $draft",
     "one draft per annotator and sample": "INSERT INTO drafts (sample_id, user_id, head_id)"
     " VALUES ($sample, $user, $s4)",
@@ -125,7 +126,7 @@ def test_the_schema_refuses_what_breaks(rule: str, db: Session, scene: Scene) ->
 )
 def test_a_stored_pair_is_never_edited(change: str, db: Session, scene: Scene) -> None:
     db.execute(
-        text(scene.sql(PAIR + "($draft, $sample, $user, $s1, $human, $s2, 'rewrite', false)"))
+        text(scene.sql(PAIR + "($draft, $sample, $user, $s1, $human, $s2, 'rewrite', false, 1)"))
     )
     with pytest.raises(IntegrityError), db.begin_nested():
         db.execute(text(scene.sql(f"UPDATE corrections SET {change}")))
@@ -135,7 +136,7 @@ def test_a_stored_pair_is_never_edited(change: str, db: Session, scene: Scene) -
 
 def test_a_pair_can_be_retracted(db: Session, scene: Scene) -> None:
     db.execute(
-        text(scene.sql(PAIR + "($draft, $sample, $user, $s1, $human, $s2, 'rewrite', false)"))
+        text(scene.sql(PAIR + "($draft, $sample, $user, $s1, $human, $s2, 'rewrite', false, 1)"))
     )
     db.execute(text("UPDATE corrections SET retracted_at = now(), retract_reason = 'a mistake'"))
 

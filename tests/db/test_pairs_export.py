@@ -8,10 +8,14 @@ import datasets
 import pytest
 from sqlalchemy.orm import Session
 
+from app.domain.filters import PairFilter
 from app.domain.prompts import Template
+from app.domain.quality import Check, Gate
 from app.images.store import ImageStore
 from app.models import Correction, Project, Sample
-from app.pairs.export import ExportReport, export_trl
+from app.pairs.export import Order, export_directory
+from app.pairs.formats import TRL, Rendering
+from app.pairs.tally import Tally
 from app.refusals import Conflict, NotFound
 from tests.factories import add_project, add_sample
 from tests.pairing import add_pair, show_images
@@ -33,8 +37,14 @@ def project(db: Session) -> Project:
     return add_project(db, name="lectures")
 
 
-def export(db: Session, project: Project, out: Path, store: ImageStore) -> ExportReport:
-    return export_trl(db, project=project, out=out, store=store, template=Template.QWEN2_5_VL)
+def order(project: Project, template: Template = Template.QWEN2_5_VL) -> Order:
+    return Order(
+        PairFilter(project=(project.name,)), TRL, Rendering(template, folder="trl"), Gate(template)
+    )
+
+
+def export(db: Session, project: Project, out: Path, store: ImageStore) -> Tally:
+    return export_directory(db, order(project), projects=[project.id], out=out, store=store)
 
 
 def rows(out: Path) -> list[dict[str, Any]]:
@@ -138,14 +148,8 @@ def test_special_strings_are_refused_and_counted(
     correct(db, add_sample(db, project=project), 1, "## Slide 1\nHello <|.\n\n")
     report = export(db, project, tmp_path / "trl", store)
     assert report.pairs == 1
-    assert report.refused == {
-        "special string of the models in the prefix": 1,
-        "special string of the models in the rejected text": 1,
-    }
-    assert (
-        "| special string of the models in the prefix | 1 |"
-        in (tmp_path / "trl" / "README.md").read_text()
-    )
+    assert report.left_out == {Check.SPECIAL: 2}
+    assert "| special | 2 |" in (tmp_path / "trl" / "README.md").read_text()
 
 
 def test_an_earlier_export_is_replaced(
@@ -163,6 +167,7 @@ def test_an_earlier_export_is_replaced(
         "README.md",
         "dpo.yaml",
         "images",
+        "manifest.yaml",
         "metadata.jsonl",
     ]
     assert [path.stem for path in (out / "images").iterdir()] == [image]
@@ -198,7 +203,7 @@ def test_a_project_without_pairs_exports_nothing(
     db: Session, project: Project, store: ImageStore, tmp_path: Path
 ) -> None:
     add_sample(db, project=project)
-    with pytest.raises(Conflict, match="no pairs yet"):
+    with pytest.raises(Conflict, match="no such pair"):
         export(db, project, tmp_path / "trl", store)
     assert not (tmp_path / "trl").exists()
 
@@ -209,12 +214,12 @@ def test_other_projects_pairs_stay_out(
     correct(db, add_sample(db, project=project), 1, "## Slide 1\nHello.\n\n")
     correct(db, add_sample(db, project=add_project(db)), 1, "## Slide 1\nOther.\n\n")
     seen: list[tuple[int, int]] = []
-    export_trl(
+    export_directory(
         db,
-        project=project,
+        order(project, Template.QWEN3_VL),
+        projects=[project.id],
         out=tmp_path / "trl",
         store=store,
-        template=Template.QWEN3_VL,
         on_progress=lambda done, total: seen.append((done, total)),
     )
     (row,) = rows(tmp_path / "trl")

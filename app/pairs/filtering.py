@@ -1,0 +1,122 @@
+"""A filter as conditions on corrections; the only place where filters become SQL."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    any_,
+    exists,
+    func,
+    literal,
+    select,
+)
+
+from app.domain.filters import PairFilter
+from app.models import Correction, Draft, Policy, Sample, Segment, User
+from app.models.live import is_live_pair
+
+# (id, sample_id, feed_position, created_at) of corrections.
+Selected = Select[*tuple[Any, ...]]
+
+
+def any_of(values: Sequence[int]) -> ColumnElement[Any]:
+    """One array, not a parameter each: 256 of them cost more to write than to look up."""
+    return any_(literal(sorted(values), ARRAY(BigInteger)))
+
+
+def meets(wanted: PairFilter) -> ColumnElement[bool]:
+    """Whether a correction meets every filter that looks at it alone.
+
+    For statements over corrections joined with their samples. Projects are not among them: who
+    may see which is decided before (access), and the statement names their ids.
+    """
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.kind:
+        conditions.append(Correction.kind.in_(wanted.kind))
+    if wanted.on_policy is not None:
+        conditions.append(Correction.on_policy.is_(wanted.on_policy))
+    if wanted.since is not None:
+        conditions.append(Correction.created_at >= datetime.combine(wanted.since, time(), UTC))
+    if wanted.until is not None:
+        after = datetime.combine(wanted.until, time(), UTC) + timedelta(days=1)
+        conditions.append(Correction.created_at < after)
+    if wanted.min_edit is not None:
+        conditions.append(Correction.edited >= wanted.min_edit)
+    if wanted.max_edit is not None:
+        conditions.append(Correction.edited <= wanted.max_edit)
+    if wanted.annotator:
+        names = select(User.id).where(User.name.in_(wanted.annotator))
+        conditions.append(Correction.annotator_id.in_(names))
+    if wanted.reviewed is not None:
+        finished = exists().where(Draft.id == Correction.draft_id, Draft.finished_at.is_not(None))
+        conditions.append(finished if wanted.reviewed else ~finished)
+    if wanted.language:
+        conditions.append(func.lower(Sample.language).in_(wanted.language))
+    if wanted.tag:
+        tags = Sample.extra["tags"]
+        conditions.append(tags.op("?|")(literal(list(wanted.tag), ARRAY(Text))))
+    if segment := _segment(wanted):
+        conditions.append(exists().where(Segment.id == Correction.rejected_id, *segment))
+    return and_(True, *conditions)
+
+
+def selected(wanted: PairFilter, project_ids: Sequence[int], *, live: bool = True) -> Selected:
+    """The pairs that the filter asks for, as a statement over (id, sample_id, feed_position,
+    created_at) without an order. live: pairs that count; else what was taken back and would."""
+    condition = is_live_pair() if live else _taken_back()
+    every: Selected = (
+        select(
+            Correction.id,
+            Correction.sample_id,
+            Correction.feed_position,
+            Correction.created_at,
+        )
+        .join(Sample, Sample.id == Correction.sample_id)
+        .where(Sample.project_id == any_of(project_ids), condition, meets(wanted))
+    )
+    if wanted.newest_only:
+        newest = Correction.id.desc()
+        place = func.row_number().over(
+            partition_by=(Correction.rejected_id, Correction.kind), order_by=newest
+        )
+        ranked = every.add_columns(place.label("place")).subquery()
+        every = select(*_columns(ranked)).where(ranked.c.place == 1)
+    if wanted.limit_per_sample is not None:
+        inner = every.subquery()
+        place = func.row_number().over(partition_by=inner.c.sample_id, order_by=inner.c.id.desc())
+        ranked = select(*_columns(inner), place.label("place")).subquery()
+        every = select(*_columns(ranked)).where(ranked.c.place <= wanted.limit_per_sample)
+    return every
+
+
+def _columns(table: Any) -> list[ColumnElement[Any]]:
+    return [table.c.id, table.c.sample_id, table.c.feed_position, table.c.created_at]
+
+
+def _segment(wanted: PairFilter) -> list[ColumnElement[bool]]:
+    """What is asked of the rejected segment."""
+    conditions: list[ColumnElement[bool]] = []
+    # The first segment has depth 1, below the root.
+    if wanted.min_position is not None:
+        conditions.append(Segment.depth > wanted.min_position)
+    if wanted.max_position is not None:
+        conditions.append(Segment.depth <= wanted.max_position + 1)
+    if wanted.policy or wanted.round:
+        policies = select(Policy.id)
+        if wanted.policy:
+            policies = policies.where(Policy.name.in_(wanted.policy))
+        if wanted.round:
+            policies = policies.where(Policy.round.in_(wanted.round))
+        conditions.append(Segment.policy_id.in_(policies))
+    return conditions
+
+
+def _taken_back() -> ColumnElement[bool]:
+    return and_(Correction.retracted_at.is_not(None), Correction.superseded_by.is_(None))

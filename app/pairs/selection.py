@@ -1,0 +1,74 @@
+"""Which pairs an export or a page of the feed holds, decided once, in one statement, at its start.
+
+What was chosen stays chosen: the texts of a pair never change, so they are read later, batch by
+batch, with no transaction held open between. An export is the pairs as they stood when it began.
+"""
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.domain.filters import PairFilter
+from app.models import Project
+from app.pairs.filtering import Selected, selected
+from app.refusals import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The ids of pairs in the order in which they are written, 8 bytes each.
+
+    taken_back: those that would be among them, had nobody retracted them.
+    """
+
+    # In quotes: arrays take no type at run time before Python 3.12.
+    ids: "array[int]"
+    taken_back: "array[int]"
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def batches(self, size: int) -> Iterator[Sequence[int]]:
+        """The ids, so many at a time."""
+        for start in range(0, len(self.ids), size):
+            yield self.ids[start : start + size]
+
+
+def project_ids(db: Session, wanted: PairFilter) -> list[int]:
+    """The projects that the filter names, without asking who may see them (the command line).
+
+    Raises NotFound for a name that no project has; [] when the filter names none.
+    """
+    found = dict(
+        db.execute(
+            select(Project.name, Project.id).where(Project.name.in_(wanted.project))
+        ).tuples()
+    )
+    for name in wanted.project:
+        if name not in found:
+            raise NotFound(f"There is no project named {name}. Add it: iterdpo project add {name}")
+    return sorted(found.values())
+
+
+def select_pairs(db: Session, wanted: PairFilter, projects: Sequence[int]) -> Selection:
+    """The pairs that the filter asks for in these projects, sample by sample, the oldest first.
+
+    One order for one state of the data: the same wish gives the same rows in the same places.
+    """
+    return Selection(
+        _ids(db, selected(wanted, projects)), _ids(db, selected(wanted, projects, live=False))
+    )
+
+
+def count_pairs(db: Session, wanted: PairFilter, projects: Sequence[int]) -> int:
+    """How many pairs the filter asks for in these projects."""
+    found = selected(wanted, projects).subquery()
+    return db.execute(select(func.count()).select_from(found)).scalar_one()
+
+
+def _ids(db: Session, statement: Selected) -> "array[int]":
+    found = statement.subquery()
+    return array("q", db.scalars(select(found.c.id).order_by(found.c.sample_id, found.c.id)).all())
