@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+import procrastinate
 import psycopg
 import structlog
 from procrastinate.exceptions import ProcrastinateException

@@ -3,22 +3,19 @@
 A line a row, in the order of the ids: the row's id, its split, a digest of its content.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from app.domain.splits import Split
 
-_DIGEST_BYTES = 16
-
 
 @dataclass(frozen=True, slots=True)
 class IndexedRow:
     """A row of a snapshot.
 
-    id: of what it was made of, numbers with dashes between ("41", "12-7"). digest: of the row as a
-    trainer reads it, see digest_of.
+    id: of what it was made of, numbers with dashes between ("41", "12-7"). digest: of what a
+    trainer learns from it, whatever the format.
     """
 
     id: str
@@ -61,11 +58,6 @@ class Comparison:
     def equal(self) -> bool:
         """Whether they hold the same rows in the same splits."""
         return not any(self.counts.values())
-
-
-def digest_of(row: bytes) -> str:
-    """The digest of a row as it stands in its file: SHA-256, 128 bits of it in hex."""
-    return hashlib.sha256(row).digest()[:_DIGEST_BYTES].hex()
 
 
 def in_order(rows: Iterable[IndexedRow]) -> list[IndexedRow]:

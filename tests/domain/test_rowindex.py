@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.rowindex import Difference, IndexedRow, compare, digest_of, in_order, read_index
+from app.domain.rowindex import Difference, IndexedRow, compare, in_order, read_index
 from app.domain.splits import Split
 
 contents = st.dictionaries(
@@ -61,8 +61,3 @@ def test_rows_stand_in_the_order_of_their_numbers() -> None:
     ids = ["12-7", "9", "12-31", "100"]
     placed = in_order(IndexedRow(name, Split.TRAIN, "aa") for name in ids)
     assert [row.id for row in placed] == ["9", "12-7", "12-31", "100"]
-
-
-def test_a_digest_is_that_of_the_bytes() -> None:
-    # What sha256sum says of them, its first half.
-    assert digest_of(b"") == "e3b0c44298fc1c149afbf4c8996fb924"

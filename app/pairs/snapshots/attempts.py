@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.domain.filters import PairFilter, from_canonical
 from app.domain.prompts import Template
+from app.domain.quality import Gate, allow
 from app.domain.splits import SplitPlan
-from app.models import Snapshot, SnapshotState
+from app.models import Project, Snapshot, SnapshotState
 
 MAX_FAILURES = 3
 _LOST = "The process that was building it died, {times} times. See the worker's log."
@@ -23,16 +24,16 @@ _LOST = "The process that was building it died, {times} times. See the worker's 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """All that a builder needs to know, as one attempt holds it."""
+    """All that a builder needs to know, as one attempt holds it. project: its name."""
 
     snapshot_id: int
     attempt: int
     project_id: int
+    project: str
     name: str
     format: str
-    template: Template
     filter: PairFilter
-    gate: Mapping[str, Any]
+    gate: Gate
     plan: SplitPlan
 
 
@@ -96,11 +97,16 @@ def start(db: Session, *, snapshot_id: int, worker: str, lease_s: float) -> Work
         snapshot_id=snapshot_id,
         attempt=row.attempt,
         project_id=row.project_id,
+        project=db.get_one(Project, row.project_id).name,
         name=row.name,
         format=row.format,
-        template=Template(row.template),
         filter=from_canonical(row.filter),
-        gate=row.gate,
+        gate=Gate(
+            template=Template(row.template),
+            allowed=allow(row.gate["allowed"]),
+            min_share=row.gate["min_share"],
+            max_tokens=row.gate["max_tokens"],
+        ),
         plan=SplitPlan(seed=row.seed, **row.split),
     )
 

@@ -7,42 +7,36 @@ What is asked for is decided in one statement at the start (app/pairs/selection.
 change, so the rows are those of that moment however long the building takes.
 """
 
-import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Generator, Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from app.db import Sessions
-from app.domain.quality import Gate, Inspection
+from app.domain.datasetcard import SnapshotFacts, snapshot_readme
+from app.domain.quality import Inspection
 from app.domain.rowindex import IndexedRow, in_order
-from app.domain.splits import Division, Split, divide
-from app.domain.sums import SUMS, FileSum, content_hash, sums_text
-from app.pairs.export import Order, exporting
+from app.domain.splits import Split
+from app.domain.sums import SUMS, content_hash, sums_text
+from app.pairs.export import OnPair, Order, exporting, nothing
 from app.pairs.formats import Rendering, format_named
-from app.pairs.selection import Selection, select_pairs
+from app.pairs.selection import select_pairs
 from app.pairs.sinks import Originals
-from app.pairs.snapshots import attempts
+from app.pairs.snapshots import attempts, counting
 from app.pairs.snapshots.attempts import Result, Work
-from app.pairs.snapshots.content import content_digest
+from app.pairs.snapshots.dividing import divide_project, divide_selection
 from app.pairs.snapshots.pulse import LostError, Pulse
-from app.pairs.snapshots.reading import readme
 from app.pairs.snapshots.store import ARCHIVE, INDEX, SnapshotStore
 from app.pairs.snapshots.zipping import Part, Zip
 from app.pairs.source import Found
 from app.pairs.tally import Tally
 from app.refusals import Conflict, Refusal
 
-# Rows in which a trainer reads; everything else in a snapshot is about them.
-_DOCUMENTS = (".md", ".yaml", "dataset_info.json")
-READING, PACKING = "pairs", "packing"
+PAIRS, CLOSING = "pairs", "closing"
 
 
 def build(
@@ -98,37 +92,40 @@ def _fail(sessions: Sessions, work: Work, error: str) -> None:
         attempts.fail(db, work, error)
 
 
-@dataclass(slots=True)
-class _Made:
-    """What has been written so far."""
-
-    tallies: dict[Split, Tally] = field(default_factory=dict)
-    index: list[IndexedRow] = field(default_factory=list)
-
-
 def _build(
     sessions: Sessions, work: Work, pulse: Pulse, store: SnapshotStore, images: Originals
 ) -> bool:
     order = Order(
         wanted=work.filter,
         format=format_named(work.format),
-        rendering=Rendering(template=work.template),
-        gate=gate_of(work),
+        rendering=Rendering(template=work.gate.template, folder=Split.TRAIN.value),
+        gate=work.gate,
     )
     with sessions() as db:
         selection = select_pairs(db, order.wanted, [work.project_id])
-        division = _division(db, work)
-        parts = _parts(db, selection, division)
-    total = max(1, len(selection))
-    pulse.at(READING, 0, total)
-    made, inspection = _Made(), Inspection(order.gate)
+        if not len(selection):
+            raise Conflict("There is no pair that the filter asks for.")
+        division = divide_project(db, work.plan, project_id=work.project_id)
+        parts = divide_selection(db, selection, division)
+    total = len(selection)
+    pulse.at(PAIRS, 0, total)
+    tallies: dict[Split, Tally] = {}
+    index: list[IndexedRow] = []
+    languages: Counter[str] = Counter()
+
+    def note(split: Split) -> OnPair:
+        def on_pair(found: Found) -> None:
+            index.append(_row(found, split))
+            languages[found.sample.setting.language] += 1
+
+        return on_pair
+
     with store.filling(work.snapshot_id) as folder:
-        filled = folder / "filled"
-        filled.mkdir()
-        with (filled / ARCHIVE).open("wb") as file:
-            archive = Zip(file, work.name)
-            before = 0
+        with (folder / ARCHIVE).open("wb") as file, Zip(file, work.name) as archive:
+            before, inspection = 0, Inspection(order.gate)
             for split, part in parts.items():
+                # Knows the pairs of the splits before: a pair is not held out and trained on.
+                inspection = inspection.next()
                 steps = exporting(
                     sessions,
                     part,
@@ -136,29 +133,77 @@ def _build(
                     sink=Part(archive, split.value),
                     store=images,
                     inspection=inspection,
-                    on_pair=_note(made, split),
+                    on_pair=note(split),
                 )
-                made.tallies[split] = _follow(steps, pulse, before, total, split)
+                try:
+                    tallies[split] = _follow(steps, pulse, before, total)
+                except Conflict:
+                    # All of this split was left out; it is counted, and no file was begun.
+                    tallies[split] = Tally(inspection)
                 before += len(part)
-            pulse.at(PACKING, total, total)
-            rows = data_files(archive.sums)
+            if not index:
+                raise Conflict(nothing(*tallies.values()))
+            pulse.at(CLOSING, total, total)
+            rows = counting.data_files(archive.sums)
+            counts = counting.counts(tallies, rows, division, languages)
             archive.text(SUMS, sums_text(rows))
-            counts = _counts(made, selection, division)
-            archive.text("README.md", readme(work, counts, content_hash(rows)))
+            archive.text("README.md", snapshot_readme(_facts(work, counts, content_hash(rows))))
             sha256 = archive.close()
-        (filled / INDEX).write_text(
-            "".join(row.line() for row in in_order(made.index)), encoding="ascii"
-        )
+        with (folder / INDEX).open("w", encoding="ascii") as lines:
+            lines.writelines(row.line() for row in in_order(index))
         result = Result(
             counts=counts,
             content_hash=content_hash(rows),
             archive_sha256=sha256,
             size=archive.size,
-            manifest=_manifest(order, archive.sums),
+            manifest=counting.manifest(order, tallies, archive.sums),
         )
-        store.keep(filled, work.snapshot_id, work.attempt)
-        with sessions.begin() as db:
-            kept = attempts.finish(db, work, result)
-        if not kept:
-            store.drop(work.snapshot_id, work.attempt)
-        return kept
+        return _keep(sessions, work, store, folder, result)
+
+
+def _facts(work: Work, counts: Mapping[str, Any], content: str) -> SnapshotFacts:
+    return counting.facts(
+        counts,
+        name=work.name,
+        project=work.project,
+        format=work.format,
+        template=work.gate.template,
+        content_hash=content,
+        wanted=work.filter,
+        plan=work.plan,
+    )
+
+
+def _keep(
+    sessions: Sessions, work: Work, store: SnapshotStore, folder: Path, result: Result
+) -> bool:
+    """Files first, then the row: a row that says ready has files."""
+    store.keep(folder, work.snapshot_id, work.attempt)
+    with sessions.begin() as db:
+        kept = attempts.finish(db, work, result)
+    if not kept:
+        store.drop(work.snapshot_id, work.attempt)
+    return kept
+
+
+def _follow(steps: Generator[int, None, Tally], pulse: Pulse, before: int, total: int) -> Tally:
+    """The tally of an export, once it is written; the pulse hears how far it is."""
+    with closing(steps):
+        while True:
+            try:
+                done = next(steps)
+            except StopIteration as end:
+                tally: Tally = end.value
+                return tally
+            pulse.at(PAIRS, before + done, total)
+
+
+def _row(found: Found, split: Split) -> IndexedRow:
+    """What a trainer learns from a pair, hashed; not who made it, nor in which format it leaves."""
+    content = found.prefix.content.copy()
+    sides = found.sides
+    end = b"end" if found.ends_output else b""
+    # No stored text holds a NUL, so the parts cannot be taken for one another.
+    parts = (b"", found.sample.setting.content, sides.chosen_json, sides.rejected_json, end)
+    content.update(b"\0".join(parts))
+    return IndexedRow(str(found.pair_id), split, content.digest().hex())

@@ -1,8 +1,6 @@
 """What people do with snapshots: make one, try again, delete it."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from sqlalchemy import event, select
 from sqlalchemy.dialects.postgresql import insert
@@ -10,12 +8,13 @@ from sqlalchemy.orm import Session
 
 from app import audit
 from app.domain.filters import PairFilter
-from app.domain.prompts import Template
+from app.domain.quality import Gate
 from app.domain.splits import SplitPlan
 from app.models import Project, Snapshot, SnapshotState
+from app.pairs.formats import format_named
 from app.pairs.snapshots import attempts
 from app.pairs.snapshots.store import SnapshotStore
-from app.refusals import Conflict, Invalid
+from app.refusals import Conflict, Invalid, NotFound
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -27,16 +26,16 @@ def create(
     project: Project,
     name: str,
     format: str,
-    template: Template,
     filter: PairFilter,
-    gate: Mapping[str, Any],
+    gate: Gate,
     plan: SplitPlan,
     actor_id: int | None,
 ) -> Snapshot:
     """A new snapshot, which a worker builds once this transaction is committed.
 
-    filter: its project counts for nothing, the snapshot is of `project`. Raises Invalid for a name
-    of another form, Conflict when the project has one of that name.
+    format: the name of one that is registered (app/pairs/formats.py). filter: its project counts
+    for nothing, the snapshot is of `project`. Raises Invalid for a name of another form or an
+    unknown format, Conflict when the project has one of that name.
     """
     if not _NAME.fullmatch(name):
         raise Invalid(
@@ -44,6 +43,7 @@ def create(
             "with a letter or a digit.",
             "name",
         )
+    format_named(format)
     wanted = filter.canonical()
     wanted.pop("project", None)
     snapshot_id = db.scalar(
@@ -52,9 +52,9 @@ def create(
             project_id=project.id,
             name=name,
             format=format,
-            template=template.value,
+            template=gate.template.value,
             filter=wanted,
-            gate=dict(gate),
+            gate=gate.canonical(),
             seed=plan.seed,
             split={
                 "validation": plan.validation,
@@ -118,9 +118,11 @@ def delete(db: Session, *, store: SnapshotStore, snapshot: Snapshot, actor_id: i
 
 
 def _lock(db: Session, snapshot: Snapshot) -> None:
-    db.scalars(
+    found = db.scalars(
         select(Snapshot)
         .where(Snapshot.id == snapshot.id)
         .with_for_update()
         .execution_options(populate_existing=True)
-    ).one()
+    ).one_or_none()
+    if found is None:
+        raise NotFound("This snapshot has just been deleted.")

@@ -44,6 +44,8 @@ class SnapshotStore:
                 "Workers that build snapshots must share it (ITERDPO_DATA)."
             )
         place = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
+        # mkdtemp makes it private; what is built is as readable as the folder it is built in.
+        place.chmod(folder.stat().st_mode & 0o777)
         try:
             yield place
         finally:

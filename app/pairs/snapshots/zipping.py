@@ -6,10 +6,12 @@ that knows the hash of every file and, once it is closed, its own.
 
 import hashlib
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import IO, cast
+from types import TracebackType
+from typing import IO, Self, cast
 
 from app.domain.sums import FileSum
 
@@ -34,9 +36,6 @@ class _Hashed:
         self._sha256.update(data)
         self.size += len(data)
         return self._file.write(data)
-
-    def writelines(self, lines: list[bytes]) -> None:
-        self.write(b"".join(lines))
 
     def flush(self) -> None:
         self._file.flush()
@@ -83,6 +82,18 @@ class Zip:
         self._archive.close()
         return self._outlet.sha256
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # Also one that is given up: left open, it would write when nobody expects it.
+        self._archive.close()
+
     @property
     def size(self) -> int:
         """Bytes written so far."""
@@ -92,29 +103,49 @@ class Zip:
         entry = zipfile.ZipInfo(f"{self._top}/{name}", _BEGINNING)
         stored = Path(name).suffix in _PACKED
         entry.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
-        entry.compress_level = _LEVEL
+        # Public, as compress_level, from Python 3.13 on. The archive's own level does not count for
+        # entries that are opened by a ZipInfo.
+        entry._compresslevel = _LEVEL  # type: ignore[attr-defined] # typeshed leaves it out
         entry.external_attr = _READABLE
         entry.create_system = _UNIX
         return entry
 
 
 class Part:
-    """A folder of a zip, as a sink for one export."""
+    """A folder of a zip, as a sink for one export. A file into which nothing is written is none."""
 
     def __init__(self, archive: Zip, folder: str) -> None:
-        """folder: "" for the top."""
         self._archive = archive
         self._folder = folder
 
     @contextmanager
     def file(self, name: str) -> Iterator[IO[bytes]]:
         """A file to write, open for the block."""
-        with self._archive.file(self._path(name)) as file:
-            yield file
+        with ExitStack() as stack:
+            begin = partial(stack.enter_context, self._archive.file(f"{self._folder}/{name}"))
+            yield cast(IO[bytes], _Late(begin))
 
     def image(self, source: Path, name: str) -> None:
         """A copy of a file under that name."""
-        self._archive.image(source, self._path(name))
+        self._archive.image(source, f"{self._folder}/{name}")
 
-    def _path(self, name: str) -> str:
-        return f"{self._folder}/{name}" if self._folder else name
+
+class _Late:
+    """A file that begins with its first byte."""
+
+    def __init__(self, begin: Callable[[], IO[bytes]]) -> None:
+        self._begin = begin
+        self._file: IO[bytes] | None = None
+
+    def write(self, data: bytes) -> int:
+        if not data:
+            return 0
+        if self._file is None:
+            self._file = self._begin()
+        return self._file.write(data)
+
+    def writelines(self, lines: list[bytes]) -> None:
+        self.write(b"".join(lines))
+
+    def flush(self) -> None:
+        """Nothing is held back."""
