@@ -27,6 +27,8 @@ from app.migrate import is_current
 from app.models import User
 from app.pairs import api as pairs_api
 from app.pairs import routes as pairs
+from app.pairs.snapshots import api as snapshots_api
+from app.pairs.snapshots import routes as snapshots
 from app.postgres import database_url
 from app.projects import api as projects_api
 from app.projects import routes as projects
@@ -65,9 +67,9 @@ def create_app(settings: Settings) -> FastAPI:
         ],
     )
     errors.install(app)
-    for pages in (accounts, projects, samples, annotation, stream, pairs):
+    for pages in (accounts, projects, samples, annotation, stream, pairs, snapshots):
         app.include_router(pages.router, include_in_schema=False)
-    for api in (pairs_api, projects_api, api_docs):
+    for api in (pairs_api, snapshots_api, projects_api, api_docs):
         app.include_router(api.router)
     assets = Assets(ROOT / "static", reload=settings.reload)
     app.state.settings = settings

@@ -23,11 +23,12 @@ class SnapshotView:
     """
 
     id: int
+    project_id: int
     project: str
     name: str
     format: str
     template: str
-    filter: tuple[tuple[str, str], ...]
+    filter: Mapping[str, Any]
     gate: Mapping[str, Any]
     seed: int
     split: Mapping[str, Any]
@@ -44,6 +45,11 @@ class SnapshotView:
     content_hash: str | None
     archive_sha256: str | None
     size: int | None
+
+    @property
+    def words(self) -> list[tuple[str, str]]:
+        """The filter as names and values."""
+        return from_canonical(self.filter).words()
 
     @property
     def progress(self) -> float:
@@ -110,6 +116,7 @@ def comparison(
 _VIEWS: Select[*tuple[Any, ...]] = (
     select(
         Snapshot.id,
+        Snapshot.project_id,
         Project.name.label("project"),
         Snapshot.name,
         Snapshot.format,
@@ -138,6 +145,4 @@ _VIEWS: Select[*tuple[Any, ...]] = (
 
 
 def _view(row: Row[Any]) -> SnapshotView:
-    fields = dict(row._mapping)
-    fields["filter"] = tuple(from_canonical(row.filter).words())
-    return SnapshotView(**fields)
+    return SnapshotView(**row._mapping)
