@@ -21,7 +21,7 @@ def write_lectures(
     with file.open("w", encoding="utf-8") as out:
         for sample in range(samples):
             slides = [
-                f"## Slide {number}\n{_sentences(rng, words)}" for number in range(1, segments + 1)
+                f"## Slide {number}\n{sentences(rng, words)}" for number in range(1, segments + 1)
             ]
             row = {
                 "id": f"lecture-{sample:06}",
@@ -46,7 +46,8 @@ def _draw_slide(folder: Path, number: int) -> str:
     return name
 
 
-def _sentences(rng: random.Random, words: int) -> str:
+def sentences(rng: random.Random, words: int) -> str:
+    """Prose of so many words, English-looking."""
     known = PROSE.split()
     text = [rng.choice(known) for _ in range(words)]
     for start in range(0, words, 14):

@@ -56,7 +56,7 @@ class PairFilter:
 
     def __post_init__(self) -> None:
         # One order of values: the same wish is the same filter, however it was typed.
-        for name in _MANY:
+        for name in MANY:
             object.__setattr__(self, name, tuple(sorted(set(getattr(self, name)))))
         for low, high in (
             ("since", "until"),
@@ -109,7 +109,7 @@ def parse(words: Iterable[tuple[str, str]]) -> PairFilter:
     values: dict[str, object] = {}
     for name, texts in given.items():
         read = _READERS[name]
-        if name in _MANY:
+        if name in MANY:
             if len(texts) > MAX_VALUES:
                 raise FilterError(name, f"At most {MAX_VALUES} values can be asked for.")
             values[name] = tuple(read(name, text) for text in texts)
@@ -201,7 +201,8 @@ _READERS: Mapping[str, Callable[[str, str], object]] = {
     "newest_only": _truth,
     "limit_per_sample": _count,
 }
-_MANY = frozenset({"project", "policy", "round", "annotator", "kind", "language", "tag"})
+# Filters that take several values.
+MANY = frozenset({"project", "policy", "round", "annotator", "kind", "language", "tag"})
 
 # Every filter with a sentence of what it asks for, for help texts and the API's description.
 FILTERS: Mapping[str, str] = MappingProxyType(

@@ -1,26 +1,49 @@
 """The REST API for trainers: pairs as JSON lines with a cursor, and the images they show."""
 
 import hashlib
+from collections.abc import Sequence
+from contextlib import nullcontext
 from email.utils import format_datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import FileResponse, Response, StreamingResponse
+from sqlalchemy.orm import Session
 
 from app import access
 from app.deps import SessionDep, token_user
+from app.domain.filters import PairFilter
+from app.domain.prompts import Template
+from app.domain.quality import MIN_SHARE, Check
 from app.pairs import feed
-from app.pairs.apidocs import IMAGE_RESPONSES, PAIR_RESPONSES
-from app.pairs.ndjson import chunked, gzipped, pair_lines, takes_gzip
+from app.pairs.apidocs import GATE_RESPONSES, IMAGE_RESPONSES, PAIR_RESPONSES
+from app.pairs.formats import FORMATS, Rendering, format_named
+from app.pairs.gate import look
+from app.pairs.ndjson import chunked, coding_for, packed, pair_lines
+from app.pairs.parameters import filter_of, filter_parameters, gate_of, gate_words
+from app.pairs.selection import select_pairs
+from app.refusals import Invalid
 from app.security import Actor
 
 NDJSON = "application/x-ndjson"
 _LARGEST = 2**63 - 1
+# What stands in an address beside filters.
+_BESIDES = frozenset({"after", "limit", "format", "template", "allow", "min_share", "max_tokens"})
 
 router = APIRouter(prefix="/api/v1", tags=["pairs"])
 
 Reader = Annotated[Actor, Depends(token_user("pairs:read"))]
+Template_ = Annotated[
+    Template, Query(description="The chat template of the model that is to be trained.")
+]
+Allowed = Annotated[Sequence[str], Query(alias="allow", description=gate_words())]
+MinShare = Annotated[
+    float, Query(description="Of the check `shorter`: the least share of the rejected side.")
+]
+MaxTokens = Annotated[
+    int, Query(ge=0, description="Of the check `tokens`: the budget; 0: what the model reads.")
+]
 IfNoneMatch = Annotated[
     str | None, Header(description="The ETag of an earlier answer: 304 when nothing has changed.")
 ]
@@ -31,33 +54,44 @@ IfNoneMatch = Annotated[
     summary="Preference pairs of a project, as JSON lines",
     response_class=StreamingResponse,
     responses=PAIR_RESPONSES,
+    openapi_extra={"parameters": filter_parameters(required="project")},
 )
 def pairs(
     request: Request,
     db: SessionDep,
     actor: Reader,
-    project: Annotated[str, Query(description="The project's name.", examples=["lectures"])],
     after: Annotated[
         int,
         Query(ge=0, le=_LARGEST, description="A cursor: what stands behind it. 0: everything."),
     ] = 0,
     limit: Annotated[int, Query(ge=1, le=100_000, description="At most so many pairs.")] = 1000,
+    form: Annotated[
+        str, Query(alias="format", description=f"The rows' format: {', '.join(FORMATS)}.")
+    ] = "raw",
+    template: Template_ = Template.QWEN2_5_VL,
+    allowed: Allowed = (),
+    min_share: MinShare = MIN_SHARE,
+    max_tokens: MaxTokens = 0,
     accept_encoding: Annotated[str, Header(include_in_schema=False)] = "",
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """One pair a line. Read on from `X-Next-Cursor`, or follow `Link: …; rel="next"` until there
+    """One row a line. Read on from `X-Next-Cursor`, or follow `Link: …; rel="next"` until there
     is none. Every line has its own `cursor` too: after a broken download go on from the last one.
 
     Pairs stand in the order in which the feed first showed them; a cursor never skips one. A pair
     that its annotator took back is no longer sent; one that comes back stands at the end again,
     under its old `pair_id`.
+
+    What a check of the quality gate finds is left out; `GET /pairs/gate` counts it. (The check
+    `duplicate` needs to see all pairs, so the feed lets duplicates pass.)
     """
-    found = access.project_named(db, actor, project)
+    wanted, projects = _wanted(request, db, actor)
+    chosen, base = format_named(form), _base(request)
+    gate = gate_of(template, [*allowed, Check.DUPLICATE], min_share, max_tokens)
     feed.give_places(db)
-    window = feed.window(db, project_id=found.id, after=after, limit=limit)
-    base = _base(request)
+    window = feed.window(db, wanted, projects, after=after, limit=limit)
     headers = {
-        "ETag": f'W/"{_digest(base, window.digest)}"',
+        "ETag": f'W/"{_digest(base, window.digest, chosen.name, str(gate))}"',
         "X-Next-Cursor": str(window.until),
         "Vary": "Accept-Encoding, Authorization",
         "Cache-Control": "private, no-cache",
@@ -65,22 +99,53 @@ def pairs(
     if window.newest_at is not None:
         headers["Last-Modified"] = format_datetime(window.newest_at, usegmt=True)
     if window.more:
-        query = urlencode({"project": project, "after": window.until, "limit": limit})
+        words = [(name, text) for name, text in request.query_params.multi_items() if text]
+        words = [(name, text) for name, text in words if name not in ("after", "limit")]
+        query = urlencode([*words, ("after", window.until), ("limit", limit)])
         headers["Link"] = f'<{base}/api/v1/pairs?{query}>; rel="next"'
     if _matches(if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    chunks = chunked(
-        pair_lines(
-            request.app.state.sessions,
-            project_id=found.id,
-            window=window,
-            image_url=lambda sha256: f"{base}/api/v1/images/{sha256}",
-        )
+    lines = pair_lines(
+        request.app.state.sessions,
+        window.ids,
+        form=chosen,
+        rendering=Rendering(template, image_url=lambda sha256: f"{base}/api/v1/images/{sha256}"),
+        gate=gate,
     )
-    if takes_gzip(accept_encoding):
-        headers["Content-Encoding"] = "gzip"
-        chunks = gzipped(chunks)
-    return StreamingResponse(chunks, headers=headers, media_type=NDJSON)
+    coding = coding_for(accept_encoding)
+    if coding:
+        headers["Content-Encoding"] = coding
+    return StreamingResponse(packed(chunked(lines), coding), headers=headers, media_type=NDJSON)
+
+
+@router.get(
+    "/pairs/gate",
+    summary="What the quality gate finds in a project's pairs",
+    responses=GATE_RESPONSES,
+    openapi_extra={"parameters": filter_parameters(required="project")},
+)
+def findings(
+    request: Request,
+    db: SessionDep,
+    actor: Reader,
+    template: Template_ = Template.QWEN2_5_VL,
+    allowed: Allowed = (),
+    min_share: MinShare = MIN_SHARE,
+    max_tokens: MaxTokens = 0,
+) -> dict[str, object]:
+    """How many pairs would leave, how many each check keeps back and which those are (the first
+    hundred). Every pair that the filters ask for is read for this."""
+    wanted, projects = _wanted(request, db, actor)
+    gate = gate_of(template, allowed, min_share, max_tokens)
+    found = look(lambda: nullcontext(db), select_pairs(db, wanted, projects), gate)
+    return {
+        "pairs": found.passed,
+        "left_out": {
+            check.value: {"pairs": count, "first_pair_ids": found.examples[check]}
+            for check, count in sorted(found.found.items())
+            if count
+        },
+    }
 
 
 @router.get(
@@ -107,6 +172,15 @@ def image(
         return Response(status_code=304, headers=headers)
     path = request.app.state.image_store.original(found.sha256, kind)
     return FileResponse(path, headers=headers, media_type=f"image/{kind}")
+
+
+def _wanted(request: Request, db: Session, actor: Actor) -> tuple[PairFilter, list[int]]:
+    """The filter in the address, and the ids of the projects that it names. Raises NotFound for one
+    that the actor may not see."""
+    wanted = filter_of(request, besides=_BESIDES)
+    if not wanted.project:
+        raise Invalid("Name a project.", "project")
+    return wanted, [access.project_named(db, actor, name).id for name in wanted.project]
 
 
 def _base(request: Request) -> str:

@@ -87,6 +87,22 @@ PAIR_RESPONSES: dict[int | str, dict[str, Any]] = {
     **_REFUSALS,
 }
 
+GATE_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The counts.",
+        "content": {
+            "application/json": {
+                "example": {
+                    "pairs": 639,
+                    "left_out": {"truncated": {"pairs": 1, "first_pair_ids": [17]}},
+                }
+            }
+        },
+    },
+    422: {"description": "A parameter is wrong; `errors` names it.", "content": _PROBLEM},
+    **_REFUSALS,
+}
+
 IMAGE_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The image file.",

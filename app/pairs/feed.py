@@ -8,8 +8,11 @@ read: whatever is given a place later stands behind. What is a pair no more lose
 gets a new one, at the end, if it comes back.
 """
 
+from array import array
+from collections.abc import Sequence as Ids
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import cast
 
 from sqlalchemy import (
@@ -19,17 +22,17 @@ from sqlalchemy import (
     Update,
     and_,
     func,
-    literal_column,
     or_,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from app.domain.corrections import Kind
-from app.models import Correction, Sample
+from app.domain.filters import PairFilter
+from app.models import Correction
 from app.models.live import is_live_pair
+from app.pairs.filtering import selected
 
 _LOCK = 0x1DF_FEED
 _PLACES = Sequence("feed_positions")
@@ -37,14 +40,15 @@ _PLACES = Sequence("feed_positions")
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of the feed. until: the last place in it (`after` itself when it is empty).
+    """A stretch of the feed. ids: of its pairs, in the order of their places. until: the last place
+    in it (`after` itself when it is empty).
 
     digest: of what it holds; other pairs, another digest. newest_at: None when it is empty.
     """
 
-    after: int
+    # In quotes: arrays take no type at run time before Python 3.12.
+    ids: "array[int]"
     until: int
-    count: int
     more: bool
     digest: str
     newest_at: datetime | None
@@ -73,30 +77,26 @@ def give_places(db: Session) -> int:
     return cast(CursorResult[tuple[()]], result).rowcount
 
 
-def window(db: Session, *, project_id: int, after: int, limit: int) -> Window:
-    """What the next `limit` pairs of a project after the cursor are."""
-    ahead = (
-        select(Correction.feed_position, Correction.created_at)
-        .join(Sample, Sample.id == Correction.sample_id)
-        .where(Sample.project_id == project_id, Correction.feed_position > after, is_live_pair())
-        .order_by(Correction.feed_position)
+def window(
+    db: Session, wanted: PairFilter, projects: Ids[int], *, after: int, limit: int
+) -> Window:
+    """What the next `limit` pairs after the cursor are, of those that the filter asks for."""
+    found = selected(wanted, projects).subquery()
+    rows = db.execute(
+        select(found.c.feed_position, found.c.id, found.c.created_at)
+        .where(found.c.feed_position > after)
+        .order_by(found.c.feed_position)
+        .limit(limit + 1)
+    ).all()
+    more, rows = len(rows) > limit, rows[:limit]
+    places = array("q", [row[0] for row in rows])
+    return Window(
+        ids=array("q", [row[1] for row in rows]),
+        until=places[-1] if places else after,
+        more=more,
+        digest=sha256(places.tobytes()).hexdigest()[:32],
+        newest_at=max((row[2] for row in rows), default=None),
     )
-    part = ahead.limit(limit).subquery()
-    place = part.c.feed_position
-    places = func.string_agg(func.concat(place), aggregate_order_by(literal_column("','"), place))
-    row = db.execute(
-        select(
-            func.coalesce(func.max(place), after),
-            func.count(),
-            func.md5(func.coalesce(places, "")),
-            func.max(part.c.created_at),
-        )
-    ).one()
-    until, count, digest, newest_at = row
-    more = count == limit and (
-        db.execute(ahead.where(Correction.feed_position > until).limit(1)).first() is not None
-    )
-    return Window(after, until, count, more, digest, newest_at)
 
 
 def _moving() -> Update:

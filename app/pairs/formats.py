@@ -102,8 +102,7 @@ def _trl_text_only(line: bytes) -> bytes:
 def _raw_rows(pair: Pair, rendering: Rendering) -> Sequence[Row]:
     if rendering.image_url is not None:
         return (raw_row(pair, rendering.image_url),)
-    files = dict(zip(pair.images, pair.image_files, strict=True))
-    return (raw_row(pair, files.__getitem__),)
+    return (raw_row(pair, str) | {"images": list(pair.image_files)},)
 
 
 def _raw_documents(tally: Tally, rendering: Rendering) -> Mapping[str, str]:

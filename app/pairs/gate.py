@@ -14,7 +14,8 @@ def inspect(found: Found, inspection: Inspection) -> Check | None:
         kind=found.kind,
         setting=found.sample.setting,
         prefix=found.prefix,
-        sides=found.sides,
+        chosen=found.chosen,
+        rejected=found.rejected,
         truncated=found.truncated,
     )
 

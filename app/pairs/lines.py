@@ -9,10 +9,11 @@ and is written the plain way.
 """
 
 import re
+from collections.abc import Callable
 
 import orjson
 
-from app.pairs.formats import Rendering, Rows
+from app.pairs.formats import Format, Rendering, Rows
 from app.pairs.source import Found
 
 # PostgreSQL stores no NUL, and JSON writes one as \u0000. Two in a row cannot be read out of any
@@ -20,6 +21,11 @@ from app.pairs.source import Found
 _PREFIX, _CHOSEN, _REJECTED = "\0\0p", "\0\0c", "\0\0r"
 _LINE = orjson.OPT_APPEND_NEWLINE
 _MARKS = re.compile(rb"\\u0000\\u0000([pcr])")
+
+
+def lines_of(form: Format) -> Callable[[Found, Rows, Rendering], list[bytes]]:
+    """What writes the lines of a format."""
+    return quick_lines if form.verbatim else plain_lines
 
 
 def plain_lines(found: Found, rows: Rows, rendering: Rendering) -> list[bytes]:
@@ -35,12 +41,12 @@ def quick_lines(found: Found, rows: Rows, rendering: Rendering) -> list[bytes]:
 
 def _filled(line: bytes, found: Found) -> bytes:
     parts = _MARKS.split(line)
+    filled = [parts[0]]
     for at in range(1, len(parts), 2):
         mark = parts[at]
         if mark == b"p":
-            parts[at] = found.prefix.json
-        elif mark == b"c":
-            parts[at] = found.sides.chosen_json
+            filled += found.prefix.json
         else:
-            parts[at] = found.sides.rejected_json
-    return b"".join(parts)
+            filled.append(found.chosen.json if mark == b"c" else found.rejected.json)
+        filled.append(parts[at + 1])
+    return b"".join(filled)

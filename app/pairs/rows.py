@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from app.pairs.formats import Format, Rendering
-from app.pairs.lines import plain_lines, quick_lines
+from app.pairs.lines import lines_of
 from app.pairs.sinks import Originals, Sink
 from app.pairs.source import Found, image_kind
 from app.pairs.tally import Tally
@@ -35,7 +35,7 @@ class RowWriter:
         self._rendering = rendering
         self._tally = tally
         self._store = store
-        self._lines = quick_lines if format.verbatim else plain_lines
+        self._lines = lines_of(format)
         self._files = ExitStack()
         self._out = self._files.enter_context(sink.file(format.file))
         self._waiting: IO[bytes] = self._files.enter_context(

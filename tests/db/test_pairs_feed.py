@@ -1,6 +1,7 @@
 """The feed of pairs neither skips nor repeats, whatever order transactions commit in."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 from sqlalchemy import select
@@ -9,9 +10,10 @@ from sqlalchemy.orm import Session
 from app.annotation import history, service
 from app.annotation.steps import standing
 from app.db import Sessions, make_engine, make_sessions
+from app.domain.filters import PairFilter
 from app.models import Correction, Draft, Project
 from app.pairs import feed
-from app.pairs.queries import Order, pairs
+from app.pairs.source import read_pairs
 from tests.db.conftest import Desk
 from tests.factories import add_draft, add_project, add_sample, add_user
 
@@ -19,8 +21,9 @@ from tests.factories import add_draft, add_project, add_sample, add_user
 def read(db: Session, project_id: int, after: int = 0) -> list[tuple[int, int]]:
     """(cursor, pair id) of everything behind a cursor."""
     feed.give_places(db)
-    found = pairs(db, project_id=project_id, order=Order.FEED, after=after)
-    return [(placed.cursor, placed.pair.pair_id) for placed in found]
+    found = feed.window(db, PairFilter(), [project_id], after=after, limit=1000)
+    pairs = read_pairs(lambda: nullcontext(db), iter([found.ids]))
+    return [(pair.cursor, pair.pair_id) for pair in pairs]
 
 
 def project_of(desk: Desk) -> int:
@@ -90,13 +93,13 @@ def test_a_window_says_where_it_ends_and_whether_more_follows(desk: Desk) -> Non
     for number in (1, 2, 3):
         desk.correct(number, f"## Slide {number}\nCorrected.")
     feed.give_places(desk.db)
-    two = feed.window(desk.db, project_id=project_id, after=0, limit=2)
-    rest = feed.window(desk.db, project_id=project_id, after=two.until, limit=2)
-    assert (two.count, two.more, rest.count, rest.more) == (2, True, 1, False)
+    two = feed.window(desk.db, PairFilter(), [project_id], after=0, limit=2)
+    rest = feed.window(desk.db, PairFilter(), [project_id], after=two.until, limit=2)
+    assert (len(two.ids), two.more, len(rest.ids), rest.more) == (2, True, 1, False)
     assert rest.until > two.until
     assert rest.digest != two.digest
-    empty = feed.window(desk.db, project_id=project_id, after=rest.until, limit=2)
-    assert (empty.count, empty.more, empty.until) == (0, False, rest.until)
+    empty = feed.window(desk.db, PairFilter(), [project_id], after=rest.until, limit=2)
+    assert (len(empty.ids), empty.more, empty.until) == (0, False, rest.until)
     assert empty.newest_at is None
 
 

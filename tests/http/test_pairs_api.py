@@ -7,13 +7,14 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
+from backports import zstd
 from fastapi import FastAPI
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from app.accounts import service as accounts
 from app.models import Correction, Sample, User, now
-from app.pairs.ndjson import takes_gzip
+from app.pairs.ndjson import coding_for
 from tests.factories import add_project, add_sample
 from tests.http.conftest import World
 from tests.pairing import add_pair, show_images
@@ -162,21 +163,36 @@ def test_gzip_is_sent_to_who_takes_it(
     assert gzip.decompress(raw) == plain.content
 
 
+def test_zstd_is_sent_to_who_likes_it_best(
+    script: Script, world: World, three: list[Correction]
+) -> None:
+    client = script(world.trainer)
+    plain = client.get(address(world))
+    header = {"Accept-Encoding": "gzip, zstd"}
+    with client.stream("GET", address(world), headers=header) as answer:
+        raw = b"".join(answer.iter_raw())
+    assert answer.headers["content-encoding"] == "zstd"
+    assert zstd.decompress(raw) == plain.content
+
+
 @pytest.mark.parametrize(
-    ("header", "takes"),
+    ("header", "coding"),
     [
-        ("gzip", True),
-        ("br, GZIP;q=0.5", True),
-        ("*", True),
-        ("", False),
-        ("identity", False),
-        ("gzip;q=0", False),
-        ("*;q=1, gzip;q=0", False),
-        ("gzip;q=x", False),
+        ("gzip", "gzip"),
+        ("br, GZIP;q=0.5", "gzip"),
+        ("*", "zstd"),
+        ("gzip, zstd", "zstd"),
+        ("gzip, zstd;q=0.9", "gzip"),
+        ("zstd;q=0, *", "gzip"),
+        ("", ""),
+        ("identity", ""),
+        ("gzip;q=0", ""),
+        ("*;q=1, gzip;q=0, zstd;q=0", ""),
+        ("gzip;q=x", ""),
     ],
 )
-def test_accept_encoding_is_read_with_its_weights(header: str, takes: bool) -> None:
-    assert takes_gzip(header) is takes
+def test_accept_encoding_is_read_with_its_weights(header: str, coding: str) -> None:
+    assert coding_for(header) == coding
 
 
 def test_texts_pass_byte_for_byte(
@@ -185,7 +201,7 @@ def test_texts_pass_byte_for_byte(
     text = "\r\n é 👩‍👩‍👧 \u2028\x85\x0b</script>\t\rend \n"
     add_pair(db, sample=sample, number=2, text=text, user=world.owner)
     db.commit()
-    (row,) = rows(script(world.trainer).get(address(world)).content)
+    (row,) = rows(script(world.trainer).get(address(world, allow="control")).content)
     assert row["chosen"] == text
 
 

@@ -1,0 +1,94 @@
+"""The filters and the gate as they stand in an address: read from it, and described for OpenAPI."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from fastapi import Request
+
+from app.domain.corrections import Kind
+from app.domain.filters import FILTERS, MANY, FilterError, PairFilter, parse
+from app.domain.prompts import Template
+from app.domain.quality import CHECKS, MIN_SHARE, NEVER_ALLOWED, Check, Gate, allow
+from app.refusals import Invalid
+
+_LARGEST = 2**31 - 1
+
+_TYPES: dict[str, dict[str, Any]] = {
+    "round": {"type": "integer", "minimum": 0},
+    "kind": {"type": "string", "enum": [kind.value for kind in Kind]},
+    "on_policy": {"type": "boolean"},
+    "reviewed": {"type": "boolean"},
+    "since": {"type": "string", "format": "date"},
+    "until": {"type": "string", "format": "date"},
+    "min_position": {"type": "integer", "minimum": 0},
+    "max_position": {"type": "integer", "minimum": 0},
+    "min_edit": {"type": "integer", "minimum": 0},
+    "max_edit": {"type": "integer", "minimum": 0},
+    "newest_only": {"type": "boolean", "default": False},
+    "limit_per_sample": {"type": "integer", "minimum": 1},
+}
+_EXAMPLES = {"project": "lectures", "tag": "term-2026", "language": "zh", "since": "2026-11-01"}
+
+
+def filter_of(request: Request, *, besides: Collection[str] = ()) -> PairFilter:
+    """The filter that the address spells. besides: what else may stand there.
+
+    Raises Invalid, naming the field, for a name that is neither and for a value that is wrong: a
+    mistyped filter must not give all pairs.
+    """
+    words = request.query_params.multi_items()
+    try:
+        return parse((name, value) for name, value in words if name not in besides)
+    except FilterError as error:
+        raise Invalid(error.message, error.field) from None
+
+
+def gate_of(
+    template: Template,
+    allowed: Iterable[str],
+    min_share: float = MIN_SHARE,
+    max_tokens: int = 0,
+) -> Gate:
+    """The gate with these parameters. Raises Invalid, naming the field."""
+    try:
+        passes = allow(allowed)
+        if passes & NEVER_ALLOWED:
+            raise ValueError(f"These never leave: {', '.join(sorted(passes & NEVER_ALLOWED))}.")
+    except ValueError as error:
+        raise Invalid(str(error), "allow") from None
+    if not 0 <= min_share <= 1:
+        raise Invalid("A share from 0 to 1 is needed.", "min_share")
+    if not 0 <= max_tokens <= _LARGEST:
+        raise Invalid("A number of tokens is needed; 0: as many as the model reads.", "max_tokens")
+    return Gate(template, passes, min_share, max_tokens)
+
+
+def filter_parameters(*, required: str = "") -> list[dict[str, Any]]:
+    """Every filter as an OpenAPI parameter. required: the name of the one that must be given."""
+    return [_parameter(name, words, required) for name, words in FILTERS.items()]
+
+
+def gate_words() -> str:
+    """The checks with what each finds, as a sentence for the API's description."""
+    found = "; ".join(
+        f"{check.value}: {CHECKS[check][1]}" for check in Check if check not in NEVER_ALLOWED
+    )
+    return f"Checks that let everything pass; may be repeated. {found}"
+
+
+def _parameter(name: str, words: str, required: str) -> dict[str, Any]:
+    schema: dict[str, Any] = _TYPES.get(name, {"type": "string", "maxLength": 200})
+    if name in MANY:
+        schema = {"type": "array", "items": schema}
+        words = f"{words} May be repeated: any of them will do."
+    parameter = {
+        "name": name,
+        "in": "query",
+        "required": name == required,
+        "description": words,
+        "schema": schema,
+    }
+    if name in _EXAMPLES:
+        example: object = _EXAMPLES[name]
+        parameter["example"] = [example] if name in MANY else example
+    return parameter
