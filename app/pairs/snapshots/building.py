@@ -7,6 +7,7 @@ What is asked for is decided in one statement at the start (app/pairs/selection.
 change, so the rows are those of that moment however long the building takes.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Generator, Mapping
 from contextlib import closing
@@ -200,10 +201,14 @@ def _follow(steps: Generator[int, None, Tally], pulse: Pulse, before: int, total
 
 def _row(found: Found, split: Split) -> IndexedRow:
     """What a trainer learns from a pair, hashed; not who made it, nor in which format it leaves."""
-    content = found.prefix.content.copy()
-    sides = found.sides
-    end = b"end" if found.ends_output else b""
+    before = found.prefix
+    parts = (
+        b"%d %d %d" % (before.length, *before.checksums),
+        found.sample.setting.content,
+        found.chosen.json,
+        found.rejected.json,
+        b"end" if found.ends_output else b"",
+    )
     # No stored text holds a NUL, so the parts cannot be taken for one another.
-    parts = (b"", found.sample.setting.content, sides.chosen_json, sides.rejected_json, end)
-    content.update(b"\0".join(parts))
-    return IndexedRow(str(found.pair_id), split, content.digest().hex())
+    digest = hashlib.blake2b(b"\0".join(parts), digest_size=16).hexdigest()
+    return IndexedRow(str(found.pair_id), split, digest)

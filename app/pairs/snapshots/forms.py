@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from starlette.datastructures import FormData, QueryParams
 
 from app.domain.prompts import Template
-from app.domain.quality import CHECKS, MIN_SHARE, NEVER_ALLOWED, Check, Gate, allow
+from app.domain.quality import CHECKS, MIN_SHARE, NEVER_ALLOWED, Check, Gate
 from app.domain.splits import SplitPlan
 from app.pairs.formats import FORMATS
+from app.pairs.parameters import gate_of
 from app.pairs.wishes import Wish, wish
 from app.refusals import Invalid
 
@@ -39,15 +40,12 @@ class SnapshotForm:
             template = Template(self.template)
         except ValueError as error:
             raise Invalid("There is no such chat template.", "template") from error
-        try:
-            return Gate(
-                template=template,
-                allowed=allow(self.allowed),
-                min_share=_decimal(self.min_share, "min_share", 0.0),
-                max_tokens=int(_whole(self.max_tokens, "max_tokens")),
-            )
-        except ValueError as error:
-            raise Invalid(str(error), "gate") from error
+        return gate_of(
+            template,
+            self.allowed,
+            _decimal(self.min_share, "min_share", 0.0),
+            _whole(self.max_tokens, "max_tokens"),
+        )
 
     @property
     def plan(self) -> SplitPlan:
