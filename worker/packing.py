@@ -7,6 +7,7 @@ text would wait for its turns. Measured in docs/decisions/0015-snapshots.md.
 import asyncio
 import os
 import random
+import socket
 import sys
 from dataclasses import asdict
 
@@ -25,6 +26,8 @@ from worker.queue import Queue, packing
 
 # So long may a builder take to leave no trace after it was told to stop.
 _LEAVING_S = 8.0
+# A process needs some time before its first sign of life.
+_SILENT_LEASES = 3
 
 
 class Packing:
@@ -76,10 +79,29 @@ class Packing:
             stdin=asyncio.subprocess.PIPE,
             env=self._environment(),
         )
-        status = await self._builder.wait()
+        status = await self._end_of(self._builder, snapshot_id)
         if status:
             # Its lease runs out, and some worker's keeper hands it on.
             self._log.warning("builder died", snapshot=snapshot_id, status=status)
+
+    async def _end_of(self, builder: asyncio.subprocess.Process, snapshot_id: int) -> int:
+        """Its exit status. One that gives no sign of life for some leases is ended."""
+        name, silent = f"{socket.gethostname()}:{builder.pid}", 0
+        while silent < _SILENT_LEASES:
+            try:
+                return await asyncio.wait_for(builder.wait(), self._settings.lease_s)
+            except TimeoutError:
+                pass
+            try:
+                held = await self._database.do(
+                    lambda db: attempts.holds(db, snapshot_id=snapshot_id, worker=name)
+                )
+            except SQLAlchemyError:
+                # While the database is away nobody can give a sign of life.
+                continue
+            silent = 0 if held else silent + 1
+        builder.kill()
+        return await builder.wait()
 
     async def _keep(self) -> None:
         """Hand on what dead builders held."""

@@ -134,7 +134,7 @@ class Queue:
         async with app.open_async():
             self._worker = _Worker(
                 app,
-                queues=(self._line.value,),
+                queues=[self._line.value],
                 concurrency=concurrency,
                 fetch_job_polling_interval=_POLL_S,
                 shutdown_graceful_timeout=0,

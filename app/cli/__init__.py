@@ -29,6 +29,7 @@ MODULES = {
     "restore": "database",
     "import": "transfer",
     "export": "transfer",
+    "snapshot": "snapshots",
     "project": "people",
     "user": "people",
     "token": "people",

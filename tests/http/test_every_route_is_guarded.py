@@ -125,7 +125,7 @@ def doors(app: FastAPI, world: World, db: Session) -> list[Door]:
 def knock(client: TestClient, door: Door) -> Response | None:
     """The answer to a request with all that the route could want; None for one it cannot read."""
     if door.method in ("GET", "HEAD", "DELETE"):
-        query = {"project": "x", "side": "after", "since": 1} if door.method == "GET" else {}
+        query = {"project": "x", "side": "after", "since": "1"} if door.method == "GET" else {}
         answers: Iterator[Response] = iter(
             [client.request(door.method, door.address, params=query)]
         )

@@ -281,9 +281,7 @@ def test_the_api_shows_nothing_to_members_of_other_projects(
 ) -> None:
     made = make()
     outsider = add_user(db, role=Role.TRAINER)
-    secret = accounts.create_token(
-        db, user_id=outsider.id, name="t", scopes=["pairs:read"], days=1
-    )
+    secret = accounts.create_token(db, user_id=outsider.id, name="t", scopes=["pairs:read"], days=1)
     db.commit()
     headers = {"Authorization": f"Bearer {secret}"}
     for path in ("", "/archive", f"/changes?since={made.id}"):

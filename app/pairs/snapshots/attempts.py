@@ -123,6 +123,16 @@ def advance(db: Session, work: Work, *, stage: str, done: int, total: int, lease
     )
 
 
+def holds(db: Session, *, snapshot_id: int, worker: str) -> bool:
+    """Whether that builder holds the snapshot, its lease not being over."""
+    held = select(Snapshot.id).where(
+        Snapshot.id == snapshot_id,
+        Snapshot.worker == worker,
+        Snapshot.lease_until > func.clock_timestamp(),
+    )
+    return db.scalar(held) is not None
+
+
 def finish(db: Session, work: Work, result: Result) -> bool:
     """Make it ready, for ever. False: the attempt counts no longer, drop its files."""
     return _held(
