@@ -32,6 +32,7 @@ from app.pairs.snapshots import routes as snapshots
 from app.postgres import database_url
 from app.projects import api as projects_api
 from app.projects import routes as projects
+from app.ratelimit import RateLimit
 from app.samples import routes as samples
 from app.settings import ROOT, Settings
 from app.web import Templates
@@ -62,6 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
             Middleware(logs.RequestLog),
             Middleware(SecurityHeaders, settings=settings),
             Middleware(CrossSite, settings=settings),
+            Middleware(RateLimit, quota=settings.api_requests_per_minute),
             Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4),
             Middleware(errors.Faults),
         ],

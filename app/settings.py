@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     max_image_megapixels: Annotated[
         int, Field(ge=1, description="Largest image that is decoded, in million pixels.")
     ] = 64
+    api_requests_per_minute: Annotated[
+        int,
+        Field(ge=1, description="Requests to the API that a token has a minute, in each process."),
+    ] = 3000
     db_pool: Annotated[
         int, Field(ge=1, le=200, description="Database connections an app process holds at most.")
     ] = 16

@@ -79,7 +79,8 @@ def _correct_all(
         {"project": project_id},
     ).all()
     first = db.execute(text("SELECT max(id) + 1 FROM segments")).scalar_one()
-    segments, corrections, drafts = [], [], []
+    drafts: list[tuple[object, ...]] = []
+    segments: list[tuple[object, ...]] = []
     turns: list[list[tuple[object, ...]]] = [[] for _ in users]
     for number, (sample, root, texts, ids) in enumerate(rows):
         who = number % len(users)

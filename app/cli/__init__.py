@@ -28,7 +28,7 @@ MODULES = {
     "backup": "database",
     "restore": "database",
     "import": "transfer",
-    "export": "transfer",
+    "export": "exporting",
     "snapshot": "snapshots",
     "project": "people",
     "user": "people",

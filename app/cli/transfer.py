@@ -1,6 +1,5 @@
-"""iterdpo import, export: samples in, pairs out."""
+"""iterdpo import: samples in."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,13 +9,8 @@ from sqlalchemy.orm import Session
 
 from app.cli.console import Data, note, say, settings_for
 from app.cli.work import progress, transaction
-from app.domain.filters import PairFilter
-from app.domain.prompts import Template
-from app.domain.quality import CHECKS, Gate
 from app.images.store import ImageStore
 from app.models import Project
-from app.pairs.export import Order, export_directory
-from app.pairs.formats import Rendering, format_named
 from app.refusals import NotFound
 from app.samples.importing import ImportOptions, Progress, import_path
 from app.samples.importing.sources import INSTRUCTION
@@ -93,63 +87,6 @@ def import_samples(
     )
     if report.recut:
         note(f"{report.recut} of them were cut by another rule, as the project's found no place.")
-
-
-class Format(StrEnum):
-    """What an export is for."""
-
-    TRL = "trl"
-
-
-@commands.command()
-def export(
-    project: ProjectName,
-    out: Annotated[
-        Path, typer.Argument(help="The directory to write; an earlier export is replaced.")
-    ],
-    format: Annotated[
-        Format, typer.Option(help="trl: for an unmodified TRL DPOTrainer, images beside the rows.")
-    ] = Format.TRL,
-    template: Annotated[
-        Template, typer.Option(help="The chat template of the model that is to be trained.")
-    ] = Template.QWEN2_5_VL,
-    data: Data = None,
-) -> None:
-    """Write a project's preference pairs as a directory that a trainer loads as it is.
-
-    The directory appears whole or not at all. Its README.md says how to train with it, and dpo.yaml
-    is ready for `trl dpo --config`.
-
-    Examples:
-
-        iterdpo export lectures trl
-
-        iterdpo export lectures /data/round1 --template qwen3-vl
-    """
-    settings = settings_for(data=data)
-    store = ImageStore(settings.images)
-    with transaction(settings) as db, progress() as bars:
-        bar = bars.add_task("Exporting pairs", total=None)
-        found = _project(db, project)
-        form = format_named(format)
-        report = export_directory(
-            db,
-            Order(
-                PairFilter(project=(found.name,)),
-                form,
-                Rendering(template, folder=out.name),
-                Gate(template),
-            ),
-            projects=[found.id],
-            out=out,
-            store=store,
-            on_progress=lambda done, total: bars.update(bar, completed=done, total=total),
-        )
-    say(f"Wrote {report.pairs} pairs and {report.images} images to {out}.")
-    for check, count in report.left_out.items():
-        note(f"Left out {count}: {CHECKS[check][1]}")
-    if report.text_only:
-        note("No pair has an image: load it as JSON, as its README.md says.")
 
 
 def _project(db: Session, name: str) -> Project:

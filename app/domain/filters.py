@@ -74,11 +74,13 @@ class PairFilter:
 
     def canonical(self) -> dict[str, object]:
         """What is set, as JSON values by name in alphabetical order: for manifests and hashes."""
+        # By identity: 0 and False are equal, and a limit of 0 is a limit.
         given = {
             field.name: value
             for field in fields(self)
-            if (value := getattr(self, field.name)) not in (None, (), False)
-            or (field.name in ("on_policy", "reviewed") and value is False)
+            if (value := getattr(self, field.name)) != ()
+            and value is not None
+            and not (field.name == "newest_only" and value is False)
         }
         return {name: _plain(given[name]) for name in sorted(given)}
 

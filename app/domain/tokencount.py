@@ -54,6 +54,6 @@ def text_tokens(text: str) -> float:
     """The estimate for a text; sums of parts are the estimate of the whole."""
     if text.isascii():
         return len(text) / ASCII_PER_TOKEN
+    # Two bytes more for each Chinese character, one for an accented letter, three for an emoji.
     other = (len(text.encode("utf-8", "surrogatepass")) - len(text)) / 2
-    other = min(float(len(text)), other)
     return (len(text) - other) / ASCII_PER_TOKEN + other / OTHER_PER_TOKEN

@@ -52,6 +52,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     401: {"description": "The token is missing, unknown, expired or revoked.", "content": _PROBLEM},
     403: {"description": "The token lacks the scope pairs:read.", "content": _PROBLEM},
     404: {"description": "It does not exist, or not for this account.", "content": _PROBLEM},
+    429: {"description": "Too many requests; Retry-After says when to go on.", "content": _PROBLEM},
 }
 
 PAIR_RESPONSES: dict[int | str, dict[str, Any]] = {

@@ -82,7 +82,7 @@ def exporting(
             done += len(ids)
             yield done
         if not tally.pairs:
-            raise Conflict(nothing(tally))
+            raise Conflict(nothing(order.wanted, tally))
     for sha256, name in rows.images.items():
         sink.image(store.original(sha256, image_kind(name)), name)
         yield done
@@ -147,17 +147,23 @@ def manifest(order: Order, tally: Tally) -> str:
     return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
 
-def nothing(*tallies: Tally) -> str:
-    """Why there is no pair to write, in a sentence."""
+def nothing(wanted: PairFilter, *tallies: Tally) -> str:
+    """Why there is no pair to write, in a sentence or two."""
     left_out: Counter[Check] = Counter()
     for tally in tallies:
         left_out.update(tally.left_out)
     if left_out:
         reasons = "; ".join(
-            f"{count} × {CHECKS[check][0].lower()}" for check, count in left_out.items()
+            f"{count} × {check.value} ({CHECKS[check][0].lower()})"
+            for check, count in left_out.items()
         )
-        return f"Every pair that was asked for was left out: {reasons}."
-    return "There is no such pair. Every correction that an annotator saves is one."
+        return f"Every pair that was asked for is left out: {reasons}."
+    if wanted.canonical().keys() - {"project"}:
+        return "No pair meets the filters. Leave one out to see what there is."
+    return (
+        f"{' and '.join(wanted.project) or 'The project'} has no pairs yet. Every correction that "
+        "an annotator saves is one."
+    )
 
 
 def _write(sink: Sink, name: str, text: str) -> str:

@@ -70,7 +70,7 @@ def meets(wanted: PairFilter) -> ColumnElement[bool]:
 def selected(wanted: PairFilter, project_ids: Sequence[int], *, live: bool = True) -> Selected:
     """The pairs that the filter asks for, as a statement over (id, sample_id, feed_position,
     created_at) without an order. live: pairs that count; else what was taken back and would."""
-    condition = is_live_pair() if live else _taken_back()
+    condition = is_live_pair() if live else taken_back()
     every: Selected = (
         select(
             Correction.id,
@@ -96,6 +96,11 @@ def selected(wanted: PairFilter, project_ids: Sequence[int], *, live: bool = Tru
     return every
 
 
+def taken_back() -> ColumnElement[bool]:
+    """True for corrections that would be pairs, had nobody retracted them."""
+    return and_(Correction.retracted_at.is_not(None), Correction.superseded_by.is_(None))
+
+
 def _columns(table: Any) -> list[ColumnElement[Any]]:
     return [table.c.id, table.c.sample_id, table.c.feed_position, table.c.created_at]
 
@@ -116,7 +121,3 @@ def _segment(wanted: PairFilter) -> list[ColumnElement[bool]]:
             policies = policies.where(Policy.round.in_(wanted.round))
         conditions.append(Segment.policy_id.in_(policies))
     return conditions
-
-
-def _taken_back() -> ColumnElement[bool]:
-    return and_(Correction.retracted_at.is_not(None), Correction.superseded_by.is_(None))

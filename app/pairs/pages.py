@@ -1,18 +1,18 @@
-"""Pairs for people: a page of the newest, one pair whole."""
+"""Pairs for people: a page of the newest, those that a check has found, one pair whole."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from app.domain.diffs import Change, diff
-from app.domain.formats import Pair
+from app.domain.filters import PairFilter
+from app.domain.quality import Check, Gate, Inspection
 from app.domain.words import words
-from app.models import Correction
-from app.pairs.queries import pair_maker, pair_rows
+from app.pairs.gate import inspect
+from app.pairs.queries import PairFacts, newest_ids, pair_facts
+from app.pairs.source import Found, read_batch
 from app.refusals import NotFound
 
 PAGE = 20
@@ -26,7 +26,9 @@ _DIFF_BUDGET_S = 0.1
 class PairView:
     """A pair with its changes from rejected to chosen. number: of the segment, from 1.
 
-    before: the end of the prefix in a list, all of it on the pair's own page.
+    before: the end of the prefix in a list, all of it on the pair's own page. edited: characters
+    deleted and inserted. finding: the check of the gate that keeps it back, whatever other pairs
+    there are. retracted_at, reason: set when it was taken back.
     """
 
     id: int
@@ -48,6 +50,10 @@ class PairView:
     before_words: int
     before_is_cut: bool
     changes: tuple[Change, ...]
+    edited: int
+    finding: Check | None
+    retracted_at: datetime | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,49 +64,63 @@ class PairPage:
     older: int | None
 
 
-def newest_pairs(db: Session, *, project_id: int, before: int | None = None) -> PairPage:
-    """The newest pairs, or the newest of those older than a cursor."""
-    statement = pair_rows(Correction.id, project_id).order_by(Correction.id.desc())
-    if before is not None:
-        statement = statement.where(Correction.id < before)
-    rows = db.execute(statement.limit(PAGE + 1)).all()
-    views = _views(db, rows[:PAGE], tail=TAIL)
-    return PairPage(views, views[-1].id if len(rows) > PAGE else None)
+def newest_pairs(
+    db: Session, wanted: PairFilter, *, project_id: int, before: int | None = None
+) -> PairPage:
+    """The newest pairs of the project that the filter asks for, or of those older than a cursor."""
+    ids = newest_ids(db, wanted, [project_id], before=before, limit=PAGE + 1)
+    views = some_pairs(db, project_id=project_id, ids=ids[:PAGE])
+    return PairPage(views, views[-1].id if len(ids) > PAGE else None)
+
+
+def some_pairs(db: Session, *, project_id: int, ids: Sequence[int]) -> tuple[PairView, ...]:
+    """The pairs with these ids, as a list shows them."""
+    return _views(db, project_id, ids, tail=TAIL)
 
 
 def one_pair(db: Session, *, project_id: int, pair_id: int) -> PairView:
-    """A pair with its whole prefix. Raises NotFound, also for a correction that is none now."""
-    rows = db.execute(pair_rows(Correction.id, project_id).where(Correction.id == pair_id)).all()
-    if not rows:
-        raise NotFound("There is no such pair, or its annotator has taken it back.")
-    return _views(db, rows, tail=None)[0]
+    """A pair with its whole prefix, also when it was taken back. Raises NotFound for a correction
+    of another project and for one that a newer one has replaced."""
+    views = _views(db, project_id, [pair_id], tail=None)
+    if not views:
+        raise NotFound("There is no such pair, or a newer one has taken its place.")
+    return views[0]
 
 
-def _views(db: Session, rows: Sequence[Row[Any]], tail: int | None) -> tuple[PairView, ...]:
-    pair_of = pair_maker(db, rows)
-    return tuple(_view(row, pair_of(row), tail) for row in rows)
+def _views(
+    db: Session, project_id: int, ids: Sequence[int], tail: int | None
+) -> tuple[PairView, ...]:
+    facts = pair_facts(db, project_id=project_id, ids=ids)
+    found = read_batch(db, [one for one in ids if one in facts])
+    return tuple(_view(one, facts[one.pair_id], tail) for one in found)
 
 
-def _view(row: Row[Any], pair: Pair, tail: int | None) -> PairView:
-    before = pair.prefix if tail is None else pair.prefix[-tail:]
+def _view(found: Found, facts: PairFacts, tail: int | None) -> PairView:
+    prefix = found.prefix.text
+    before = prefix if tail is None else prefix[-tail:]
+    changes = diff(found.rejected.text, found.chosen.text, budget_s=_DIFF_BUDGET_S)
     return PairView(
-        id=pair.pair_id,
-        sample_id=row.sample_id,
-        sample_title=row.sample_title,
-        source_id=pair.sample,
-        language=row.language,
-        number=pair.position + 1,
-        kind=pair.kind,
-        on_policy=pair.on_policy,
-        ends_output=pair.ends_output,
-        annotator=row.display_name,
-        policy=pair.policy,
-        created_at=pair.created_at,
-        draft_id=row.draft_id,
-        images=pair.images,
-        instruction=pair.instruction,
+        id=found.pair_id,
+        sample_id=found.sample.id,
+        sample_title=facts.sample_title,
+        source_id=found.sample.source_id,
+        language=found.sample.setting.language,
+        number=found.position + 1,
+        kind=found.kind.value,
+        on_policy=found.on_policy,
+        ends_output=found.ends_output,
+        annotator=facts.annotator,
+        policy=found.policy,
+        created_at=found.created_at,
+        draft_id=facts.draft_id,
+        images=found.sample.images,
+        instruction=found.sample.instruction,
         before=before,
-        before_words=words(pair.prefix),
-        before_is_cut=len(before) < len(pair.prefix),
-        changes=tuple(diff(pair.rejected, pair.chosen, budget_s=_DIFF_BUDGET_S)),
+        before_words=words(prefix),
+        before_is_cut=len(before) < len(prefix),
+        changes=tuple(changes),
+        edited=facts.edited,
+        finding=inspect(found, Inspection(Gate())),
+        retracted_at=facts.retracted_at,
+        reason=facts.reason,
     )

@@ -1,29 +1,41 @@
 """Pages on which admins and trainers look at pairs and take them home."""
 
 import itertools
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Annotated
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from sqlalchemy.orm import Session
 
 from app import access, audit
 from app.deps import AdminUser, CurrentUser, Id, SessionDep
+from app.domain.corrections import Kind
 from app.domain.filters import PairFilter
 from app.domain.prompts import Template
-from app.domain.quality import Gate
+from app.domain.quality import CHECKS, MIN_SHARE, NEVER_ALLOWED, Check
 from app.models import Project, Role
-from app.pairs import pages
+from app.pairs import pages, service
 from app.pairs.archive import Handover, ZipSink, zipped
 from app.pairs.export import Order, exporting
-from app.pairs.formats import Rendering, format_named
-from app.pairs.queries import pair_count
-from app.pairs.selection import select_pairs
+from app.pairs.formats import FORMATS, Rendering, format_named
+from app.pairs.gate import look
+from app.pairs.parameters import filter_of, gate_of
+from app.pairs.queries import choices
+from app.pairs.selection import count_pairs, select_pairs
 from app.refusals import Forbidden
 from app.security import Actor
 from app.web import render
 
 router = APIRouter()
+
+# What stands in an address beside filters.
+_BESIDES = frozenset({"before", "found", "format", "template", "allow", "min_share", "max_tokens"})
+Template_ = Annotated[Template, Query()]
+Allowed = Annotated[Sequence[str], Query(alias="allow")]
 
 
 @router.get("/projects/{project_id}/pairs")
@@ -34,17 +46,53 @@ def pair_list(
     project_id: Id,
     before: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
 ) -> Response:
-    """The newest pairs of a project."""
+    """The newest pairs of a project that the filters in the address ask for."""
     project = _project(db, actor, project_id)
-    context = {
-        "project": project,
-        "page": pages.newest_pairs(db, project_id=project.id, before=before),
-        "count": pair_count(db, project_id=project.id),
+    wanted = _wanted(request, project)
+    context = _about(request, db, project, wanted) | {
+        "page": pages.newest_pairs(db, wanted, project_id=project.id, before=before),
+        "count": count_pairs(db, wanted, [project.id]),
         "first": before is None,
-        "templates": list(Template),
         "base": (request.app.state.settings.public_url or str(request.base_url)).rstrip("/"),
     }
     return render(request, "pairs/list.html", context)
+
+
+@router.get("/projects/{project_id}/pairs/gate")
+def gate(
+    request: Request,
+    db: SessionDep,
+    actor: CurrentUser,
+    project_id: Id,
+    found: Annotated[Check | None, Query()] = None,
+    template: Template_ = Template.QWEN2_5_VL,
+    allowed: Allowed = (),
+    min_share: float = MIN_SHARE,
+    max_tokens: int = 0,
+) -> Response:
+    """What the quality gate finds in the pairs that the filters ask for, and the way to take them
+    home. found: a check, whose pairs are shown."""
+    project = _project(db, actor, project_id)
+    wanted = _wanted(request, project)
+    chosen = gate_of(template, allowed, min_share, max_tokens)
+    selection = select_pairs(db, wanted, [project.id])
+    inspection = look(lambda: nullcontext(db), selection, chosen)
+    shown = inspection.examples.get(found, [])[: pages.PAGE] if found else []
+    context = _about(request, db, project, wanted) | {
+        "gate": chosen,
+        "asked": len(selection),
+        "passed": inspection.passed,
+        "checks": [
+            (check, *CHECKS[check], inspection.found.get(check, 0), check not in NEVER_ALLOWED)
+            for check in Check
+        ],
+        "found": found,
+        "pairs": pages.some_pairs(db, project_id=project.id, ids=shown),
+        "formats": list(FORMATS.values()),
+        "templates": list(Template),
+        "again": _again(request, "found"),
+    }
+    return render(request, "pairs/gate.html", context)
 
 
 @router.get("/projects/{project_id}/pairs/{pair_id}")
@@ -54,7 +102,21 @@ def pair(
     """One pair, whole."""
     project = _project(db, actor, project_id)
     view = pages.one_pair(db, project_id=project.id, pair_id=pair_id)
-    return render(request, "pairs/pair.html", {"project": project, "pair": view})
+    return render(request, "pairs/pair.html", {"project": project, "pair": view, "checks": CHECKS})
+
+
+@router.post("/projects/{project_id}/pairs/{pair_id}/retraction")
+def retract(
+    db: SessionDep,
+    actor: AdminUser,
+    project_id: Id,
+    pair_id: Id,
+    reason: Annotated[str, Form()] = "",
+) -> Response:
+    """Take a pair back, with a reason."""
+    project = access.project_of(db, actor, project_id)
+    service.retract(db, project_id=project.id, pair_id=pair_id, reason=reason, actor_id=actor.id)
+    return RedirectResponse(f"/projects/{project_id}/pairs/{pair_id}", 303)
 
 
 @router.get("/projects/{project_id}/export")
@@ -63,27 +125,62 @@ def export(
     db: SessionDep,
     actor: AdminUser,
     project_id: Id,
-    template: Annotated[Template, Query()] = Template.QWEN2_5_VL,
+    form: Annotated[str, Query(alias="format")] = "trl",
+    template: Template_ = Template.QWEN2_5_VL,
+    allowed: Allowed = (),
+    min_share: float = MIN_SHARE,
+    max_tokens: int = 0,
 ) -> Response:
-    """The pairs for a trainer, as a zip file."""
+    """The pairs that the filters ask for, in a format for a trainer, as a zip file."""
     project = access.project_of(db, actor, project_id)
-    wanted = PairFilter(project=(project.name,))
-    form = format_named("trl")
-    order = Order(wanted, form, Rendering(template, folder=form.name), Gate(template))
-    selection = select_pairs(db, wanted, [project.id])
-    sink = ZipSink(form.name)
-    state = request.app.state
+    chosen = format_named(form)
+    order = Order(
+        _wanted(request, project),
+        chosen,
+        Rendering(template, folder=chosen.name),
+        gate_of(template, allowed, min_share, max_tokens),
+    )
+    selection = select_pairs(db, order.wanted, [project.id])
+    sink, state = ZipSink(chosen.name), request.app.state
     sessions = Handover(db, state.sessions)
     steps = exporting(sessions, selection, order, sink=sink, store=state.image_store)
     chunks = zipped(sink, steps)
     # The first bytes are made here: an export of nothing is an answer that says so.
     first = next(chunks)
     sessions.leave()
-    audit.record(db, actor.id, "exported", f"project:{project.id}", pairs=len(selection))
-    headers = {"Content-Disposition": f'attachment; filename="{project.name}-trl.zip"'}
+    audit.record(
+        db, actor.id, "exported", f"project:{project.id}", pairs=len(selection), format=chosen.name
+    )
+    name = f"{project.name}-{chosen.name}.zip"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(
         itertools.chain([first], chunks), headers=headers, media_type="application/zip"
     )
+
+
+def _about(
+    request: Request, db: Session, project: Project, wanted: PairFilter
+) -> dict[str, object]:
+    """What the pages that filter have in common."""
+    own = replace(wanted, project=())
+    return {
+        "project": project,
+        "wanted": own,
+        "words": own.words(),
+        "query": urlencode(own.words()),
+        "choices": choices(db, project_id=project.id),
+        "kinds": list(Kind),
+    }
+
+
+def _wanted(request: Request, project: Project) -> PairFilter:
+    """The filter in the address, in this project."""
+    return replace(filter_of(request, besides=_BESIDES | {"project"}), project=(project.name,))
+
+
+def _again(request: Request, *without: str) -> str:
+    words = request.query_params.multi_items()
+    return urlencode([(name, text) for name, text in words if text and name not in without])
 
 
 def _project(db: Session, actor: Actor, project_id: int) -> Project:

@@ -32,10 +32,6 @@ class Selection:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def first(self, count: int) -> "Selection":
-        """So many of them at most, with all that were taken back."""
-        return Selection(self.ids[:count], self.taken_back)
-
     def batches(self, size: int) -> Iterator[Sequence[int]]:
         """The ids, so many at a time."""
         for start in range(0, len(self.ids), size):

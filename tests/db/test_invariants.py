@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable
 
+import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
@@ -12,7 +13,15 @@ from app.annotation import history, service, structure, tasks
 from app.annotation.path import Path
 from app.annotation.reading import lines
 from app.domain.corrections import Verdict
-from app.models import Correction, Segment
+from app.domain.distances import edited
+from app.domain.filters import PairFilter
+from app.models import Correction, Project, Sample, Segment
+from app.models.live import is_live_pair
+from app.pairs import service as pairs
+from app.pairs.formats import FORMATS, Rendering
+from app.pairs.lines import lines_of, plain_lines
+from app.pairs.selection import select_pairs
+from app.pairs.source import read_batch
 from app.refusals import Refusal
 from tests.db.conftest import Desk
 from tests.factories import add_draft, add_policy, add_project, add_sample, add_user
@@ -52,7 +61,11 @@ STEPS: dict[str, Callable[[Desk, int, str], object]] = {
         desk.db, draft=desk.draft, base_version=desk.draft.version, segment_id=desk.at(at).id
     ),
     "finish and reopen": lambda desk, at, text: _finish_and_reopen(desk),
+    "an admin takes a pair back": lambda desk, at, text: _take_back(desk, at),
 }
+
+# What undoing does not lead back from.
+FINAL = {"undo", "an admin takes a pair back"}
 
 steps = st.tuples(
     st.sampled_from(sorted(STEPS)),
@@ -82,6 +95,7 @@ def test_any_sequence_of_steps_keeps_the_invariants(
                 continue
             _check_path(desk)
             _check_pairs(desk)
+            _check_export(desk)
             grown = _tree(desk)
             assert tree.items() <= grown.items(), "a segment was changed or removed"
             tree = grown
@@ -92,7 +106,7 @@ def test_any_sequence_of_steps_keeps_the_invariants(
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(sequence=st.lists(steps.filter(lambda step: step[0] != "undo"), max_size=8))
+@given(sequence=st.lists(steps.filter(lambda step: step[0] not in FINAL), max_size=8))
 def test_undoing_every_step_leads_back_to_the_beginning(
     db: Session, sequence: list[tuple[str, int, str]]
 ) -> None:
@@ -126,6 +140,22 @@ def _desk(db: Session) -> Desk:
 def _finish_and_reopen(desk: Desk) -> None:
     tasks.finish(desk.db, draft=desk.draft, base_version=desk.draft.version)
     tasks.reopen(desk.db, draft=desk.draft)
+
+
+def _take_back(desk: Desk, at: int) -> None:
+    live = desk.pairs
+    pair = live[at % len(live)] if live else None
+    pairs.retract(
+        desk.db,
+        project_id=_project(desk).id,
+        pair_id=pair.id if pair else 0,
+        reason="Not a good pair.",
+        actor_id=desk.user.id,
+    )
+
+
+def _project(desk: Desk) -> Project:
+    return desk.db.get_one(Project, desk.db.get_one(Sample, desk.draft.sample_id).project_id)
 
 
 def _tree(desk: Desk) -> dict[int, tuple[int | None, str]]:
@@ -163,3 +193,27 @@ def _check_pairs(desk: Desk) -> None:
         assert good.text
         assert bad.text
         assert Path.load(desk.db, good.id).steps[:-1] == Path.load(desk.db, bad.id).steps[:-1]
+
+
+def _check_export(desk: Desk) -> None:
+    """Every row that leaves, in every format, by the quick way and the plain one."""
+    project = _project(desk)
+    wanted = PairFilter(project=(project.name,))
+    selection = select_pairs(desk.db, wanted, [project.id])
+    found = read_batch(desk.db, selection.ids)
+    live = {pair.id for pair in desk.db.scalars(select(Correction).where(is_live_pair()))}
+    assert {one.pair_id for one in found} == live & {one.id for one in desk.pairs}
+    for one in found:
+        pair = one.pair
+        correction = desk.db.get_one(Correction, one.pair_id)
+        path = Path.load(desk.db, correction.parent_id)
+        assert pair.prefix == "".join(step.text for step in path.steps)
+        assert pair.chosen != pair.rejected
+        assert correction.edited == edited(pair.rejected, pair.chosen)
+        for form in FORMATS.values():
+            rendering = Rendering(folder=form.name)
+            quick = lines_of(form)(one, form.rows, rendering)
+            assert quick == plain_lines(one, form.rows, rendering)
+            assert [orjson.loads(line) for line in quick] == [
+                dict(row) for row in form.rows(pair, rendering)
+            ]

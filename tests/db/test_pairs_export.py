@@ -203,7 +203,7 @@ def test_a_project_without_pairs_exports_nothing(
     db: Session, project: Project, store: ImageStore, tmp_path: Path
 ) -> None:
     add_sample(db, project=project)
-    with pytest.raises(Conflict, match="no such pair"):
+    with pytest.raises(Conflict, match="no pairs yet"):
         export(db, project, tmp_path / "trl", store)
     assert not (tmp_path / "trl").exists()
 

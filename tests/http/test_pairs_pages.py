@@ -108,7 +108,7 @@ def test_an_admin_downloads_the_export(
 def test_an_export_without_pairs_says_why_there_is_none(admin: TestClient, world: World) -> None:
     response = admin.get(address(world, "export"))
     assert response.status_code == 409
-    assert "There is no such pair" in response.text
+    assert "has no pairs yet" in response.text
 
 
 def test_only_admins_export(

@@ -1,6 +1,8 @@
 """The pages of snapshots and their API: forms, lists, what changed, downloads that go on."""
 
+import html
 import io
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -85,7 +87,7 @@ def test_an_admin_asks_for_a_snapshot(
     admin: TestClient, db: Session, world: World, make: Make
 ) -> None:
     url = f"/projects/{world.project.id}/snapshots"
-    sent = FORM | {"validation": "12.5", "seed": "7", "separate_images": "1", "allowed": "language"}
+    sent = FORM | {"validation": "12.5", "seed": "7", "separate_images": "1", "allow": "language"}
     answer = admin.post(url, data=sent)
     assert answer.status_code == 303
     row = db.scalars(select(Snapshot).where(Snapshot.name == "round-2")).one()
@@ -107,7 +109,7 @@ def test_an_admin_asks_for_a_snapshot(
         ({"seed": "-1"}, "whole number"),
         ({"format": "csv"}, "There are:"),
         ({"min_share": "3"}, "share from 0 to 1"),
-        ({"allowed": "empty"}, "never leave"),
+        ({"allow": "empty"}, "ever leave"),
         ({"min_edit": "9", "max_edit": "3"}, "no pair can meet both"),
     ],
 )
@@ -130,19 +132,22 @@ def test_the_preview_counts_and_moves_the_address(
     none = admin.get(f"{url}/preview?kind=insert", headers=HTMX)
     assert '<strong class="big">0</strong>' in none.text
     # The address of the page fills its form.
-    assert 'value="rewrite" checked' in admin.get(f"{url}?kind=rewrite").text
+    assert 'value="rewrite" selected' in admin.get(f"{url}?kind=rewrite").text
 
 
-def test_the_gate_explains_itself(admin: TestClient, db: Session, world: World, make: Make) -> None:
+def test_the_preview_leads_to_what_the_gate_finds(
+    admin: TestClient, db: Session, world: World, make: Make
+) -> None:
     sample = add_sample(db, project=world.project)
-    found = add_pair(db, sample=sample, number=1, text="## Slide 1\nWelcome  to the lecture.\n\n")
+    add_pair(db, sample=sample, number=1, text="## Slide 1\nWelcome  to the lecture.\n\n")
     db.commit()
-    url = f"/projects/{world.project.id}/gate"
-    for headers in (HTMX, {}):
-        answer = admin.get(url, headers=headers)
-        assert "Only whitespace differs" in answer.text
-        assert f"pairs?id={found.id}" in answer.text
-    assert "Only whitespace differs" not in admin.get(f"{url}?allowed=whitespace").text
+    url = f"/projects/{world.project.id}/snapshots/preview?kind=rewrite&name=x&max_tokens=9000"
+    for allow, passes in (("", False), ("&allow=whitespace", True)):
+        text = html.unescape(admin.get(f"{url}{allow}", headers=HTMX).text)
+        link = re.findall(r'href="([^"]*/pairs/gate[^"]*)"', text)[0]
+        page = admin.get(link)
+        assert page.status_code == 200
+        assert ("found=whitespace" in page.text) is not passes
 
 
 def test_a_row_asks_for_itself_until_it_is_ready(

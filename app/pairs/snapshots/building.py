@@ -105,7 +105,7 @@ def _build(
     with sessions() as db:
         selection = select_pairs(db, order.wanted, [work.project_id])
         if not len(selection):
-            raise Conflict("There is no pair that the filter asks for.")
+            raise Conflict(nothing(work.filter))
         division = divide_project(db, work.plan, project_id=work.project_id)
         parts = divide_selection(db, selection, division)
     total = len(selection)
@@ -143,7 +143,7 @@ def _build(
                     tallies[split] = Tally(inspection)
                 before += len(part)
             if not index:
-                raise Conflict(nothing(*tallies.values()))
+                raise Conflict(nothing(work.filter, *tallies.values()))
             pulse.at(CLOSING, total, total)
             rows = counting.data_files(archive.sums)
             counts = counting.counts(tallies, rows, division, languages)

@@ -1,15 +1,17 @@
 """The form of a new snapshot: as it is shown, and as it is sent."""
 
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 from starlette.datastructures import FormData, QueryParams
 
+from app.domain.corrections import Kind
+from app.domain.filters import FILTERS, FilterError, PairFilter, parse
 from app.domain.prompts import Template
 from app.domain.quality import CHECKS, MIN_SHARE, NEVER_ALLOWED, Check, Gate
 from app.domain.splits import SplitPlan
 from app.pairs.formats import FORMATS
 from app.pairs.parameters import gate_of
-from app.pairs.wishes import Wish, wish
 from app.refusals import Invalid
 
 # Checks that a form offers to switch off.
@@ -20,11 +22,11 @@ ALLOWABLE = tuple(check for check in Check if check not in NEVER_ALLOWED)
 class SnapshotForm:
     """What was typed, as text, and what is wrong with it by field."""
 
-    wish: Wish
+    wanted: PairFilter
     name: str = ""
     format: str = "trl"
     template: str = Template.QWEN2_5_VL.value
-    allowed: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
     min_share: str = str(MIN_SHARE)
     max_tokens: str = ""
     validation: str = ""
@@ -32,6 +34,24 @@ class SnapshotForm:
     separate_images: bool = False
     seed: str = "0"
     errors: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def query(self) -> str:
+        """The filter as the end of an address: "" without any, else "?…"."""
+        words = self.wanted.words()
+        return f"?{urlencode(words)}" if words else ""
+
+    @property
+    def gate_query(self) -> str:
+        """Filter and gate, as the page of the gate reads them."""
+        words = [*self.wanted.words(), ("template", self.template)]
+        words += [("allow", check) for check in self.allow]
+        words += [
+            (name, value)
+            for name, value in (("min_share", self.min_share), ("max_tokens", self.max_tokens))
+            if value
+        ]
+        return f"?{urlencode(words)}"
 
     @property
     def gate(self) -> Gate:
@@ -42,7 +62,7 @@ class SnapshotForm:
             raise Invalid("There is no such chat template.", "template") from error
         return gate_of(
             template,
-            self.allowed,
+            self.allow,
             _decimal(self.min_share, "min_share", 0.0),
             _whole(self.max_tokens, "max_tokens"),
         )
@@ -68,11 +88,11 @@ def snapshot_form(sent: QueryParams | FormData) -> SnapshotForm:
         return str(sent.get(name, otherwise)).strip()
 
     return SnapshotForm(
-        wish=wish(sent),
+        wanted=_filter(sent),
         name=one("name", ""),
         format=one("format", "trl"),
         template=one("template", Template.QWEN2_5_VL.value),
-        allowed=tuple(str(check) for check in sent.getlist("allowed")),
+        allow=tuple(str(check) for check in sent.getlist("allow")),
         min_share=one("min_share", str(MIN_SHARE)),
         max_tokens=one("max_tokens", ""),
         validation=one("validation", ""),
@@ -87,8 +107,20 @@ def offered() -> dict[str, object]:
     return {
         "formats": list(FORMATS.values()),
         "templates": list(Template),
+        "kinds": list(Kind),
         "allowable": [(check, *CHECKS[check]) for check in ALLOWABLE],
     }
+
+
+def _filter(sent: QueryParams | FormData) -> PairFilter:
+    """The filter among the fields; the page says which project."""
+    words = ((name, str(value)) for name, value in sent.multi_items())
+    try:
+        return parse(
+            (name, value) for name, value in words if name in FILTERS and name != "project"
+        )
+    except FilterError as error:
+        raise Invalid(f"{error.field}: {error.message}", error.field) from error
 
 
 def _whole(typed: str, name: str) -> int:

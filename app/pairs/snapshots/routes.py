@@ -12,22 +12,19 @@ from app.deps import AdminUser, CurrentUser, Id, SessionDep
 from app.domain.quality import CHECKS
 from app.domain.rowindex import Difference
 from app.models import Project, Role, Snapshot
-from app.pairs.gate import look
-from app.pairs.selection import count_pairs, select_pairs
+from app.pairs.queries import choices
+from app.pairs.selection import count_pairs
 from app.pairs.snapshots import queries, service
 from app.pairs.snapshots.downloads import archive_response
 from app.pairs.snapshots.forms import SnapshotForm, offered, snapshot_form
 from app.pairs.snapshots.queries import SnapshotView
 from app.pairs.snapshots.store import SnapshotStore
-from app.pairs.wishes import choices
 from app.refusals import Conflict, Forbidden, Invalid
 from app.security import Actor
-from app.web import is_htmx, render
+from app.web import render
 
 router = APIRouter()
 
-# The page looks at so many pairs at most; a snapshot looks at all.
-LOOKED_AT = 10_000
 # A comparison names so many pairs of each kind.
 SHOWN = 100
 
@@ -62,7 +59,7 @@ def add_snapshot(
             project=project,
             name=form.name,
             format=form.format,
-            filter=form.wish.filter,
+            filter=form.wanted,
             gate=form.gate,
             plan=form.plan,
             actor_id=actor.id,
@@ -79,27 +76,8 @@ def preview(request: Request, db: SessionDep, actor: AdminUser, project_id: Id) 
     project = access.project_of(db, actor, project_id)
     form = snapshot_form(request.query_params)
     context = {"project": project, "form": form, "count": _count(db, project, form)}
-    address = f"/projects/{project.id}/snapshots{form.wish.query}"
+    address = f"/projects/{project.id}/snapshots{form.query}"
     return render(request, "snapshots/_preview.html", context, headers={"HX-Replace-Url": address})
-
-
-@router.get("/projects/{project_id}/gate")
-def gate(request: Request, db: SessionDep, actor: AdminUser, project_id: Id) -> Response:
-    """What the quality gate finds in what the filter asks for; nothing is written."""
-    project = access.project_of(db, actor, project_id)
-    form = snapshot_form(request.query_params)
-    selection = select_pairs(db, form.wish.filter, [project.id])
-    looked_at = selection.first(LOOKED_AT)
-    context = {
-        "project": project,
-        "form": form,
-        "asked": len(selection),
-        "looked_at": len(looked_at),
-        "found": look(request.app.state.sessions, looked_at, form.gate),
-        "checks": CHECKS,
-    }
-    name = "snapshots/_gate.html" if is_htmx(request) else "snapshots/gate.html"
-    return render(request, name, context)
 
 
 @router.get("/snapshots/{snapshot_id}")
@@ -181,6 +159,7 @@ def _page(
         "project": project,
         "snapshots": queries.snapshots_of(db, project_id=project.id),
         "form": form,
+        "wanted": form.wanted,
         "count": _count(db, project, form),
         "choices": choices(db, project_id=project.id),
         **offered(),
@@ -189,7 +168,7 @@ def _page(
 
 
 def _count(db: Session, project: Project, form: SnapshotForm) -> int:
-    return count_pairs(db, form.wish.filter, [project.id])
+    return count_pairs(db, form.wanted, [project.id])
 
 
 def _snapshot(db: Session, actor: Actor, snapshot_id: int) -> tuple[SnapshotView, Project]:
