@@ -26,7 +26,7 @@ from worker.queue import Queue, packing
 
 # So long may a builder take to leave no trace after it was told to stop.
 _LEAVING_S = 8.0
-# A process needs some time before its first sign of life.
+_FIRST_SIGN_S = 60.0
 _SILENT_LEASES = 3
 
 
@@ -86,20 +86,23 @@ class Packing:
 
     async def _end_of(self, builder: asyncio.subprocess.Process, snapshot_id: int) -> int:
         """Its exit status. One that gives no sign of life for some leases is ended."""
-        name, silent = f"{socket.gethostname()}:{builder.pid}", 0
-        while silent < _SILENT_LEASES:
+        name = f"{socket.gethostname()}:{builder.pid}"
+        lease_s = self._settings.lease_s
+        # On a busy machine a process takes its time before its first sign.
+        patience_s = max(_FIRST_SIGN_S, _SILENT_LEASES * lease_s)
+        while patience_s > 0:
             try:
-                return await asyncio.wait_for(builder.wait(), self._settings.lease_s)
+                return await asyncio.wait_for(builder.wait(), lease_s)
             except TimeoutError:
-                pass
+                patience_s -= lease_s
             try:
-                held = await self._database.do(
+                if await self._database.do(
                     lambda db: attempts.holds(db, snapshot_id=snapshot_id, worker=name)
-                )
+                ):
+                    patience_s = _SILENT_LEASES * lease_s
             except SQLAlchemyError:
                 # While the database is away nobody can give a sign of life.
-                continue
-            silent = 0 if held else silent + 1
+                patience_s += lease_s
         builder.kill()
         return await builder.wait()
 

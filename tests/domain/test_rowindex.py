@@ -1,10 +1,10 @@
 """The index of a snapshot, and what became of its rows in another one."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.rowindex import Difference, IndexedRow, compare, in_order, read_index
+from app.domain.rowindex import Difference, IndexedRow, compare, find_row, in_order, read_index
 from app.domain.splits import Split
 
 contents = st.dictionaries(
@@ -23,6 +23,7 @@ def texts(numbers: set[int]) -> list[str]:
     return [str(number) for number in sorted(numbers)]
 
 
+@settings(deadline=None)
 @given(contents, contents)
 def test_a_comparison_says_what_sets_say(
     old: dict[int, tuple[str, Split]], new: dict[int, tuple[str, Split]]
@@ -45,6 +46,7 @@ def test_a_comparison_counts_what_it_does_not_list() -> None:
     assert found.ids[Difference.ADDED] == ["1", "2", "3"]
 
 
+@settings(deadline=None)
 @given(contents)
 def test_an_index_is_read_as_it_was_written(content: dict[int, tuple[str, Split]]) -> None:
     written = [row.line() for row in rows(content)]
@@ -61,3 +63,12 @@ def test_rows_stand_in_the_order_of_their_numbers() -> None:
     ids = ["12-7", "9", "12-31", "100"]
     placed = in_order(IndexedRow(name, Split.TRAIN, "aa") for name in ids)
     assert [row.id for row in placed] == ["9", "12-7", "12-31", "100"]
+
+
+@settings(deadline=None)
+@given(contents)
+def test_a_row_is_found_where_it_stands(content: dict[int, tuple[str, Split]]) -> None:
+    there = {row.id: row for row in rows(content)}
+    index = "".join(row.line() for row in there.values()).encode()
+    for number in range(70):
+        assert find_row(index, str(number)) == there.get(str(number))

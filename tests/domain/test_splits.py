@@ -1,7 +1,7 @@
 """Splits by sample: stable when samples come and go, and no image in two of them when asked."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.splits import Split, SplitPlan, divide, sizes
@@ -20,6 +20,7 @@ plans = st.builds(
 shared = st.lists(st.lists(names, min_size=2, max_size=4), max_size=12)
 
 
+@settings(deadline=None)
 @given(plans, shared, names)
 def test_a_sample_keeps_its_split_when_unrelated_ones_are_added(
     plan: SplitPlan, before: list[list[str]], added: str
@@ -30,6 +31,7 @@ def test_a_sample_keeps_its_split_when_unrelated_ones_are_added(
     assert [first.split_of(name) for name in known] == [second.split_of(name) for name in known]
 
 
+@settings(deadline=None)
 @given(plans, shared)
 def test_samples_that_share_an_image_are_in_one_split(
     plan: SplitPlan, groups: list[list[str]]
@@ -39,6 +41,7 @@ def test_samples_that_share_an_image_are_in_one_split(
         assert all(len({division.split_of(name) for name in group}) == 1 for group in groups)
 
 
+@settings(deadline=None)
 @given(plans, shared)
 def test_the_order_in_which_images_are_read_changes_nothing(
     plan: SplitPlan, groups: list[list[str]]

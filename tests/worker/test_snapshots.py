@@ -44,8 +44,19 @@ class House:
 
     def builder(self, worker: subprocess.Popen[bytes]) -> psutil.Process:
         """The process that a worker has begun to build in, once it holds the snapshot."""
-        self.until(lambda: bool(psutil.Process(worker.pid).children()))
-        return psutil.Process(worker.pid).children()[0]
+        found: list[psutil.Process] = []
+
+        def look() -> bool:
+            with suppress(psutil.NoSuchProcess):
+                found[:] = [
+                    child
+                    for child in psutil.Process(worker.pid).children()
+                    if "worker.building" in child.cmdline()
+                ]
+            return bool(found)
+
+        self.until(look)
+        return found[0]
 
     def is_now(self, snapshot_id: int, state: SnapshotState) -> Callable[[], bool]:
         """Whether a snapshot is in that state, asked again at each call."""

@@ -4,6 +4,7 @@ DATA/snapshots/<id>/<attempt>/archive.zip and index.tsv. An attempt writes besid
 moves there in one step; only the row says which attempt counts.
 """
 
+import mmap
 import os
 import shutil
 import tempfile
@@ -12,6 +13,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from app.domain.rowindex import IndexedRow, find_row
 from app.refusals import Conflict, NotFound
 
 ARCHIVE = "archive.zip"
@@ -65,6 +67,14 @@ class SnapshotStore:
     def index(self, snapshot_id: int, attempt: int) -> Path:
         """The index of its rows. Raises NotFound when it is not here."""
         return self._file(snapshot_id, attempt, INDEX)
+
+    def find(self, snapshot_id: int, attempt: int, row_id: str) -> IndexedRow | None:
+        """A row of a snapshot; None when it does not hold it. Raises NotFound without files."""
+        with (
+            self.index(snapshot_id, attempt).open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
+            return find_row(content, row_id)
 
     def drop(self, snapshot_id: int, attempt: int | None = None) -> None:
         """Remove what an attempt left, or all of a snapshot."""
