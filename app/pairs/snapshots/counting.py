@@ -102,9 +102,10 @@ def facts(
         test=plan.test,
         separate_images=plan.separate_images,
         splits=[
-            SplitFacts(split, own["rows"], own["samples"], own["images"])
-            for split, own in counted["splits"].items()
-            if own["rows"]
+            # In their own order: the database keeps the names of JSON in another.
+            SplitFacts(split.value, own["rows"], own["samples"], own["images"])
+            for split in Split
+            if (own := counted["splits"].get(split.value)) and own["rows"]
         ],
         left_out=counted["left_out"],
         languages=list(counted["languages"]),
