@@ -61,10 +61,10 @@ class SplitPlan:
     def split_of(self, sample: str) -> Split:
         """Where a sample falls by itself."""
         place = _number(_FALLS, self.seed, sample) % _PARTS
-        test, validation = _parts(self.test), _parts(self.validation)
-        if place < test:
+        # From both ends: another share for the one moves no sample into or out of the other.
+        if place < _parts(self.test):
             return Split.TEST
-        return Split.VALIDATION if place < test + validation else Split.TRAIN
+        return Split.VALIDATION if place >= _PARTS - _parts(self.validation) else Split.TRAIN
 
     def speaker(self, samples: Iterable[str]) -> str:
         """The sample whose place all of these linked ones take."""

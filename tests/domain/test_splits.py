@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from app.domain.splits import Split, SplitPlan, divide, sizes
 
 # The second letters of train, validation and test.
-PLACES = "rrerrrrrrrrrarrrerarrrrr"
+PLACES = "rrerrrraarrrrrrrerrrrrrr"
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 plans = st.builds(
@@ -74,6 +74,13 @@ def test_groups_fall_as_single_samples_do() -> None:
     division = divide(plan, ([f"{number}-{part}" for part in range(5)] for number in range(4_000)))
     counted = sizes(division.split_of(f"{number}-0") for number in range(4_000))
     assert counted[Split.VALIDATION] == pytest.approx(800, rel=0.15)
+
+
+def test_more_for_a_test_moves_nothing_in_the_validation() -> None:
+    few, many = SplitPlan(validation=0.2, test=0.1), SplitPlan(validation=0.2, test=0.4)
+    for name in map(str, range(2_000)):
+        before, after = few.split_of(name), many.split_of(name)
+        assert before is after or (before, after) == (Split.TRAIN, Split.TEST)
 
 
 def test_another_seed_divides_differently() -> None:
