@@ -61,9 +61,10 @@ lock: .venv/dev.stamp ## Resolve the dependencies anew into requirements/*.txt
 	@$(LOCK) requirements/test.in -o requirements/test.txt
 	@$(LOCK) requirements/dev.in -o requirements/dev.txt
 
-bench: .venv/test.stamp ## Measure the workspace and the import on this machine
+bench: .venv/test.stamp ## Measure the workspace, the import and the export on this machine
 	@$(PYTHON) -m bench.workspace
 	@$(PYTHON) -m bench.import_speed
+	@$(PYTHON) -m bench.export
 
 browser:
 	@.ci/chromium

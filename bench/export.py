@@ -2,12 +2,17 @@
 
     python -m bench.export --pairs 100000
 
-An export's CPU time is that of its own process; PostgreSQL's is printed apart. The floor reads the
-same pairs without their prefixes from a server-side cursor and writes what orjson makes of them:
-nothing that reads pairs from PostgreSQL into Python can be faster.
+Each export runs in a process of its own; its CPU time is that process's, PostgreSQL's is printed
+apart, memory is what it grew by at most. The floor reads the same pairs without their prefixes from
+a server-side cursor and writes what orjson makes of them: nothing that reads pairs from PostgreSQL
+into Python can be faster. Then one client pulls all of it over the API, and an annotator saves
+while an export runs.
 """
 
 import argparse
+import gc
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -16,23 +21,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import orjson
 import psutil
 from PIL import Image
-from sqlalchemy import text
+from sqlalchemy import select, text
 
+from app.accounts import service as accounts
 from app.db import Sessions, make_engine, make_sessions
 from app.domain.filters import PairFilter
 from app.domain.quality import Gate
 from app.images.store import ImageStore
-from app.migrate import upgrade
+from app.models import Draft, Role, User
 from app.pairs.export import Order, exporting
 from app.pairs.formats import FORMATS, Rendering
 from app.pairs.selection import select_pairs
 from app.pairs.sinks import DirectorySink
 from app.postgres import embedded
-from bench.figures import machine
+from bench.figures import Series, head, machine
 from bench.pairs import seed_pairs
+from bench.workspace import correction_of, put
+from tests.studio import Studio, studio
 
 _FLOOR = """
     SELECT c.id, project.name, s.source_id, chosen.text, rejected.text, c.kind, c.on_policy,
@@ -48,28 +57,118 @@ _FLOOR = """
 
 
 def main() -> None:
-    """Seed, measure, print a table."""
+    """Seed, measure, print tables."""
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--pairs", type=int, default=100_000)
     words.add_argument("--segments", type=int, default=26)
+    words.add_argument("--saves", type=int, default=60)
+    # Of the processes that this one starts.
+    words.add_argument("--one", help=argparse.SUPPRESS)
+    words.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     asked = words.parse_args()
+    if asked.one:
+        _measure_one(asked.one, asked.data)
+        return
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # it is a text file
     print(f"Export of {asked.pairs} pairs, {asked.segments} segments a sample, {machine()}\n")
-    with tempfile.TemporaryDirectory(prefix="iterdpo-bench-") as scratch:
-        folder = Path(scratch)
-        store = ImageStore(folder / "data" / "images")
-        with embedded(folder / "data") as url:
-            upgrade(url)
-            engine = make_engine(url)
-            sessions = make_sessions(engine)
-            _seed(sessions, store, asked.pairs, asked.segments)
-            print(
-                "| what | pairs/s of CPU | CPU s | of PostgreSQL, s | wall s | first byte s"
-                " | MB | memory MB |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
-            )
-            _floor(sessions, folder)
-            for name in FORMATS:
-                _export(sessions, store, folder, name)
-            engine.dispose()
+    with (
+        tempfile.TemporaryDirectory(prefix="iterdpo-bench-") as scratch,
+        studio(Path(scratch) / "data", ITERDPO_LOG_LEVEL="WARNING") as house,
+    ):
+        _seed(house.sessions, ImageStore(house.data / "images"), asked.pairs, asked.segments)
+        print(
+            "| what | pairs/s of CPU | CPU s | of PostgreSQL, s | wall s | first bytes s | MB "
+            "| memory MB |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
+        )
+        for name in ("floor", *FORMATS):
+            _child(name, house.data).wait()
+        house.start("app")
+        _pull(house, asked.pairs)
+        _save_meanwhile(house, asked.saves)
+
+
+def _child(name: str, data: Path, *, quiet: bool = False) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-m", "bench.export", "--one", name, "--data", str(data)]
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL if quiet else None)
+
+
+def _measure_one(name: str, data: Path) -> None:
+    with embedded(data) as url, tempfile.TemporaryDirectory(prefix="iterdpo-bench-") as scratch:
+        engine = make_engine(url)
+        sessions = make_sessions(engine)
+        # As the command does before it exports.
+        gc.collect()
+        gc.freeze()
+        if name == "floor":
+            _floor(sessions, Path(scratch), data)
+        else:
+            _export(sessions, data, Path(scratch), name)
+        engine.dispose()
+
+
+def _pull(house: Studio, pairs: int) -> None:
+    with house.sessions.begin() as db:
+        trainer = User(name="trainer", display_name="Trainer", role=Role.ADMIN)
+        db.add(trainer)
+        db.flush()
+        token = accounts.create_token(
+            db, user_id=trainer.id, name="bench", scopes=["pairs:read"], days=1
+        )
+    app = psutil.Process(house.running["app"].pid)
+    print(
+        "\n| pulled over the API by one client | pairs/s | wall s | first bytes s "
+        "| CPU of the app s | MB | memory of the app MB |\n"
+        "| --- | --- | --- | --- | --- | --- | --- |"
+    )
+    for what, coding in (
+        ("the first time, which gives each pair its place", "identity"),
+        ("as it is", "identity"),
+        ("gzip", "gzip"),
+        ("zstd", "zstd"),
+    ):
+        header = {"Authorization": f"Bearer {token}", "Accept-Encoding": coding}
+        url = f"{house.url}/api/v1/pairs?project=bench&limit=100000"
+        before, cpu, began = app.memory_info().rss, _cpu(app), time.perf_counter()
+        size = first = 0.0
+        with httpx.stream("GET", url, headers=header, timeout=120) as answer:
+            answer.raise_for_status()
+            for chunk in answer.iter_raw():
+                first = first or time.perf_counter() - began
+                size += len(chunk)
+        wall = time.perf_counter() - began
+        grown = app.memory_info().rss - before
+        print(
+            f"| {what} | {min(pairs, 100_000) / wall:,.0f} | {wall:.1f} | {first:.2f} "
+            f"| {_cpu(app) - cpu:.1f} | {size / 1e6:,.0f} | {grown / 1e6:+.0f} |"
+        )
+
+
+def _save_meanwhile(house: Studio, saves: int) -> None:
+    app = psutil.Process(house.running["app"].pid)
+    with house.sessions() as db:
+        user = db.scalars(select(User).where(User.name == "ann0")).one()
+        drafts = list(db.scalars(select(Draft.id).where(Draft.user_id == user.id).limit(2 * saves)))
+    print(f"\n{head()}")
+    with house.client(user) as client:
+        for draft in drafts[:5]:
+            put(client, *correction_of(house, draft))
+        for name, part, export in (
+            ("save, nothing else running", drafts[5 : 5 + saves], False),
+            ("save while an export (trl) runs", drafts[5 + saves :], True),
+        ):
+            forms = [correction_of(house, draft) for draft in part]
+            series = Series(name, app)
+            other = _child("trl", house.data, quiet=True) if export else None
+            with series.all():
+                for url, form in forms:
+                    if other is not None and other.poll() is not None:
+                        other = _child("trl", house.data, quiet=True)
+                    with series.one():
+                        put(client, url, form)
+                    time.sleep(0.05)
+            if other is not None:
+                other.wait()
+            print(series.row())
 
 
 def _seed(sessions: Sessions, store: ImageStore, pairs: int, segments: int) -> None:
@@ -104,7 +203,7 @@ class Measured:
 
 
 @contextmanager
-def measured() -> Iterator[Measured]:
+def measured(data: Path) -> Iterator[Measured]:
     """CPU and wall time of the block, and how much memory it took at most beyond the start."""
     me, figures, over = psutil.Process(), Measured(), threading.Event()
     before = me.memory_info().rss
@@ -115,19 +214,19 @@ def measured() -> Iterator[Measured]:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    cpu, server, began = _cpu(me), _server_cpu(), time.perf_counter()
+    cpu, server, began = _cpu(me), _server_cpu(data), time.perf_counter()
     try:
         yield figures
     finally:
         figures.wall_s = time.perf_counter() - began
-        figures.cpu_s, figures.server_s = _cpu(me) - cpu, _server_cpu() - server
+        figures.cpu_s, figures.server_s = _cpu(me) - cpu, _server_cpu(data) - server
         over.set()
         watcher.join()
 
 
-def _floor(sessions: Sessions, folder: Path) -> None:
+def _floor(sessions: Sessions, folder: Path, data: Path) -> None:
     out, pairs = folder / "floor.jsonl", 0
-    with measured() as figures, sessions() as db, out.open("wb") as file:
+    with measured(data) as figures, sessions() as db, out.open("wb") as file:
         began = time.perf_counter()
         rows = db.connection().execution_options(yield_per=1000).execute(text(_FLOOR))
         for row in rows:
@@ -138,11 +237,11 @@ def _floor(sessions: Sessions, folder: Path) -> None:
     out.unlink()
 
 
-def _export(sessions: Sessions, store: ImageStore, folder: Path, name: str) -> None:
-    wanted = PairFilter(project=("bench",))
+def _export(sessions: Sessions, data: Path, folder: Path, name: str) -> None:
+    wanted, store = PairFilter(project=("bench",)), ImageStore(data / "images")
     out = folder / name
     out.mkdir()
-    with measured() as figures:
+    with measured(data) as figures:
         began = time.perf_counter()
         with sessions() as db:
             project = db.execute(text("SELECT id FROM projects WHERE name = 'bench'")).scalar_one()
@@ -160,15 +259,18 @@ def _cpu(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def _server_cpu() -> float:
-    """CPU of all PostgreSQL processes below this one's keeper."""
+def _server_cpu(data: Path) -> float:
+    """CPU of the PostgreSQL in that data directory, of its processes that have ended too."""
     total = 0.0
-    for process in psutil.process_iter(["name", "cmdline"]):
-        if process.info["name"] == "postgres":
-            try:
-                total += _cpu(process)
-            except psutil.NoSuchProcess:
-                continue
+    for process in psutil.process_iter(["name"]):
+        if process.info["name"] != "postgres":
+            continue
+        try:
+            if Path(process.cwd()).is_relative_to(data):
+                times = process.cpu_times()
+                total += sum(times[:4])
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
     return total
 
 

@@ -100,11 +100,11 @@ def _opens(client: httpx.Client, app: psutil.Process, draft: int, times: int) ->
 
 def _saves(house: Studio, client: httpx.Client, app: psutil.Process, drafts: list[int]) -> Series:
     series = Series("save a correction, with rewriting", app)
-    requests = [_request(house, draft) for draft in drafts]
+    requests = [correction_of(house, draft) for draft in drafts]
     with series.all():
         for url, form in requests:
             with series.one():
-                _put(client, url, form)
+                put(client, url, form)
             time.sleep(0.05)
     return series
 
@@ -115,18 +115,18 @@ def _first_texts(
     series = Series("save to first text", app)
     with series.all():
         for draft in drafts:
-            url, form = _request(house, draft)
+            url, form = correction_of(house, draft)
             with series.one():
-                _put(client, url, form)
+                put(client, url, form)
                 _wait_for_first_text(house, client, draft)
     return series
 
 
 def _save(house: Studio, client: httpx.Client, draft: int) -> None:
-    _put(client, *_request(house, draft))
+    put(client, *correction_of(house, draft))
 
 
-def _request(house: Studio, draft_id: int) -> tuple[str, dict[str, str]]:
+def correction_of(house: Studio, draft_id: int) -> tuple[str, dict[str, str]]:
     """Address and form of a correction of the draft's third segment."""
     with house.sessions() as db:
         draft = db.get_one(Draft, draft_id)
@@ -138,7 +138,8 @@ def _request(house: Studio, draft_id: int) -> tuple[str, dict[str, str]]:
     )
 
 
-def _put(client: httpx.Client, url: str, form: dict[str, str]) -> None:
+def put(client: httpx.Client, url: str, form: dict[str, str]) -> None:
+    """Save as the page does."""
     client.put(url, data=form, headers={"HX-Request": "true"}).raise_for_status()
 
 

@@ -43,11 +43,8 @@ def project_ids(db: Session, wanted: PairFilter) -> list[int]:
 
     Raises NotFound for a name that no project has; [] when the filter names none.
     """
-    found = dict(
-        db.execute(
-            select(Project.name, Project.id).where(Project.name.in_(wanted.project))
-        ).tuples()
-    )
+    rows = db.execute(select(Project.name, Project.id).where(Project.name.in_(wanted.project)))
+    found = {row.name: row.id for row in rows}
     for name in wanted.project:
         if name not in found:
             raise NotFound(f"There is no project named {name}. Add it: iterdpo project add {name}")

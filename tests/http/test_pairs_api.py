@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from app.accounts import service as accounts
+from app.domain.filters import FILTERS
 from app.models import Correction, Sample, User, now
 from app.pairs import ndjson
 from app.pairs.ndjson import coding_for
@@ -277,10 +278,85 @@ def test_projects_lists_the_trainers_own(
     }
 
 
+def test_filters_stand_in_the_address_and_in_the_next_one(
+    script: Script, world: World, db: Session, sample: Sample, three: list[Correction]
+) -> None:
+    client = script(world.trainer)
+    url: str | None = address(world, limit=1, min_position=1, allow="truncated")
+    seen = []
+    while url:
+        response = client.get(url)
+        seen += [row["pair_id"] for row in rows(response.content)]
+        url = response.links.get("next", {}).get("url")
+    assert seen == [pair.id for pair in three[1:]]
+    nobody = client.get(address(world, annotator="nobody"))
+    assert (nobody.status_code, nobody.content) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("polcy", "x"), ("kind", "x"), ("allow", "identical"), ("format", "csv")]
+)
+def test_a_mistyped_filter_does_not_give_all_pairs(
+    script: Script, world: World, three: list[Correction], name: str, value: str
+) -> None:
+    response = script(world.trainer).get(address(world, **{name: value}))
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["field"] == name
+
+
+def test_a_project_must_be_named(script: Script, world: World) -> None:
+    response = script(world.trainer).get("/api/v1/pairs")
+    assert response.json()["errors"][0]["field"] == "project"
+
+
+def test_rows_come_in_any_format_of_rows(
+    script: Script, world: World, three: list[Correction]
+) -> None:
+    (row, *_) = rows(script(world.trainer).get(address(world, format="trl")).content)
+    assert row["prompt"].endswith("<|im_start|>assistant\n")
+    assert row["images_file_names"][0].startswith("images/")
+    assert row["cursor"] > 0
+    other = script(world.trainer).get(address(world, format="trl", template="qwen3-vl"))
+    assert rows(other.content)[0]["prompt"].startswith("<|im_start|>user")
+
+
+def test_the_gate_stands_before_the_api_and_counts(
+    script: Script, world: World, db: Session, sample: Sample, three: list[Correction]
+) -> None:
+    bad = add_pair(db, sample=sample, number=4, text="Bell\x07.", user=world.owner)
+    three[0].retracted_at = now()
+    db.commit()
+    client = script(world.trainer)
+    answer = client.get(address(world))
+    assert [row["pair_id"] for row in rows(answer.content)] == [pair.id for pair in three[1:]]
+    allowed = client.get(address(world, allow="control"))
+    assert rows(allowed.content)[-1]["pair_id"] == bad.id
+    assert answer.headers["etag"] != allowed.headers["etag"]
+    found = client.get(address(world).replace("/pairs?", "/pairs/gate?")).json()
+    assert found == {
+        "pairs": 2,
+        "left_out": {
+            "control": {"pairs": 1, "first_pair_ids": [bad.id]},
+            "retracted": {"pairs": 1, "first_pair_ids": [three[0].id]},
+        },
+    }
+
+
+def test_every_answer_tells_the_rate_limit(
+    script: Script, world: World, three: list[Correction]
+) -> None:
+    answer = script(world.trainer).get(address(world))
+    assert answer.headers["ratelimit-policy"] == '"requests";q=3000;w=60'
+    assert answer.headers["ratelimit"].startswith('"requests";r=')
+
+
 def test_openapi_describes_the_lines(running_app: TestClient) -> None:
     schema = running_app.get("/api/v1/openapi.json").json()
     operation = schema["paths"]["/api/v1/pairs"]["get"]
     line = operation["responses"]["200"]["content"]["application/x-ndjson"]
     assert set(line["example"]) == set(line["schema"]["properties"])
     names = {parameter["name"] for parameter in operation["parameters"]}
-    assert {"project", "after", "limit"} <= names
+    assert {"after", "limit", "format", "allow", *FILTERS} <= names
+    project = next(one for one in operation["parameters"] if one["name"] == "project")
+    assert project["required"]
+    assert project["example"] == ["lectures"]

@@ -1,15 +1,17 @@
 """The pages of pairs, and the export that an admin downloads."""
 
+import hashlib
 import io
 import json
 import zipfile
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
-from app.models import Correction, Sample
+from app.models import AuditEvent, Correction, Sample
 from app.pairs import pages
 from tests.factories import add_sample
 from tests.http.conftest import World
@@ -117,3 +119,67 @@ def test_only_admins_export(
     assert owner.get(address(world, "export")).status_code == 403
     assert trainer.get(address(world, "export")).status_code == 403
     assert visitor.get(address(world, "export")).status_code == 303
+
+
+def test_filters_of_the_page_stand_in_its_address(
+    admin: TestClient, world: World, pair: Correction
+) -> None:
+    with_pair = admin.get(address(world, "pairs?min_position=1&annotator=&since=")).text
+    assert f'id="p{pair.id}"' in with_pair
+    assert "min_position=1" in with_pair
+    without = admin.get(address(world, "pairs?min_position=2")).text
+    assert "No pair meets these filters" in without
+    assert admin.get(address(world, "pairs?min_position=x")).status_code == 422
+
+
+def test_the_gate_says_what_it_found_and_shows_it(
+    admin: TestClient, trainer: TestClient, db: Session, world: World, sample: Sample
+) -> None:
+    bad = add_pair(db, sample=sample, number=3, text="Bell\x07.\n\n", user=world.owner)
+    db.commit()
+    page = trainer.get(address(world, "pairs/gate"))
+    assert "0 of 1 pairs may leave" in page.text
+    assert "found=control#list" in page.text
+    shown = admin.get(address(world, "pairs/gate?found=control")).text
+    assert f'id="p{bad.id}"' in shown
+    allowed = admin.get(address(world, "pairs/gate?allow=control")).text
+    assert "1 of 1 pairs may leave" in allowed
+    assert admin.get(address(world, "pairs/gate?allow=empty")).status_code == 422
+
+
+def test_an_export_takes_the_filters_and_the_gate_of_its_address(
+    admin: TestClient, db: Session, world: World, sample: Sample, pair: Correction
+) -> None:
+    bad = add_pair(db, sample=sample, number=3, text="Bell\x07.\n\n", user=world.owner)
+    db.commit()
+    response = admin.get(address(world, "export?format=raw&min_position=2&allow=control"))
+    archive = zipfile.ZipFile(io.BytesIO(response.content))
+    (row,) = map(json.loads, archive.read("raw/pairs.jsonl").splitlines())
+    assert row["pair_id"] == bad.id
+    manifest = json.loads(archive.read("raw/manifest.yaml"))
+    assert manifest["filter"] == {"min_position": 2, "project": [world.project.name]}
+    assert manifest["gate"]["allowed"] == ["control"]
+    digest = hashlib.sha256(archive.read("raw/pairs.jsonl")).hexdigest()
+    assert manifest["files"]["pairs.jsonl"] == digest
+
+
+def test_an_admin_takes_a_pair_back_with_a_reason(
+    admin: TestClient, db: Session, world: World, pair: Correction
+) -> None:
+    path = address(world, f"pairs/{pair.id}/retraction")
+    assert admin.post(path, data={"reason": " "}).status_code == 422
+    assert admin.post(path, data={"reason": "The figure is misread."}).status_code == 303
+    assert "The figure is misread." in admin.get(address(world, f"pairs/{pair.id}")).text
+    assert f'id="p{pair.id}"' not in admin.get(address(world)).text
+    assert admin.post(path, data={"reason": "Again."}).status_code == 409
+    event = db.scalars(select(AuditEvent).where(AuditEvent.action == "retracted")).one()
+    assert (event.object, event.actor_id) == (f"pair:{pair.id}", world.admin.id)
+
+
+def test_only_admins_take_pairs_back(
+    owner: TestClient, trainer: TestClient, stranger: TestClient, world: World, pair: Correction
+) -> None:
+    path = address(world, f"pairs/{pair.id}/retraction")
+    for browser in (owner, trainer, stranger):
+        assert browser.post(path, data={"reason": "Because."}).status_code == 403
+    assert pair.retracted_at is None

@@ -10,9 +10,14 @@ from pathlib import Path
 import psycopg
 import pytest
 from PIL import Image
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from app.db import make_engine
+from app.models import Project, Sample
 from app.postgres import embedded, running_url
 from app.settings import ROOT
+from tests.pairing import add_pair
 
 
 class Studio:
@@ -108,6 +113,40 @@ def test_from_nothing_to_a_project_with_samples_people_and_a_token(
 
     assert "no pair" in studio.refused("export", "lectures", str(jsonl.parent / "trl")).lower()
     assert not (jsonl.parent / "trl").exists()
+
+
+def test_an_export_takes_filters_says_what_it_leaves_out_and_streams(
+    studio: Studio, jsonl: Path, tmp_path: Path
+) -> None:
+    studio.ok("project", "add", "leaving")
+    studio.ok("import", "leaving", str(jsonl))
+    with embedded(studio.data) as url:
+        engine = make_engine(url)
+        with Session(engine) as db, db.begin():
+            ours = select(Sample).join(Project, Project.id == Sample.project_id)
+            samples = db.scalars(ours.where(Project.name == "leaving").order_by(Sample.id)).all()
+            add_pair(db, sample=samples[0], number=1, text="Better one.\n\n")
+            add_pair(db, sample=samples[1], number=1, text="Bell \x07 one.\n\n")
+        engine.dispose()
+
+    looked = studio.ok("export", "leaving", "--dry-run")
+    assert looked.startswith("1 pairs would be written, of 2 that were asked for.")
+    assert "1 left out by control" in looked
+
+    out = tmp_path / "out"
+    done = studio.run("export", "leaving", str(out), "--format", "raw", "--allow", "control")
+    assert done.stdout == f"Wrote 2 pairs and 1 images to {out}.\n"
+    again = studio.run("export", "leaving", str(out), "--kind", "rewrite", "--on-policy")
+    assert again.stdout == f"Wrote 1 pairs and 1 images to {out}.\n"
+    assert "Left out 1 (control)" in again.stderr
+    assert {path.name for path in out.iterdir()} >= {"metadata.jsonl", "manifest.yaml"}
+
+    rows = studio.run("export", "leaving", "-", "--format", "raw", "--limit-per-sample", "1")
+    (line,) = rows.stdout.splitlines()
+    assert json.loads(line)["chosen"] == "Better one.\n\n"
+
+    assert "--since: A day such as" in studio.refused("export", "leaving", "x", "--since", "now")
+    assert "No pair meets the filters" in studio.refused("export", "leaving", "x", "--tag", "no")
 
 
 def test_no_command_leaves_a_database_running(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ PLACEHOLDER = "<image>"
 # Placeholders at the start only, each with the blanks and the newline that set it off: in data
 # for LLaMA-Factory they stand before the instruction, one a line or all in a row.
 _LEADING = re.compile(rf"(?:{PLACEHOLDER}[ \t]*\n?)+")
+MAX_TAG = 200
 _OURS = {"id", "title", "instruction", "images", "output", "segments", "length", "metadata"}
 
 
@@ -195,6 +196,7 @@ class _Row:
         value = self._row.get("metadata") or {}
         if not isinstance(value, dict):
             raise FieldError("metadata", "A JSON object is needed.")
+        self._check_tags()
         rest = {key: self._row[key] for key in self._row if key not in _OURS | {"messages"}}
         merged = {**rest, **value}
         try:
@@ -205,6 +207,16 @@ class _Row:
         if message := text_error(written.replace("\\u0000", "\0"), limit=MAX_METADATA):
             raise FieldError("metadata", message)
         return merged
+
+    def _check_tags(self) -> None:
+        """Tags are kept with the metadata, and pairs are filtered by them."""
+        tags = self._row.get("tags") or []
+        if not isinstance(tags, list) or not all(map(_is_tag, tags)):
+            raise FieldError("tags", f"A list of texts of up to {MAX_TAG} characters is needed.")
+
+
+def _is_tag(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_TAG and not text_error(value)
 
 
 def _object(line: bytes) -> dict[str, Any]:
