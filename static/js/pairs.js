@@ -1,4 +1,7 @@
-/* Pairs by keyboard: j and k go through a list, and from one pair's page to the next. */
+/*
+  Pairs by keyboard: j and k go through a list, and from one pair's page to the next.
+  Filters in the address: it follows a form whose answer says how it is called now.
+*/
 
 const links = [...document.querySelectorAll('a[data-pair]')];
 
@@ -20,4 +23,9 @@ addEventListener('keydown', (event) => {
   if (event.target.closest?.('input:not([type="checkbox"]), select, textarea')) return;
   if (event.key === 'j') go(1);
   else if (event.key === 'k') go(-1);
+});
+
+addEventListener('htmx:after:swap', () => {
+  const { address } = document.querySelector('[data-address]')?.dataset ?? {};
+  if (address) history.replaceState(history.state, '', address);
 });

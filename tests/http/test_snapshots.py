@@ -128,9 +128,11 @@ def test_the_preview_counts_and_moves_the_address(
     url = f"/projects/{world.project.id}/snapshots"
     answer = admin.get(f"{url}/preview?kind=rewrite&name=x&format=trl", headers=HTMX)
     assert '<strong class="big">3</strong>' in answer.text
-    assert answer.headers["HX-Replace-Url"] == f"{url}?kind=rewrite"
+    assert f'data-address="{url}?kind=rewrite"' in answer.text
     none = admin.get(f"{url}/preview?kind=insert", headers=HTMX)
     assert '<strong class="big">0</strong>' in none.text
+    wrong = admin.get(f"{url}/preview?min_edit=9&max_edit=3", headers=HTMX)
+    assert "no pair can meet both" in wrong.text
     # The address of the page fills its form.
     assert 'value="rewrite" selected' in admin.get(f"{url}?kind=rewrite").text
 

@@ -160,9 +160,9 @@ def changes(
     )
 
 
-@router.api_route(
+@router.head("/snapshots/{snapshot_id}/archive", include_in_schema=False)
+@router.get(
     "/snapshots/{snapshot_id}/archive",
-    methods=["GET", "HEAD"],
     summary="The zip file of a snapshot",
     response_class=FileResponse,
     responses=_ARCHIVE,

@@ -74,10 +74,19 @@ def add_snapshot(
 def preview(request: Request, db: SessionDep, actor: AdminUser, project_id: Id) -> Response:
     """How many pairs the filter of the form asks for; the page's address follows the filter."""
     project = access.project_of(db, actor, project_id)
-    form = snapshot_form(request.query_params)
-    context = {"project": project, "form": form, "count": _count(db, project, form)}
-    address = f"/projects/{project.id}/snapshots{form.query}"
-    return render(request, "snapshots/_preview.html", context, headers={"HX-Replace-Url": address})
+    try:
+        form = snapshot_form(request.query_params)
+    except Invalid as fault:
+        # In its place: what was typed last is what somebody is about to mend.
+        return render(request, "snapshots/_preview.html", {"fault": fault})
+    context = {
+        "project": project,
+        "form": form,
+        "count": _count(db, project, form),
+        "fault": None,
+        "address": f"/projects/{project.id}/snapshots{form.query}",
+    }
+    return render(request, "snapshots/_preview.html", context)
 
 
 @router.get("/snapshots/{snapshot_id}")
@@ -160,6 +169,8 @@ def _page(
         "snapshots": queries.snapshots_of(db, project_id=project.id),
         "form": form,
         "wanted": form.wanted,
+        "fault": None,
+        "address": None,
         "count": _count(db, project, form),
         "choices": choices(db, project_id=project.id),
         **offered(),
