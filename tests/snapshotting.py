@@ -102,7 +102,7 @@ class Vault:
 
 
 @contextmanager
-def vault(url: str, data: Path) -> Iterator[Vault]:
+def vault(url: str, data: Path, *, name: str = "lectures") -> Iterator[Vault]:
     """An empty project and the stores under a data directory."""
     engine = make_engine(url, pool=6)
     made = Vault(
@@ -110,7 +110,7 @@ def vault(url: str, data: Path) -> Iterator[Vault]:
     )
     try:
         with made.sessions.begin() as db:
-            made.project_id = add_project(db, name="lectures").id
+            made.project_id = add_project(db, name=name).id
         yield made
     finally:
         engine.dispose()

@@ -18,7 +18,7 @@ from app.domain.filters import PairFilter
 from app.domain.quality import Gate
 from app.domain.splits import SplitPlan
 from app.models import Role, Snapshot, SnapshotState
-from app.pairs.snapshots import service
+from app.pairs.snapshots import pulse, service
 from app.pairs.snapshots.building import build
 from app.pairs.snapshots.store import SnapshotStore
 from tests.factories import add_sample, add_user
@@ -34,8 +34,16 @@ def store(app: FastAPI) -> SnapshotStore:
 
 
 @pytest.fixture
-def make(db: Session, app: FastAPI, world: World, store: SnapshotStore) -> Make:
+def make(
+    db: Session,
+    app: FastAPI,
+    world: World,
+    store: SnapshotStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Make:
     """Makes a snapshot of a project with three pairs; ready unless told otherwise."""
+    # All sessions of these tests are one connection, which no second thread may use.
+    monkeypatch.setattr(pulse, "_BEAT_S", 3600)
     for number in range(3):
         sample = add_sample(db, project=world.project)
         show_images(db, app.state.image_store, sample, f"#0{number}4080")

@@ -54,6 +54,8 @@ class SnapshotView:
     @property
     def progress(self) -> float:
         """How far its building is, as far as can be said."""
+        if self.state is SnapshotState.READY:
+            return 1.0
         return self.done / self.total if self.total else 0.0
 
     @property
