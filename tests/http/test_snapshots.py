@@ -17,7 +17,7 @@ from app.accounts import service as accounts
 from app.domain.filters import PairFilter
 from app.domain.quality import Gate
 from app.domain.splits import SplitPlan
-from app.models import Role, Snapshot, SnapshotState
+from app.models import Correction, Role, Snapshot, SnapshotState, now
 from app.pairs.snapshots import pulse, service
 from app.pairs.snapshots.building import build
 from app.pairs.snapshots.store import SnapshotStore
@@ -311,3 +311,45 @@ def test_a_file_that_is_lost_is_said_to_be(
     answer = trainer.get(f"/snapshots/{made.id}/archive")
     assert answer.status_code == 404
     assert "make it again" in answer.text.replace("\n", " ")
+
+
+def test_a_pair_names_the_snapshots_that_hold_it_and_its_rows(
+    admin: TestClient, db: Session, world: World, make: Make
+) -> None:
+    made = make(test=0.5)
+    pair_id = db.scalars(select(Correction.id).order_by(Correction.id)).first()
+    url = f"/projects/{world.project.id}/pairs"
+    page = admin.get(f"{url}/{pair_id}").text
+    assert re.search(rf'href="/snapshots/{made.id}">round-1</a></dt><dd>(train|test)</dd>', page)
+    for fact in ("segment_chosen", "ends_output", "the imported output", "has not finished"):
+        assert fact in page
+    sample = add_sample(db, project=world.project)
+    later = add_pair(db, sample=sample, number=1, text="## Slide 1\nLater.\n\n")
+    db.commit()
+    assert f"/snapshots/{made.id}" not in admin.get(f"{url}/{later.id}").text
+
+
+def test_a_pair_has_neighbours_under_the_same_filter(
+    admin: TestClient, db: Session, world: World, make: Make
+) -> None:
+    first, middle, last = db.scalars(select(Correction.id).order_by(Correction.id)).all()
+    url = f"/projects/{world.project.id}/pairs"
+    page = admin.get(f"{url}/{middle}?kind=rewrite").text
+    assert f'rel="prev" href="{url}/{last}?kind=rewrite"' in page
+    assert f'rel="next" href="{url}/{first}?kind=rewrite"' in page
+    assert 'rel="prev"' not in admin.get(f"{url}/{last}").text
+    assert 'rel="next"' not in admin.get(f"{url}/{first}").text
+    assert 'rel="next"' not in admin.get(f"{url}/{middle}?kind=insert").text
+
+
+def test_a_list_names_its_pairs_in_the_address(
+    admin: TestClient, db: Session, world: World, make: Make
+) -> None:
+    first, middle, last = db.scalars(select(Correction).order_by(Correction.id)).all()
+    middle.retracted_at = now()
+    db.commit()
+    url = f"/projects/{world.project.id}/pairs?id={first.id}&id={middle.id}"
+    page = admin.get(url).text
+    shown = [f'id="p{pair.id}"' in page for pair in (first, middle, last)]
+    assert shown == [True, True, False]
+    assert admin.get(f"/projects/{world.project.id}/pairs?id=0").status_code == 422
