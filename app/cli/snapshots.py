@@ -130,14 +130,13 @@ def list_snapshots(project: ProjectName, data: Data = None) -> None:
     store = SnapshotStore(settings.snapshots)
     with transaction(settings) as db:
         for view in queries.snapshots_of(db, project_id=_project(db, project).id):
-            ready = view.state is SnapshotState.READY
             fields = (
                 view.name,
                 view.state.value,
                 str((view.counts or {}).get("pairs", "-")),
                 view.format,
                 view.content_hash or "-",
-                str(store.archive(view.id, view.attempt)) if ready else view.error or "-",
+                _place(store, view),
                 view.created_by or "command line",
                 f"{view.created_at:%FT%TZ}",
             )
@@ -275,6 +274,16 @@ def _made(
     if view.state is SnapshotState.FAILED:
         raise Conflict(f"{view.name} could not be made. {view.error}")
     return view
+
+
+def _place(store: SnapshotStore, view: SnapshotView) -> str:
+    """Where its file is, or why there is none."""
+    if view.state is not SnapshotState.READY:
+        return view.error or "-"
+    try:
+        return str(store.archive(view.id, view.attempt))
+    except NotFound:
+        return "its file is gone"
 
 
 def _say_made(view: SnapshotView, store: SnapshotStore) -> None:

@@ -258,6 +258,8 @@ def test_a_snapshot_is_made_listed_compared_and_deleted(studio: Studio, tmp_path
         )
         assert studio.ok("snapshot", "delete", "frozen", "one") == "one is deleted.\n"
         assert not Path(listed[1][5]).exists()
+        Path(listed[0][5]).unlink()
+        assert "\tits file is gone\t" in studio.ok("snapshot", "list", "frozen")
         for words, said in (
             (("create", "frozen", "two"), "already"),
             (("create", "frozen", "x", "--where", "colour=red"), "no filter"),

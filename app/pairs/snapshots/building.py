@@ -142,7 +142,7 @@ def _build(
                     # All of this split was left out; it is counted, and no file was begun.
                     tallies[split] = Tally(inspection)
                 before += len(part)
-            if not index:
+            if not any(tally.rows for tally in tallies.values()):
                 raise Conflict(nothing(work.filter, *tallies.values()))
             pulse.at(CLOSING, total, total)
             rows = counting.data_files(archive.sums)
