@@ -20,6 +20,19 @@ class Task(StrEnum):
     REGENERATE = "regenerate"
     # Once an hour, by one of the workers: clear away what nobody reads any more.
     TIDY = "tidy"
+    SNAPSHOT = "snapshot"
+    # The same for the files of snapshots.
+    SWEEP = "sweep"
+
+
+class Line(StrEnum):
+    """Who waits behind whom. Packing needs no engine, and no regeneration waits for it."""
+
+    WRITING = "default"
+    PACKING = "packing"
+
+
+_LINES = {Task.SNAPSHOT: Line.PACKING}
 
 
 class Priority(IntEnum):
@@ -43,6 +56,7 @@ def defer(
     _deferring.configure_task(
         task.value,
         connection=db.connection().connection.driver_connection,
+        queue=_LINES.get(task, Line.WRITING).value,
         priority=priority,
         schedule_in={"seconds": delay_s} if delay_s else None,
     ).defer(**arguments)

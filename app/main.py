@@ -28,6 +28,8 @@ from app.models import User
 from app.monitoring import serve_metrics
 from app.pairs import api as pairs_api
 from app.pairs import routes as pairs
+from app.pairs.snapshots import api as snapshots_api
+from app.pairs.snapshots import routes as snapshots
 from app.policies import api as policies_api
 from app.policies import routes as policies
 from app.postgres import database_url
@@ -71,9 +73,9 @@ def create_app(settings: Settings) -> FastAPI:
         ],
     )
     errors.install(app)
-    for pages in (accounts, projects, samples, annotation, stream, pairs, policies):
+    for pages in (accounts, projects, samples, annotation, stream, pairs, snapshots, policies):
         app.include_router(pages.router, include_in_schema=False)
-    for api in (pairs_api, projects_api, policies_api, api_docs):
+    for api in (pairs_api, snapshots_api, projects_api, policies_api, api_docs):
         app.include_router(api.router)
     assets = Assets(ROOT / "static", reload=settings.reload)
     app.state.settings = settings

@@ -163,3 +163,8 @@ class Settings(BaseSettings):
     def images(self) -> Path:
         """Directory of the image store."""
         return self.data / "images"
+
+    @property
+    def snapshots(self) -> Path:
+        """Directory of the snapshots' files."""
+        return self.data / "snapshots"

@@ -67,6 +67,7 @@ class Templates:
             number=partial(_number, locale=known),
             datetime=partial(_datetime, locale=known),
             ago=partial(_ago, locale=known),
+            filesize=partial(_filesize, locale=known),
         )
         return environment
 
@@ -165,6 +166,16 @@ def _datetime(value: datetime, *, locale: Locale) -> str:
 
 def _ago(value: datetime, *, locale: Locale) -> str:
     return format_timedelta(value - datetime.now(UTC), add_direction=True, locale=locale)
+
+
+def _filesize(value: int, *, locale: Locale) -> str:
+    amount, unit = float(value), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if amount < 1000 or unit == "TB":
+            break
+        amount /= 1000
+    digits = "#,##0.0" if amount < 10 and unit != "B" else "#,##0"
+    return f"{format_decimal(amount, digits, locale=locale)} {unit}"
 
 
 def _own_name(code: str) -> str:

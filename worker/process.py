@@ -12,7 +12,7 @@ from dataclasses import asdict
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import logs, regenerations
+from app import jobs, logs, regenerations
 from app.changes import WORKERS, Hub, Watch
 from app.db import make_engine, make_sessions
 from app.policies.loading import CHANGED
@@ -22,8 +22,9 @@ from worker import candidates, metrics
 from worker.database import THREADS, Database
 from worker.engine import Engine, EngineError, Failure
 from worker.engines import engine_for
+from worker.packing import Packing
 from worker.policies import Policies
-from worker.queue import Queue
+from worker.queue import Queue, writing
 from worker.streams import Release, Stream
 from worker.vllm import Launch
 from worker.writer import Writer, about
@@ -113,14 +114,32 @@ class _Worker:
         self.queue = Queue(
             url,
             hub,
+            line=jobs.Line.WRITING,
+            register=writing(self.regenerate, self.tidy),
             lease_s=self.lease_s,
-            regenerate=self.regenerate,
-            tidy=self.tidy,
             takes=lambda: not self.doubted.is_set(),
         )
+        self.packing = Packing(settings, url, hub, database)
         self.log = structlog.get_logger("worker").bind(worker=self.name)
 
     async def run(self, stop: asyncio.Event) -> None:
+        """Write and pack until `stop` is set. Packing does not wait for an engine."""
+        packing = asyncio.create_task(self.packing.run(), name="packing")
+        writing = asyncio.create_task(self.write(stop), name="writing")
+        try:
+            await asyncio.wait((packing, writing), return_when=asyncio.FIRST_COMPLETED)
+            if packing.done():
+                # It never returns by itself: a fault that a restart may heal.
+                packing.result()
+            await writing
+        finally:
+            self.packing.stop()
+            await asyncio.wait((packing,), timeout=self.lease_s)
+            await _end(packing, writing)
+            self.database.close()
+
+    async def write(self, stop: asyncio.Event) -> None:
+        """Regenerate until `stop` is set."""
         stopped = asyncio.create_task(stop.wait())
         ready = asyncio.create_task(self.prepare())
         await asyncio.wait((stopped, ready), return_when=asyncio.FIRST_COMPLETED)
@@ -151,7 +170,6 @@ class _Worker:
             self.writer.close()
             with suppress(SQLAlchemyError):
                 await self.policies.leave()
-            self.database.close()
         self.log.info("stopped")
 
     async def prepare(self) -> None:
@@ -322,6 +340,7 @@ class _Worker:
     async def drain(self, queue: asyncio.Task[None]) -> None:
         """Take nothing more, write what has come, give the rest back to other workers."""
         self.stopping = True
+        self.packing.stop()
         self.queue.stop()
         self.log.info("stopping", streams=len(self.writer.streams))
         for stream in self.writer.streams.values():

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+import procrastinate
 import psycopg
 import structlog
 from procrastinate.exceptions import ProcrastinateException
@@ -20,15 +21,56 @@ _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 3.0
 _STOPPING_S = 10.0
 
-Regenerate = Callable[[int], Awaitable[None]]
+Job = Callable[[int], Awaitable[None]]
 Tidy = Callable[[], Awaitable[None]]
 Takes = Callable[[], bool]
+Register = Callable[[procrastinate.App], None]
+
+
+def writing(regenerate: Job, tidy: Tidy) -> Register:
+    """The jobs of jobs.Line.WRITING, done by these."""
+
+    def register(app: procrastinate.App) -> None:
+        @app.task(name=jobs.Task.REGENERATE.value, queue=jobs.Line.WRITING.value)
+        async def regenerate_one(regeneration_id: int) -> None:
+            await regenerate(regeneration_id)
+
+        # Without any periodic task the library would not notice that its listener has died.
+        @app.periodic(cron="17 * * * *")
+        @app.task(
+            name=jobs.Task.TIDY.value,
+            queue=jobs.Line.WRITING.value,
+            priority=jobs.Priority.BATCH.value,
+        )
+        async def tidy_up(timestamp: int) -> None:
+            await tidy()
+            await app.job_manager.delete_old_jobs(
+                nb_hours=24, include_failed=True, include_cancelled=True, include_aborted=True
+            )
+
+    return register
+
+
+def packing(snapshot: Job, sweep: Tidy) -> Register:
+    """The jobs of jobs.Line.PACKING, done by these."""
+
+    def register(app: procrastinate.App) -> None:
+        @app.task(name=jobs.Task.SNAPSHOT.value, queue=jobs.Line.PACKING.value)
+        async def build_one(snapshot_id: int) -> None:
+            await snapshot(snapshot_id)
+
+        @app.periodic(cron="37 * * * *")
+        @app.task(name=jobs.Task.SWEEP.value, queue=jobs.Line.PACKING.value)
+        async def sweep_up(timestamp: int) -> None:
+            await sweep()
+
+    return register
 
 
 class Queue:
     """Runs jobs, at most as many at once as there is room for, until it is told to stop.
 
-    takes: whether new jobs are fetched just now, asked before each fetch.
+    line: which jobs. takes: whether new jobs are fetched just now, asked before each fetch.
 
     A job that the library gives up (it does so with all when the database is gone) is only let go
     of here: what it began goes on by itself.
@@ -39,16 +81,16 @@ class Queue:
         url: str,
         hub: Hub,
         *,
+        line: jobs.Line,
+        register: Register,
         lease_s: float,
-        regenerate: Regenerate,
-        tidy: Tidy,
-        takes: Takes,
+        takes: Takes = lambda: True,
     ) -> None:
         self._url = url
         self._hub = hub
+        self._line = line
+        self._register = register
         self._lease_s = lease_s
-        self._regenerate = regenerate
-        self._tidy = tidy
         self._takes = takes
         self._worker: Worker | None = None
         self._stopping = False
@@ -88,23 +130,11 @@ class Queue:
 
     async def _fetch(self, concurrency: int) -> None:
         app = jobs.make_app(self._url)
-
-        @app.task(name=jobs.Task.REGENERATE.value)
-        async def regenerate(regeneration_id: int) -> None:
-            await self._regenerate(regeneration_id)
-
-        # Without any periodic task the library would not notice that its listener has died.
-        @app.periodic(cron="17 * * * *")
-        @app.task(name=jobs.Task.TIDY.value, priority=jobs.Priority.BATCH.value)
-        async def tidy(timestamp: int) -> None:
-            await self._tidy()
-            await app.job_manager.delete_old_jobs(
-                nb_hours=24, include_failed=True, include_cancelled=True, include_aborted=True
-            )
-
+        self._register(app)
         async with app.open_async():
             self._worker = _Worker(
                 app,
+                queues=[self._line.value],
                 concurrency=concurrency,
                 fetch_job_polling_interval=_POLL_S,
                 shutdown_graceful_timeout=0,

@@ -30,6 +30,7 @@ MODULES = {
     "import": "transfer",
     "export": "exporting",
     "train": "training",
+    "snapshot": "snapshots",
     "project": "people",
     "user": "people",
     "token": "people",

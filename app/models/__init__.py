@@ -7,6 +7,7 @@ The invariants of docs/architecture.md that a database can hold are constraints 
 from app.models.accounts import ApiToken, AuditEvent, LoginFailure, LoginSession, Role, User
 from app.models.samples import Image, Membership, Policy, Project, Sample, SampleImage, Segment
 from app.models.schema import Base, now, table_of
+from app.models.snapshots import Snapshot, SnapshotState
 from app.models.work import (
     BEING_WRITTEN,
     UNFINISHED,
@@ -48,6 +49,8 @@ __all__ = [
     "Sample",
     "SampleImage",
     "Segment",
+    "Snapshot",
+    "SnapshotState",
     "UnsavedEdit",
     "User",
     "Worker",

@@ -8,6 +8,7 @@ a stream comes of it.
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -22,11 +23,12 @@ from app.pairs.gate import passing
 from app.pairs.rows import RowWriter
 from app.pairs.selection import Selection, select_pairs
 from app.pairs.sinks import MANIFEST, Originals, Sink, directory
-from app.pairs.source import BATCH, OpenSession, image_kind, read_batch
+from app.pairs.source import BATCH, Found, OpenSession, image_kind, read_batch
 from app.pairs.tally import Tally
 from app.refusals import Conflict
 
 OnProgress = Callable[[int, int], None]
+OnPair = Callable[[Found], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +57,17 @@ def exporting(
     *,
     sink: Sink,
     store: Originals,
+    inspection: Inspection | None = None,
+    on_pair: OnPair | None = None,
 ) -> Generator[int, None, Tally]:
     """Write an export. Yields how many pairs have been looked at, now and then: whoever sends the
     bytes away takes them there. Returns the counts.
 
+    inspection: one that knows pairs already, whose duplicates are left out here. on_pair is called
+    with each pair that is written.
     Raises Conflict when no pair is left to write, NotFound when the store lacks an image.
     """
-    inspection = Inspection(order.gate)
+    inspection = inspection or Inspection(order.gate)
     inspection.count(Check.RETRACTED, *selection.taken_back)
     tally = Tally(inspection)
     done = 0
@@ -71,10 +77,12 @@ def exporting(
                 batch = read_batch(db, ids, template=order.gate.template)
             for found in passing(batch, inspection):
                 rows.add(found)
+                if on_pair is not None:
+                    on_pair(found)
             done += len(ids)
             yield done
         if not tally.pairs:
-            raise Conflict(_nothing(order.wanted, tally))
+            raise Conflict(nothing(order.wanted, tally))
     for sha256, name in rows.images.items():
         sink.image(store.original(sha256, image_kind(name)), name)
         yield done
@@ -139,18 +147,15 @@ def manifest(order: Order, tally: Tally) -> str:
     return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
 
-def _write(sink: Sink, name: str, text: str) -> str:
-    content = text.encode()
-    with sink.file(name) as out:
-        out.write(content)
-    return hashlib.sha256(content).hexdigest()
-
-
-def _nothing(wanted: PairFilter, tally: Tally) -> str:
-    if tally.left_out:
+def nothing(wanted: PairFilter, *tallies: Tally) -> str:
+    """Why there is no pair to write, in a sentence or two."""
+    left_out: Counter[Check] = Counter()
+    for tally in tallies:
+        left_out.update(tally.left_out)
+    if left_out:
         reasons = "; ".join(
             f"{count} × {check.value} ({CHECKS[check][0].lower()})"
-            for check, count in tally.left_out.items()
+            for check, count in left_out.items()
         )
         return f"Every pair that was asked for is left out: {reasons}."
     if wanted.canonical().keys() - {"project"}:
@@ -159,3 +164,10 @@ def _nothing(wanted: PairFilter, tally: Tally) -> str:
         f"{' and '.join(wanted.project) or 'The project'} has no pairs yet. Every correction that "
         "an annotator saves is one."
     )
+
+
+def _write(sink: Sink, name: str, text: str) -> str:
+    content = text.encode()
+    with sink.file(name) as out:
+        out.write(content)
+    return hashlib.sha256(content).hexdigest()

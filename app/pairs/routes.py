@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
+from pydantic import Field
 from sqlalchemy.orm import Session
 
 from app import access, audit
@@ -18,7 +19,7 @@ from app.domain.filters import PairFilter
 from app.domain.prompts import Template
 from app.domain.quality import CHECKS, MIN_SHARE, NEVER_ALLOWED, Check
 from app.models import Project, Role
-from app.pairs import pages, service
+from app.pairs import pages, service, story
 from app.pairs.archive import Handover, ZipSink, zipped
 from app.pairs.export import Order, exporting
 from app.pairs.formats import FORMATS, Rendering, format_named
@@ -26,6 +27,7 @@ from app.pairs.gate import look
 from app.pairs.parameters import filter_of, gate_of
 from app.pairs.queries import choices
 from app.pairs.selection import count_pairs, select_pairs
+from app.pairs.snapshots.store import SnapshotStore
 from app.refusals import Forbidden
 from app.security import Actor
 from app.web import render
@@ -33,8 +35,11 @@ from app.web import render
 router = APIRouter()
 
 # What stands in an address beside filters.
-_BESIDES = frozenset({"before", "found", "format", "template", "allow", "min_share", "max_tokens"})
+_BESIDES = frozenset(
+    {"before", "id", "found", "format", "template", "allow", "min_share", "max_tokens"}
+)
 Template_ = Annotated[Template, Query()]
+PairId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 Allowed = Annotated[Sequence[str], Query(alias="allow")]
 
 
@@ -45,13 +50,18 @@ def pair_list(
     actor: CurrentUser,
     project_id: Id,
     before: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
+    ids: Annotated[Sequence[PairId], Query(alias="id", max_length=100)] = (),
 ) -> Response:
-    """The newest pairs of a project that the filters in the address ask for."""
+    """The newest pairs of a project that the filters in the address ask for; or those with these
+    ids, also those that were taken back."""
     project = _project(db, actor, project_id)
     wanted = _wanted(request, project)
     context = _about(request, db, project, wanted) | {
-        "page": pages.newest_pairs(db, wanted, project_id=project.id, before=before),
-        "count": count_pairs(db, wanted, [project.id]),
+        "page": pages.PairPage(pages.some_pairs(db, project_id=project.id, ids=ids), None)
+        if ids
+        else pages.newest_pairs(db, wanted, project_id=project.id, before=before),
+        "count": len(ids) if ids else count_pairs(db, wanted, [project.id]),
+        "named": bool(ids),
         "first": before is None,
         "base": (request.app.state.settings.public_url or str(request.base_url)).rstrip("/"),
     }
@@ -99,10 +109,23 @@ def gate(
 def pair(
     request: Request, db: SessionDep, actor: CurrentUser, project_id: Id, pair_id: Id
 ) -> Response:
-    """One pair, whole."""
+    """One pair, whole, with all that is known of it. The filters in the address say which pairs
+    stand beside it."""
     project = _project(db, actor, project_id)
+    wanted = _wanted(request, project)
     view = pages.one_pair(db, project_id=project.id, pair_id=pair_id)
-    return render(request, "pairs/pair.html", {"project": project, "pair": view, "checks": CHECKS})
+    store = SnapshotStore(request.app.state.settings.snapshots)
+    context = {
+        "project": project,
+        "pair": view,
+        "checks": CHECKS,
+        "story": story.story(db, pair_id=pair_id),
+        "beside": story.neighbours(db, wanted, project_id=project.id, pair_id=pair_id),
+        "query": urlencode(replace(wanted, project=()).words()),
+        "holders": story.holders(db, store, project_id=project.id, pair_id=pair_id),
+        "rows": story.literal_rows(db, pair_id=pair_id, template=Template.QWEN2_5_VL),
+    }
+    return render(request, "pairs/pair.html", context)
 
 
 @router.post("/projects/{project_id}/pairs/{pair_id}/retraction")

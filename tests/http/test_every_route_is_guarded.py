@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 
 from app import regenerations
 from app.accounts import service
-from app.models import Base, Membership, SampleImage, Segment
+from app.models import Base, Membership, SampleImage, Segment, Snapshot
 from tests.http.conftest import World
 
 # No log-in needed. (A wrong invitation is a 404; the API's description holds no data.)
@@ -95,6 +95,8 @@ def doors(app: FastAPI, world: World, db: Session) -> list[Door]:
         displaced_depth=2,
     )
     service.create_token(db, user_id=world.trainer.id, name="x", scopes=["pairs:read"], days=1)
+    snapshot = Snapshot(project_id=world.project.id, name="s", format="trl", template="qwen2.5-vl")
+    db.add(snapshot)
     db.commit()
     known = {
         "draft_id": world.draft.id,
@@ -109,6 +111,7 @@ def doors(app: FastAPI, world: World, db: Session) -> list[Door]:
         "width": 320,
         "pair_id": 1,
         "policy_id": db.scalar(text("SELECT max(id) FROM policies")),
+        "snapshot_id": snapshot.id,
         "token": "x" * 43,
         "version": "x",
         "path": "x",
@@ -126,7 +129,7 @@ def doors(app: FastAPI, world: World, db: Session) -> list[Door]:
 def knock(client: TestClient, door: Door) -> Response | None:
     """The answer to a request with all that the route could want; None for one it cannot read."""
     if door.method in ("GET", "HEAD", "DELETE"):
-        query = {"project": "x", "side": "after"} if door.method == "GET" else {}
+        query = {"project": "x", "side": "after", "since": "1"} if door.method == "GET" else {}
         answers: Iterator[Response] = iter(
             [client.request(door.method, door.address, params=query)]
         )

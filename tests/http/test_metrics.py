@@ -120,7 +120,7 @@ def test_the_queue_is_counted_without_looking_at_what_has_ended(db: Session, wor
         displaced_id=world.draft.head_id,
         displaced_depth=4,
     )
-    db.execute(text("UPDATE regenerations SET created_at = now() - interval '90 s'"))
+    db.execute(text("UPDATE regenerations SET queued_at = now() - interval '90 s'"))
     figures = queue_figures(connection)
     assert figures.counts[RunState.QUEUED] == 1
     assert figures.counts[RunState.RUNNING] == 0
@@ -130,7 +130,7 @@ def test_the_queue_is_counted_without_looking_at_what_has_ended(db: Session, wor
         db.scalars(
             text(
                 "EXPLAIN SELECT state, count(*) FROM regenerations "
-                "WHERE state IN ('queued', 'running') GROUP BY state"
+                "WHERE state IN ('queued', 'running', 'waiting') GROUP BY state"
             )
         )
     )

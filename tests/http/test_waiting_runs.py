@@ -97,5 +97,5 @@ def test_pairs_can_be_looked_at_by_kind(
     assert every.count("<article") == 2
     assert choices.count("<article") == 1
     assert "chosen among candidates" in choices
-    assert "No pairs of this kind" in deletions
+    assert "No pair meets these filters" in deletions
     assert admin.get(f"{pairs}?kind=x").status_code == 422

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from app.models import Project, Sample
 from app.postgres import embedded, running_url
 from app.settings import ROOT
 from tests.pairing import add_pair
+from tests.snapshotting import vault
 
 
 class Studio:
@@ -224,3 +226,46 @@ def test_a_database_of_ones_own_is_migrated_only_on_request(
 def test_help_needs_no_database(studio: Studio) -> None:
     for words in ([], ["import"]):
         assert "Usage: iterdpo" in studio.ok(*words, "--help")
+
+
+def test_a_snapshot_is_made_listed_compared_and_deleted(studio: Studio, tmp_path: Path) -> None:
+    studio.ok("migrate")
+    with embedded(studio.data) as url, vault(url, studio.data, name="frozen") as kept:
+        kept.fill(3)
+        done = studio.run("snapshot", "create", "frozen", "one", "--validation", "0.5")
+        assert done.returncode == 0, done.stderr
+        content = done.stdout.strip()
+        assert re.fullmatch("[0-9a-f]{64}", content)
+        assert "File: " in done.stderr
+        again = studio.ok("snapshot", "create", "frozen", "two", "--validation", "0.5")
+        assert again.strip() == content
+        listed = [line.split("\t") for line in studio.ok("snapshot", "list", "frozen").splitlines()]
+        assert [line[:5] for line in listed] == [
+            ["two", "ready", "6", "trl", content],
+            ["one", "ready", "6", "trl", content],
+        ]
+        assert Path(listed[0][5]).is_file()
+        kept.fill(1)
+        studio.ok("snapshot", "create", "frozen", "three", "--where", "kind=rewrite")
+        changes = studio.ok("snapshot", "diff", "frozen", "one", "three", "--ids", "1").splitlines()
+        assert [line.split("\t")[:2] for line in changes][:3] == [
+            ["same", changes[0].split("\t")[1]],
+            ["added", "2"],
+            ["removed", "0"],
+        ]
+        assert "waits for a worker" in studio.ok(
+            "snapshot", "create", "frozen", "four", "--no-wait"
+        )
+        assert studio.ok("snapshot", "delete", "frozen", "one") == "one is deleted.\n"
+        assert not Path(listed[1][5]).exists()
+        Path(listed[0][5]).unlink()
+        assert "\tits file is gone\t" in studio.ok("snapshot", "list", "frozen")
+        for words, said in (
+            (("create", "frozen", "two"), "already"),
+            (("create", "frozen", "x", "--where", "colour=red"), "no filter"),
+            (("create", "frozen", "x", "--where", "kind=insert"), "No pair meets"),
+            (("create", "frozen", "y", "--test", "1.5"), "below 1"),
+            (("diff", "frozen", "two", "four"), "not ready"),
+            (("delete", "frozen", "nothing"), "no snapshot named"),
+        ):
+            assert said in studio.refused("snapshot", *words)

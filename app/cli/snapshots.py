@@ -1,0 +1,325 @@
+"""iterdpo snapshot: pairs frozen under a name."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import Annotated
+
+import typer
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app import logs
+from app.cli.console import Data, note, say, settings_for
+from app.cli.work import database, progress, transaction
+from app.db import Sessions, make_engine, make_sessions
+from app.domain.filters import FILTERS, FilterError, PairFilter, parse
+from app.domain.prompts import Template
+from app.domain.quality import CHECKS, MIN_SHARE, Check, Gate, allow
+from app.domain.rowindex import Difference
+from app.domain.splits import SplitPlan
+from app.images.store import ImageStore
+from app.models import Project, SnapshotState
+from app.pairs.snapshots import hub, queries, service
+from app.pairs.snapshots.building import build
+from app.pairs.snapshots.queries import SnapshotView
+from app.pairs.snapshots.store import SnapshotStore
+from app.refusals import Conflict, Invalid, NotFound
+from app.settings import Settings
+
+commands = typer.Typer()
+snapshot_commands = typer.Typer(no_args_is_help=True, help="Freeze pairs under a name, for good.")
+commands.add_typer(snapshot_commands, name="snapshot")
+
+_LOOK_S = 0.3
+
+ProjectName = Annotated[str, typer.Argument(help="The project's name, as in its address.")]
+SnapshotName = Annotated[str, typer.Argument(help="The snapshot's name.")]
+
+
+@snapshot_commands.command("create")
+def create(
+    project: ProjectName,
+    name: Annotated[str, typer.Argument(help="Small letters, digits, dots, dashes and _.")],
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILTER=VALUE",
+            help=f"Which pairs; repeatable. Filters: {', '.join(FILTERS)}.",
+            show_default=False,
+        ),
+    ] = None,
+    format: Annotated[str, typer.Option(help="Of its rows (docs/formats.md).")] = "trl",
+    template: Annotated[
+        Template, typer.Option(help="The chat template of the model that is to be trained.")
+    ] = Template.QWEN2_5_VL,
+    allowed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow", help="A check of the quality gate that lets all pass.", show_default=False
+        ),
+    ] = None,
+    min_share: Annotated[
+        float, typer.Option(help="Least share of the rejected side's length.", min=0, max=1)
+    ] = MIN_SHARE,
+    max_tokens: Annotated[
+        int, typer.Option(help="Token budget of a row; 0: what the model reads.", min=0)
+    ] = 0,
+    validation: Annotated[float, typer.Option(help="Share of the samples, such as 0.1.")] = 0.0,
+    test: Annotated[float, typer.Option(help="Share of the samples.")] = 0.0,
+    separate_images: Annotated[
+        bool, typer.Option("--separate-images", help="No image in two splits.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Another one divides differently.")] = 0,
+    wait: Annotated[
+        bool, typer.Option(help="Build it here and now; otherwise a worker does.")
+    ] = True,
+    data: Data = None,
+) -> None:
+    """Make a snapshot: the pairs as they stand now, in splits, as one zip file that never changes.
+
+    The same filter on the same data gives the same content hash, which is printed.
+
+    Examples:
+
+        iterdpo snapshot create lectures round-1
+
+        iterdpo snapshot create lectures round-2 --where on_policy=true --where round=2 \\
+            --validation 0.1 --separate-images
+
+        iterdpo snapshot create lectures kto-1 --format kto --no-wait
+    """
+    settings = settings_for(data=data)
+    store = SnapshotStore(settings.snapshots)
+    plan, gate = (
+        _plan(validation, test, separate_images, seed),
+        _gate(template, allowed or [], min_share, max_tokens),
+    )
+    wanted = _filter(where or [])
+    with _sessions(settings) as sessions:
+        with sessions.begin() as db:
+            made = service.create(
+                db,
+                store=store,
+                project=_project(db, project),
+                name=name,
+                format=format,
+                filter=wanted,
+                gate=gate,
+                plan=plan,
+                actor_id=None,
+            )
+        if not wait:
+            say(f"{name} waits for a worker.")
+            return
+        _say_made(_made(settings, sessions, store, made.id), store)
+
+
+@snapshot_commands.command("list")
+def list_snapshots(project: ProjectName, data: Data = None) -> None:
+    """List a project's snapshots, the newest first, a line each with tabs between.
+
+    Name, state, pairs, format, content hash, file, who and when.
+
+    Examples:
+
+        iterdpo snapshot list lectures
+    """
+    settings = settings_for(data=data)
+    store = SnapshotStore(settings.snapshots)
+    with transaction(settings) as db:
+        for view in queries.snapshots_of(db, project_id=_project(db, project).id):
+            fields = (
+                view.name,
+                view.state.value,
+                str((view.counts or {}).get("pairs", "-")),
+                view.format,
+                view.content_hash or "-",
+                _place(store, view),
+                view.created_by or "command line",
+                f"{view.created_at:%FT%TZ}",
+            )
+            say("\t".join(fields))
+
+
+@snapshot_commands.command("diff")
+def diff(
+    project: ProjectName,
+    before: SnapshotName,
+    after: SnapshotName,
+    ids: Annotated[
+        int, typer.Option(help="Name so many pairs of each kind.", min=0, show_default=True)
+    ] = 20,
+    data: Data = None,
+) -> None:
+    """Say what changed from one snapshot to another, pair by pair, whatever their formats.
+
+    Examples:
+
+        iterdpo snapshot diff lectures round-1 round-2
+
+        iterdpo snapshot diff lectures round-1 round-2 --ids 100000
+    """
+    settings = settings_for(data=data)
+    with transaction(settings) as db:
+        project_id = _project(db, project).id
+        found = queries.comparison(
+            SnapshotStore(settings.snapshots),
+            queries.snapshot_named(db, project_id=project_id, name=before),
+            queries.snapshot_named(db, project_id=project_id, name=after),
+            shown=ids,
+        )
+    say(f"same\t{found.same}")
+    for kind in Difference:
+        say("\t".join((kind.value, str(found.counts[kind]), *found.ids[kind])))
+
+
+@snapshot_commands.command("delete")
+def delete(project: ProjectName, name: SnapshotName, data: Data = None) -> None:
+    """Delete a snapshot and its file; the audit log keeps its name and content hash.
+
+    Examples:
+
+        iterdpo snapshot delete lectures round-1
+    """
+    settings = settings_for(data=data)
+    with transaction(settings) as db:
+        found = queries.snapshot_named(db, project_id=_project(db, project).id, name=name)
+        service.delete(db, store=SnapshotStore(settings.snapshots), snapshot=found, actor_id=None)
+    say(f"{name} is deleted.")
+
+
+@snapshot_commands.command("push")
+def push(
+    project: ProjectName,
+    name: SnapshotName,
+    repo: Annotated[str, typer.Argument(help="The dataset repository, as OWNER/NAME.")],
+    license: Annotated[
+        str, typer.Option(help="Its licence, as the hub calls it, such as cc-by-4.0.")
+    ] = "",
+    public: Annotated[
+        bool, typer.Option("--public", help="Everybody may read it; otherwise only you.")
+    ] = False,
+    data: Data = None,
+) -> None:
+    """Upload a snapshot to the Hugging Face Hub as a dataset with a card.
+
+    Needs huggingface_hub (pip install "iterdpo-studio[hub]") and a log-in there: hf auth login, or
+    the variable HF_TOKEN.
+
+    Examples:
+
+        iterdpo snapshot push lectures round-1 ada/lectures-round-1 --license cc-by-4.0
+    """
+    settings = settings_for(data=data)
+    store = SnapshotStore(settings.snapshots)
+    with transaction(settings) as db:
+        project_id = _project(db, project).id
+        found = queries.snapshot_named(db, project_id=project_id, name=name)
+        view = queries.snapshot_view(db, snapshot_id=found.id)
+    address = hub.push(store, view, repo=repo, license=license, private=not public)
+    say(address)
+
+
+@contextmanager
+def _sessions(settings: Settings) -> Iterator[Sessions]:
+    with database(settings) as url:
+        engine = make_engine(url, pool=6)
+        try:
+            yield make_sessions(engine)
+        finally:
+            engine.dispose()
+
+
+def _made(
+    settings: Settings, sessions: Sessions, store: SnapshotStore, snapshot_id: int
+) -> SnapshotView:
+    """The snapshot once it is ready. It is built here, unless a worker was faster."""
+
+    def look() -> SnapshotView:
+        with sessions() as db:
+            return queries.snapshot_view(db, snapshot_id=snapshot_id)
+
+    # What a builder says while it goes well is not for who waits for it.
+    logs.configure(json=settings.log_json, level="WARNING")
+    over = Event()
+    with progress() as bars:
+        bar = bars.add_task("Writing pairs", total=None)
+
+        def watch() -> None:
+            while not over.wait(_LOOK_S):
+                view = look()
+                bars.update(bar, completed=view.done, total=view.total or None)
+
+        watching = Thread(target=watch, name="progress", daemon=True)
+        watching.start()
+        try:
+            build(
+                sessions,
+                snapshot_id=snapshot_id,
+                worker="command line",
+                store=store,
+                images=ImageStore(settings.images),
+                lease_s=settings.lease_s,
+            )
+            while (view := look()).live:
+                time.sleep(_LOOK_S)
+        except KeyboardInterrupt:
+            note("It stays in the queue: a worker builds it, or delete it.")
+            raise
+        finally:
+            over.set()
+            watching.join()
+    if view.state is SnapshotState.FAILED:
+        raise Conflict(f"{view.name} could not be made. {view.error}")
+    return view
+
+
+def _place(store: SnapshotStore, view: SnapshotView) -> str:
+    """Where its file is, or why there is none."""
+    if view.state is not SnapshotState.READY:
+        return view.error or "-"
+    try:
+        return str(store.archive(view.id, view.attempt))
+    except NotFound:
+        return "its file is gone"
+
+
+def _say_made(view: SnapshotView, store: SnapshotStore) -> None:
+    counts = view.counts or {}
+    for split, own in counts["splits"].items():
+        note(f"{split}: {own['rows']} rows, {own['samples']} samples, {own['images']} images.")
+    for check, count in counts["left_out"].items():
+        note(f"Left out {count}: {CHECKS[Check(check)][1]}")
+    note(f"File: {store.archive(view.id, view.attempt)}")
+    say(str(view.content_hash))
+
+
+def _filter(words: Sequence[str]) -> PairFilter:
+    pairs = [word.partition("=") for word in words]
+    try:
+        return parse((name, value) for name, _, value in pairs)
+    except FilterError as error:
+        raise Invalid(f"--where {error.field}: {error.message}") from error
+
+
+def _plan(validation: float, test: float, separate_images: bool, seed: int) -> SplitPlan:
+    try:
+        return SplitPlan(validation, test, separate_images, seed)
+    except ValueError as error:
+        raise Invalid(str(error)) from error
+
+
+def _gate(template: Template, allowed: Sequence[str], min_share: float, max_tokens: int) -> Gate:
+    try:
+        return Gate(template, allow(allowed), min_share, max_tokens)
+    except ValueError as error:
+        raise Invalid(str(error)) from error
+
+
+def _project(db: Session, name: str) -> Project:
+    found = db.scalar(select(Project).where(Project.name == name))
+    if found is None:
+        raise NotFound(f"There is no project named {name}.")
+    return found

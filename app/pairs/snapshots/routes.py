@@ -1,0 +1,199 @@
+"""Pages of snapshots: what there is, what one would hold, one of them, two side by side."""
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import FileResponse, RedirectResponse, Response
+from sqlalchemy.orm import Session
+from starlette.datastructures import FormData
+
+from app import access, audit
+from app.deps import AdminUser, CurrentUser, Id, SessionDep
+from app.domain.quality import CHECKS
+from app.domain.rowindex import Difference
+from app.models import Project, Role, Snapshot
+from app.pairs.queries import choices
+from app.pairs.selection import count_pairs
+from app.pairs.snapshots import queries, service
+from app.pairs.snapshots.downloads import archive_response
+from app.pairs.snapshots.forms import SnapshotForm, offered, snapshot_form
+from app.pairs.snapshots.queries import SnapshotView
+from app.pairs.snapshots.store import SnapshotStore
+from app.refusals import Conflict, Forbidden, Invalid
+from app.security import Actor
+from app.web import render
+
+router = APIRouter()
+
+# A comparison names so many pairs of each kind.
+SHOWN = 100
+
+
+async def sent_form(request: Request) -> FormData:
+    """A dependency: the form of a request, read before its route runs in a thread."""
+    return await request.form()
+
+
+@router.get("/projects/{project_id}/snapshots")
+def snapshot_list(request: Request, db: SessionDep, actor: CurrentUser, project_id: Id) -> Response:
+    """The snapshots of a project and, for admins, the form of a new one."""
+    project = _project(db, actor, project_id)
+    return _page(request, db, project, snapshot_form(request.query_params))
+
+
+@router.post("/projects/{project_id}/snapshots")
+def add_snapshot(
+    request: Request,
+    db: SessionDep,
+    actor: AdminUser,
+    project_id: Id,
+    sent: FormData = Depends(sent_form),
+) -> Response:
+    """On to the new snapshot, or the form again with what is wrong."""
+    project = access.project_of(db, actor, project_id)
+    form = snapshot_form(sent)
+    try:
+        made = service.create(
+            db,
+            store=_store(request),
+            project=project,
+            name=form.name,
+            format=form.format,
+            filter=form.wanted,
+            gate=form.gate,
+            plan=form.plan,
+            actor_id=actor.id,
+        )
+    except (Invalid, Conflict) as fault:
+        form.errors[getattr(fault, "field", None) or "name"] = fault.message
+        return _page(request, db, project, form, status_code=422)
+    return RedirectResponse(f"/projects/{project.id}/snapshots#s{made.id}", 303)
+
+
+@router.get("/projects/{project_id}/snapshots/preview")
+def preview(request: Request, db: SessionDep, actor: AdminUser, project_id: Id) -> Response:
+    """How many pairs the filter of the form asks for; the page's address follows the filter."""
+    project = access.project_of(db, actor, project_id)
+    try:
+        form = snapshot_form(request.query_params)
+    except Invalid as fault:
+        # In its place: what was typed last is what somebody is about to mend.
+        return render(request, "snapshots/_preview.html", {"fault": fault})
+    context = {
+        "project": project,
+        "form": form,
+        "count": _count(db, project, form),
+        "fault": None,
+        "address": f"/projects/{project.id}/snapshots{form.query}",
+    }
+    return render(request, "snapshots/_preview.html", context)
+
+
+@router.get("/snapshots/{snapshot_id}")
+def snapshot(request: Request, db: SessionDep, actor: CurrentUser, snapshot_id: Id) -> Response:
+    """One snapshot with all that is known of it."""
+    view, project = _snapshot(db, actor, snapshot_id)
+    context = {
+        "project": project,
+        "snapshot": view,
+        "manifest": queries.manifest_of(db, snapshot_id=view.id),
+        "others": [
+            other
+            for other in queries.snapshots_of(db, project_id=project.id)
+            if other.content_hash and other.id != view.id
+        ],
+        "checks": {check.value: about for check, about in CHECKS.items()},
+        "base": (request.app.state.settings.public_url or str(request.base_url)).rstrip("/"),
+    }
+    return render(request, "snapshots/snapshot.html", context)
+
+
+@router.get("/snapshots/{snapshot_id}/state")
+def state(request: Request, db: SessionDep, actor: CurrentUser, snapshot_id: Id) -> Response:
+    """Its row in the list, which asks for itself again while it is being built."""
+    view, project = _snapshot(db, actor, snapshot_id)
+    return render(request, "snapshots/_row.html", {"project": project, "snapshot": view})
+
+
+@router.get("/snapshots/{snapshot_id}/changes")
+def changes(
+    request: Request, db: SessionDep, actor: CurrentUser, snapshot_id: Id, since: int
+) -> Response:
+    """How it differs from another snapshot of the project."""
+    after, project = _snapshot(db, actor, snapshot_id)
+    before, _ = _snapshot(db, actor, since)
+    if before.project_id != after.project_id:
+        raise Conflict("Only snapshots of one project are compared.")
+    context = {
+        "project": project,
+        "before": before,
+        "after": after,
+        "found": queries.comparison(_store(request), before, after, shown=SHOWN),
+        "kinds": list(Difference),
+        "shown": SHOWN,
+    }
+    return render(request, "snapshots/changes.html", context)
+
+
+@router.get("/snapshots/{snapshot_id}/archive")
+def archive(request: Request, db: SessionDep, actor: CurrentUser, snapshot_id: Id) -> FileResponse:
+    """The zip file; a download that broke off goes on where it was (RFC 9110, 14.2)."""
+    view, _project = _snapshot(db, actor, snapshot_id)
+    audit.record(db, actor.id, "snapshot_downloaded", f"snapshot:{view.id}")
+    return archive_response(_store(request), view)
+
+
+@router.post("/snapshots/{snapshot_id}/attempts")
+def try_again(request: Request, db: SessionDep, actor: AdminUser, snapshot_id: Id) -> Response:
+    """Back to the list, where it is being built anew."""
+    view, project = _snapshot(db, actor, snapshot_id)
+    service.try_again(db, store=_store(request), snapshot=db.get_one(Snapshot, view.id))
+    return RedirectResponse(f"/projects/{project.id}/snapshots#s{view.id}", 303)
+
+
+@router.post("/snapshots/{snapshot_id}/deletion")
+def delete(request: Request, db: SessionDep, actor: AdminUser, snapshot_id: Id) -> Response:
+    """Back to the list, without it."""
+    view, project = _snapshot(db, actor, snapshot_id)
+    service.delete(
+        db, store=_store(request), snapshot=db.get_one(Snapshot, view.id), actor_id=actor.id
+    )
+    return RedirectResponse(f"/projects/{project.id}/snapshots", 303)
+
+
+def _page(
+    request: Request, db: Session, project: Project, form: SnapshotForm, *, status_code: int = 200
+) -> Response:
+    context: dict[str, Any] = {
+        "project": project,
+        "snapshots": queries.snapshots_of(db, project_id=project.id),
+        "form": form,
+        "wanted": form.wanted,
+        "fault": None,
+        "address": None,
+        "count": _count(db, project, form),
+        "choices": choices(db, project_id=project.id),
+        **offered(),
+    }
+    return render(request, "snapshots/list.html", context, status_code=status_code)
+
+
+def _count(db: Session, project: Project, form: SnapshotForm) -> int:
+    return count_pairs(db, form.wanted, [project.id])
+
+
+def _snapshot(db: Session, actor: Actor, snapshot_id: int) -> tuple[SnapshotView, Project]:
+    """Whoever may not see its project learns nothing of it. Raises NotFound or Forbidden."""
+    view = queries.snapshot_view(db, snapshot_id=snapshot_id)
+    return view, _project(db, actor, view.project_id)
+
+
+def _project(db: Session, actor: Actor, project_id: int) -> Project:
+    project = access.project_of(db, actor, project_id)
+    if actor.role is Role.ANNOTATOR:
+        raise Forbidden("Snapshots are for admins and trainers: they hold others' work.")
+    return project
+
+
+def _store(request: Request) -> SnapshotStore:
+    return SnapshotStore(request.app.state.settings.snapshots)

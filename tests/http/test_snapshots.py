@@ -1,0 +1,355 @@
+"""The pages of snapshots and their API: forms, lists, what changed, downloads that go on."""
+
+import html
+import io
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from starlette.testclient import TestClient
+
+from app.accounts import service as accounts
+from app.domain.filters import PairFilter
+from app.domain.quality import Gate
+from app.domain.splits import SplitPlan
+from app.models import Correction, Role, Snapshot, SnapshotState, now
+from app.pairs.snapshots import pulse, service
+from app.pairs.snapshots.building import build
+from app.pairs.snapshots.store import SnapshotStore
+from tests.factories import add_sample, add_user
+from tests.http.conftest import HTMX, World
+from tests.pairing import add_pair, show_images
+
+Make = Callable[..., Snapshot]
+
+
+@pytest.fixture
+def store(app: FastAPI) -> SnapshotStore:
+    return SnapshotStore(app.state.settings.snapshots)
+
+
+@pytest.fixture
+def make(
+    db: Session,
+    app: FastAPI,
+    world: World,
+    store: SnapshotStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Make:
+    """Makes a snapshot of a project with three pairs; ready unless told otherwise."""
+    # All sessions of these tests are one connection, which no second thread may use.
+    monkeypatch.setattr(pulse, "_BEAT_S", 3600)
+    for number in range(3):
+        sample = add_sample(db, project=world.project)
+        show_images(db, app.state.image_store, sample, f"#0{number}4080")
+        add_pair(db, sample=sample, number=1, text=f"## Slide 1\nBetter {number}.\n\n")
+    db.commit()
+
+    def made(name: str = "round-1", *, ready: bool = True, **plan: float) -> Snapshot:
+        snapshot = service.create(
+            db,
+            store=store,
+            project=world.project,
+            name=name,
+            format="trl",
+            filter=PairFilter(),
+            gate=Gate(),
+            plan=SplitPlan(**plan),  # type: ignore[arg-type] # shares only
+            actor_id=world.admin.id,
+        )
+        db.commit()
+        if ready:
+            assert build(
+                app.state.sessions,
+                snapshot_id=snapshot.id,
+                worker="test",
+                store=store,
+                images=app.state.image_store,
+                lease_s=60,
+            )
+            db.refresh(snapshot)
+        return snapshot
+
+    return made
+
+
+@pytest.fixture
+def token(db: Session, world: World) -> dict[str, str]:
+    """The header of the project's trainer."""
+    made = accounts.create_token(
+        db, user_id=world.trainer.id, name="t", scopes=["pairs:read"], days=1
+    )
+    db.commit()
+    return {"Authorization": f"Bearer {made}"}
+
+
+FORM = {"name": "round-2", "format": "raw", "template": "qwen3-vl", "kind": "rewrite"}
+
+
+def test_an_admin_asks_for_a_snapshot(
+    admin: TestClient, db: Session, world: World, make: Make
+) -> None:
+    url = f"/projects/{world.project.id}/snapshots"
+    sent = FORM | {"validation": "12.5", "seed": "7", "separate_images": "1", "allow": "language"}
+    answer = admin.post(url, data=sent)
+    assert answer.status_code == 303
+    row = db.scalars(select(Snapshot).where(Snapshot.name == "round-2")).one()
+    assert answer.headers["location"] == f"{url}#s{row.id}"
+    assert (row.format, row.template, row.seed) == ("raw", "qwen3-vl", 7)
+    assert row.filter == {"kind": ["rewrite"]}
+    assert row.split == {"validation": 0.125, "test": 0.0, "separate_images": True}
+    assert row.gate["allowed"] == ["language"]
+    assert row.created_by == world.admin.id
+    assert "Waits for a worker" in admin.get(url).text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [
+        ({"name": "Round 2"}, "small letters"),
+        ({"validation": "60", "test": "40"}, "Nothing is left"),
+        ({"validation": "x"}, "A number is needed"),
+        ({"seed": "-1"}, "whole number"),
+        ({"format": "csv"}, "There are:"),
+        ({"min_share": "3"}, "share from 0 to 1"),
+        ({"allow": "empty"}, "ever leave"),
+        ({"min_edit": "9", "max_edit": "3"}, "no pair can meet both"),
+    ],
+)
+def test_a_form_that_is_wrong_comes_back(
+    admin: TestClient, db: Session, world: World, wrong: dict[str, str], word: str
+) -> None:
+    answer = admin.post(f"/projects/{world.project.id}/snapshots", data=FORM | wrong)
+    assert answer.status_code == 422
+    assert word in answer.text
+    assert db.scalar(select(Snapshot)) is None
+
+
+def test_the_preview_counts_and_moves_the_address(
+    admin: TestClient, world: World, make: Make
+) -> None:
+    url = f"/projects/{world.project.id}/snapshots"
+    answer = admin.get(f"{url}/preview?kind=rewrite&name=x&format=trl", headers=HTMX)
+    assert '<strong class="big">3</strong>' in answer.text
+    assert f'data-address="{url}?kind=rewrite"' in answer.text
+    none = admin.get(f"{url}/preview?kind=insert", headers=HTMX)
+    assert '<strong class="big">0</strong>' in none.text
+    wrong = admin.get(f"{url}/preview?min_edit=9&max_edit=3", headers=HTMX)
+    assert "no pair can meet both" in wrong.text
+    # The address of the page fills its form.
+    assert 'value="rewrite" selected' in admin.get(f"{url}?kind=rewrite").text
+
+
+def test_the_preview_leads_to_what_the_gate_finds(
+    admin: TestClient, db: Session, world: World, make: Make
+) -> None:
+    sample = add_sample(db, project=world.project)
+    add_pair(db, sample=sample, number=1, text="## Slide 1\nWelcome  to the lecture.\n\n")
+    db.commit()
+    url = f"/projects/{world.project.id}/snapshots/preview?kind=rewrite&name=x&max_tokens=9000"
+    for allow, passes in (("", False), ("&allow=whitespace", True)):
+        text = html.unescape(admin.get(f"{url}{allow}", headers=HTMX).text)
+        link = re.findall(r'href="([^"]*/pairs/gate[^"]*)"', text)[0]
+        page = admin.get(link)
+        assert page.status_code == 200
+        assert ("found=whitespace" in page.text) is not passes
+
+
+def test_a_row_asks_for_itself_until_it_is_ready(
+    admin: TestClient, db: Session, make: Make, store: SnapshotStore
+) -> None:
+    waiting = make(ready=False)
+    assert "every 1s" in admin.get(f"/snapshots/{waiting.id}/state", headers=HTMX).text
+    ready = make("round-0")
+    text = admin.get(f"/snapshots/{ready.id}/state", headers=HTMX).text
+    assert "every 1s" not in text
+    assert f"/snapshots/{ready.id}/archive" in text
+
+
+def test_a_snapshot_has_a_page(admin: TestClient, trainer: TestClient, make: Make) -> None:
+    made = make(validation=0.5)
+    assert made.content_hash is not None
+    for browser in (admin, trainer):
+        page = browser.get(f"/snapshots/{made.id}").text
+        assert made.content_hash in page
+        assert "metadata.jsonl" in page
+    assert "Delete it" in admin.get(f"/snapshots/{made.id}").text
+    assert "Delete it" not in trainer.get(f"/snapshots/{made.id}").text
+
+
+def test_annotators_and_strangers_see_no_snapshot(
+    owner: TestClient, stranger: TestClient, visitor: TestClient, world: World, make: Make
+) -> None:
+    made = make()
+    paths = [f"/projects/{world.project.id}/snapshots"] + [
+        f"/snapshots/{made.id}{path}" for path in ("", "/state", "/archive", "/changes?since=1")
+    ]
+    for path in paths:
+        assert owner.get(path).status_code == 403
+        assert stranger.get(path).status_code == 404
+        assert visitor.get(path).status_code == 303
+
+
+def test_trainers_make_and_delete_none(trainer: TestClient, world: World, make: Make) -> None:
+    made = make()
+    assert trainer.post(f"/projects/{world.project.id}/snapshots", data=FORM).status_code == 403
+    assert trainer.post(f"/snapshots/{made.id}/deletion").status_code == 403
+
+
+def test_a_deletion_takes_row_and_file(
+    admin: TestClient, db: Session, make: Make, store: SnapshotStore
+) -> None:
+    made = make()
+    assert admin.post(f"/snapshots/{made.id}/deletion").status_code == 303
+    assert admin.get(f"/snapshots/{made.id}").status_code == 404
+    assert made.id not in store.ids()
+
+
+def test_a_failed_one_can_be_tried_again(
+    admin: TestClient, db: Session, make: Make, world: World
+) -> None:
+    made = make(ready=False)
+    assert admin.post(f"/snapshots/{made.id}/attempts").status_code == 409
+    made.state, made.error, made.finished_at = SnapshotState.FAILED, "x", made.created_at
+    db.commit()
+    assert "Try again" in admin.get(f"/projects/{world.project.id}/snapshots").text
+    assert admin.post(f"/snapshots/{made.id}/attempts").status_code == 303
+    db.refresh(made)
+    assert made.state is SnapshotState.QUEUED
+
+
+def test_two_snapshots_are_compared(
+    admin: TestClient, db: Session, world: World, make: Make
+) -> None:
+    one = make("one")
+    sample = add_sample(db, project=world.project)
+    new = add_pair(db, sample=sample, number=1, text="## Slide 1\nAdded.\n\n")
+    db.commit()
+    # Three samples more come with each call; their pairs repeat the first ones.
+    two = make("two")
+    page = admin.get(f"/snapshots/{two.id}/changes?since={one.id}").text
+    assert f">{new.id}</a>" in page
+    assert f"/pairs?id={new.id}" in page
+    assert "the same pairs" in admin.get(f"/snapshots/{one.id}/changes?since={one.id}").text
+
+
+def test_a_download_that_broke_off_goes_on(
+    trainer: TestClient, make: Make, store: SnapshotStore
+) -> None:
+    made = make()
+    content = store.archive(made.id, made.attempt).read_bytes()
+    url = f"/snapshots/{made.id}/archive"
+    whole = trainer.get(url)
+    assert whole.content == content
+    assert zipfile.ZipFile(io.BytesIO(whole.content)).testzip() is None
+    etag = whole.headers["etag"]
+    assert etag == f'"{made.archive_sha256}"'
+    half = len(content) // 2
+    rest = trainer.get(url, headers={"Range": f"bytes={half}-", "If-Range": etag})
+    assert rest.status_code == 206
+    assert content[:half] + rest.content == content
+    # Another file by now: all of it, never two halves of different files.
+    other = trainer.get(url, headers={"Range": f"bytes={half}-", "If-Range": '"x"'})
+    assert (other.status_code, other.content) == (200, content)
+    beyond = trainer.get(url, headers={"Range": f"bytes={len(content)}-"})
+    assert beyond.status_code == 416
+
+
+def test_what_is_not_ready_is_not_downloaded(
+    trainer: TestClient, visitor: TestClient, token: dict[str, str], make: Make
+) -> None:
+    made = make(ready=False)
+    assert trainer.get(f"/snapshots/{made.id}/archive").status_code == 409
+    answer = visitor.get(f"/api/v1/snapshots/{made.id}/archive", headers=token)
+    assert answer.status_code == 409
+    assert answer.json()["detail"] == "The snapshot round-1 is not ready: it is queued."
+
+
+def test_the_api_lists_shows_and_sends(
+    visitor: TestClient, token: dict[str, str], world: World, make: Make
+) -> None:
+    made = make(validation=0.5)
+    listed = visitor.get(f"/api/v1/snapshots?project={world.project.name}", headers=token).json()
+    (one,) = listed["snapshots"]
+    assert one == visitor.get(f"/api/v1/snapshots/{made.id}", headers=token).json()
+    assert (one["state"], one["progress"], one["content_hash"]) == ("ready", 1, made.content_hash)
+    assert one["counts"]["pairs"] == 3
+    url = f"/api/v1/snapshots/{made.id}/archive"
+    head = visitor.head(url, headers=token)
+    assert (head.status_code, head.content) == (200, b"")
+    assert int(head.headers["content-length"]) == one["size"]
+    sent = visitor.get(url, headers=token | {"Range": "bytes=0-3"})
+    assert (sent.status_code, sent.content) == (206, b"PK\x03\x04")
+    changes = visitor.get(
+        f"/api/v1/snapshots/{made.id}/changes?since={made.id}", headers=token
+    ).json()
+    assert changes == {"same": 3, "added": 0, "removed": 0, "changed": 0, "moved": 0, "pairs": {}}
+
+
+def test_the_api_shows_nothing_to_members_of_other_projects(
+    visitor: TestClient, db: Session, world: World, make: Make, stranger: TestClient
+) -> None:
+    made = make()
+    outsider = add_user(db, role=Role.TRAINER)
+    secret = accounts.create_token(db, user_id=outsider.id, name="t", scopes=["pairs:read"], days=1)
+    db.commit()
+    headers = {"Authorization": f"Bearer {secret}"}
+    for path in ("", "/archive", f"/changes?since={made.id}"):
+        assert visitor.get(f"/api/v1/snapshots/{made.id}{path}", headers=headers).status_code == 404
+
+
+def test_a_file_that_is_lost_is_said_to_be(
+    trainer: TestClient, make: Make, store: SnapshotStore, tmp_path: Path
+) -> None:
+    made = make()
+    store.drop(made.id)
+    answer = trainer.get(f"/snapshots/{made.id}/archive")
+    assert answer.status_code == 404
+    assert "make it again" in answer.text.replace("\n", " ")
+
+
+def test_a_pair_names_the_snapshots_that_hold_it_and_its_rows(
+    admin: TestClient, db: Session, world: World, make: Make
+) -> None:
+    made = make(test=0.5)
+    pair_id = db.scalars(select(Correction.id).order_by(Correction.id)).first()
+    url = f"/projects/{world.project.id}/pairs"
+    page = admin.get(f"{url}/{pair_id}").text
+    assert re.search(rf'href="/snapshots/{made.id}">round-1</a></dt><dd>(train|test)</dd>', page)
+    for fact in ("segment_chosen", "ends_output", "the imported output", "has not finished"):
+        assert fact in page
+    sample = add_sample(db, project=world.project)
+    later = add_pair(db, sample=sample, number=1, text="## Slide 1\nLater.\n\n")
+    db.commit()
+    assert f"/snapshots/{made.id}" not in admin.get(f"{url}/{later.id}").text
+
+
+def test_a_pair_has_neighbours_under_the_same_filter(
+    admin: TestClient, db: Session, world: World, make: Make
+) -> None:
+    first, middle, last = db.scalars(select(Correction.id).order_by(Correction.id)).all()
+    url = f"/projects/{world.project.id}/pairs"
+    page = admin.get(f"{url}/{middle}?kind=rewrite").text
+    assert f'rel="prev" href="{url}/{last}?kind=rewrite"' in page
+    assert f'rel="next" href="{url}/{first}?kind=rewrite"' in page
+    assert 'rel="prev"' not in admin.get(f"{url}/{last}").text
+    assert 'rel="next"' not in admin.get(f"{url}/{first}").text
+    assert 'rel="next"' not in admin.get(f"{url}/{middle}?kind=insert").text
+
+
+def test_a_list_names_its_pairs_in_the_address(
+    admin: TestClient, db: Session, world: World, make: Make
+) -> None:
+    first, middle, last = db.scalars(select(Correction).order_by(Correction.id)).all()
+    middle.retracted_at = now()
+    db.commit()
+    url = f"/projects/{world.project.id}/pairs?id={first.id}&id={middle.id}"
+    page = admin.get(url).text
+    shown = [f'id="p{pair.id}"' in page for pair in (first, middle, last)]
+    assert shown == [True, True, False]
+    assert admin.get(f"/projects/{world.project.id}/pairs?id=0").status_code == 422
