@@ -17,8 +17,7 @@ from app.domain.quality import CHECKS, MIN_SHARE, NEVER_ALLOWED, Check, Gate, al
 from app.images.store import ImageStore
 from app.pairs.export import Order, export_directory, exporting
 from app.pairs.formats import FORMATS, Rendering, format_named
-from app.pairs.gate import look
-from app.pairs.selection import project_ids, select_pairs
+from app.pairs.selection import project_ids
 from app.pairs.sinks import StreamSink
 from app.pairs.tally import Tally
 from app.refusals import Invalid
@@ -136,7 +135,7 @@ def export(
     if not out and not dry_run:
         raise Invalid("Name the directory to write, or ask what it would hold with --dry-run.")
     folder = Path(out).name if out not in ("", "-") else form.name
-    order = Order(wanted, form, Rendering(template, folder=folder), gate)
+    order = Order(wanted, form, Rendering(template, folder=folder, project=project), gate)
     # What is loaded now stays: looking for garbage in it would cost a tenth of the time.
     settle()
     settings = settings_for(data=data)
@@ -164,20 +163,22 @@ def _wanted(**given: object) -> PairFilter:
 
 
 def _look(db: Session, order: Order) -> None:
-    selection = select_pairs(db, order.wanted, project_ids(db, order.wanted))
-    found = look(lambda: nullcontext(db), selection, order.gate)
-    say(f"{found.passed} pairs would be written, of {len(selection)} that were asked for.")
+    kind = order.kind
+    selection = kind.select(db, order.wanted, project_ids(db, order.wanted))
+    found = kind.look(lambda: nullcontext(db), selection, order.wanted, order.gate)
+    asked = found.passed + sum(found.found.values()) - len(selection.taken_back)
+    say(f"{found.passed} {kind.nouns} would be written, of {asked} that were asked for.")
     for check in Check:
         if count := found.found.get(check, 0):
             first = ", ".join(map(str, found.examples[check][:10]))
-            say(f"{count} left out by {check.value}: {CHECKS[check][1]}\n  pairs {first}")
+            say(f"{count} left out by {check.value}: {CHECKS[check][1]}\n  {kind.nouns} {first}")
     if found.found.keys() - NEVER_ALLOWED:
         note("A check that is too strict here can be allowed: --allow NAME")
 
 
 def _write(db: Session, order: Order, out: Path, settings: Settings) -> None:
     with progress() as bars:
-        bar = bars.add_task("Exporting pairs", total=None)
+        bar = bars.add_task(f"Exporting {order.kind.nouns}", total=None)
         tally = export_directory(
             db,
             order,
@@ -186,14 +187,18 @@ def _write(db: Session, order: Order, out: Path, settings: Settings) -> None:
             store=ImageStore(settings.images),
             on_progress=lambda done, total: bars.update(bar, completed=done, total=total),
         )
-    say(f"Wrote {tally.pairs} pairs and {tally.images} images to {out}.")
+    say(f"Wrote {tally.pairs} {order.kind.nouns} and {tally.images} images to {out}.")
     _tell(tally)
     if tally.text_only and order.format.images_first:
-        note("No pair has an image: load it as JSON, as its README.md says.")
+        note(f"No {order.kind.noun} has an image: load it as JSON, as its README.md says.")
 
 
 def _stream(db: Session, order: Order, settings: Settings) -> None:
-    selection = select_pairs(db, order.wanted, project_ids(db, order.wanted))
+    if len(order.format.files) > 1 or order.format.table:
+        raise Invalid(
+            f"The format {order.format.name} is more than one file of lines: name a directory."
+        )
+    selection = order.kind.select(db, order.wanted, project_ids(db, order.wanted))
     steps = exporting(
         lambda: nullcontext(db),
         selection,

@@ -4,7 +4,8 @@ A check never mends and never drops: it finds. Whoever writes pairs leaves out w
 counts it by the name of the check; a check that is allowed finds nothing.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -29,6 +30,7 @@ class Check(StrEnum):
     EMPTY = "empty"
     IDENTICAL = "identical"
     SPECIAL = "special"
+    RESERVED = "reserved"
     CONTROL = "control"
     WHITESPACE = "whitespace"
     TRUNCATED = "truncated"
@@ -53,6 +55,11 @@ CHECKS: Mapping[Check, tuple[str, str]] = MappingProxyType(
         Check.SPECIAL: (
             "Special strings",
             "A text holds a string such as <|im_end|>, which the models read as a command.",
+        ),
+        Check.RESERVED: (
+            "Strings of the format",
+            "A text holds a string such as <image>, which the trainers that read this format take "
+            "for the place of an image. Other formats can hold it.",
         ),
         Check.CONTROL: (
             "Control characters",
@@ -88,7 +95,7 @@ CHECKS: Mapping[Check, tuple[str, str]] = MappingProxyType(
 )
 
 # A trainer cannot use these, whatever is asked for.
-NEVER_ALLOWED = frozenset({Check.RETRACTED, Check.EMPTY, Check.IDENTICAL})
+NEVER_ALLOWED = frozenset({Check.RETRACTED, Check.EMPTY, Check.IDENTICAL, Check.RESERVED})
 MIN_SHARE = 0.1
 
 
@@ -96,6 +103,8 @@ MIN_SHARE = 0.1
 class Gate:
     """What is checked. allowed: checks that let everything pass. min_share: of characters that
     chosen must have of rejected, 0 to 1. max_tokens: of a whole row; 0: what the model reads.
+    reserved: strings that the format can hold in no text. special: further strings that the model
+    reads as a command, beside those that are always looked for.
 
     Raises ValueError for a check that cannot be allowed and for a parameter out of range.
     """
@@ -104,6 +113,8 @@ class Gate:
     allowed: frozenset[Check] = frozenset()
     min_share: float = MIN_SHARE
     max_tokens: int = 0
+    reserved: tuple[str, ...] = ()
+    special: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if fixed := self.allowed & NEVER_ALLOWED:
@@ -131,13 +142,15 @@ class Gate:
 @dataclass(frozen=True, slots=True)
 class Setting:
     """What a sample's pairs have in common. language: the sample's, content: a hash of images and
-    instruction, tokens: of both, estimated; special, control: found in the instruction."""
+    instruction, tokens: of both, estimated; special, control: found in the instruction, which is
+    `asked`."""
 
     language: str
     content: bytes
     tokens: float
     special: bool
     control: bool
+    asked: str = ""
 
 
 @dataclass(slots=True)
@@ -145,15 +158,21 @@ class Inspection:
     """A gate at work on one export: it remembers what it has let pass, to know duplicates.
 
     found: how many pairs each check has found. examples: the ids of the first of them. passed: how
-    many pairs got through.
+    many pairs got through. What else leaves is looked at in the same way (find_text).
     """
 
     gate: Gate
     keep: int = 100
     passed: int = 0
     found: dict[Check, int] = field(default_factory=dict)
-    examples: dict[Check, list[int]] = field(default_factory=dict)
+    examples: dict[Check, list[int | str]] = field(default_factory=dict)
     _seen: set[int] = field(default_factory=set)
+    _reserved: "_Strings" = field(init=False)
+    _special: "_Strings" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._reserved = _Strings(self.gate.reserved)
+        self._special = _Strings(self.gate.special)
 
     def next(self) -> "Inspection":
         """One for what is written beside this: it counts anew and knows the same pairs."""
@@ -175,13 +194,23 @@ class Inspection:
         truncated: the rejected side is where a generation broke off.
         """
         check = self._wrong(kind, setting, prefix, chosen, rejected, truncated)
+        return self._noted(check, pair_id)
+
+    def find_text(
+        self, key: str, *, setting: Setting, prefix: Prefix, text: Piece, about: Hashable
+    ) -> Check | None:
+        """The first check that finds something in a text behind a prefix, counted; None lets it
+        pass. about: what makes two rows with the same texts another row."""
+        return self._noted(self._wrong_text(setting, prefix, text, about), key)
+
+    def _noted(self, check: Check | None, key: int | str) -> Check | None:
         if check is None:
             self.passed += 1
         else:
-            self.count(check, pair_id)
+            self.count(check, key)
         return check
 
-    def count(self, check: Check, *pair_ids: int) -> None:
+    def count(self, check: Check, *pair_ids: int | str) -> None:
         """Note what a check has found, wherever it was found."""
         self.found[check] = self.found.get(check, 0) + len(pair_ids)
         examples = self.examples.setdefault(check, [])
@@ -208,8 +237,11 @@ class Inspection:
             or rejected.special
             or crosses(prefix.end, good)
             or crosses(prefix.end, bad)
+            or self._special.stand_in(setting.asked, prefix, good, bad)
         ) and Check.SPECIAL not in allowed:
             return Check.SPECIAL
+        if self._reserved.stand_in(setting.asked, prefix, good, bad):
+            return Check.RESERVED
         if (
             setting.control or prefix.control or chosen.control or rejected.control
         ) and Check.CONTROL not in allowed:
@@ -237,6 +269,52 @@ class Inspection:
                 return Check.DUPLICATE
             self._seen.add(pair)
         return None
+
+    def _wrong_text(
+        self, setting: Setting, prefix: Prefix, text: Piece, about: Hashable
+    ) -> Check | None:
+        allowed = self.gate.allowed
+        if not text.text.strip():
+            return Check.EMPTY
+        if (
+            setting.special
+            or prefix.special
+            or text.special
+            or crosses(prefix.end, text.text)
+            or self._special.stand_in(setting.asked, prefix, text.text)
+        ) and Check.SPECIAL not in allowed:
+            return Check.SPECIAL
+        if self._reserved.stand_in(setting.asked, prefix, text.text):
+            return Check.RESERVED
+        if (setting.control or prefix.control or text.control) and Check.CONTROL not in allowed:
+            return Check.CONTROL
+        tokens = TURNS + setting.tokens + prefix.tokens + text.tokens
+        if tokens > self.gate.budget and Check.TOKENS not in allowed:
+            return Check.TOKENS
+        if Check.DUPLICATE not in allowed:
+            row = hash((setting.content, prefix.length, prefix.checksums, text.text, about))
+            if row in self._seen:
+                return Check.DUPLICATE
+            self._seen.add(row)
+        return None
+
+
+class _Strings:
+    """Strings that no text may hold."""
+
+    def __init__(self, strings: tuple[str, ...]) -> None:
+        self._any = re.compile("|".join(map(re.escape, strings))) if strings else None
+        # One may stand across a boundary; so much of the text before it is looked at again.
+        self._seam = max(map(len, strings), default=1) - 1
+
+    def stand_in(self, asked: str, prefix: Prefix, *texts: str) -> bool:
+        """Whether one stands in the instruction, or in the prefix with one of the texts behind."""
+        if self._any is None:
+            return False
+        before = prefix.text
+        end = before[-self._seam :] if self._seam else ""
+        found = map(self._any.search, (asked, before, *(end + text for text in texts)))
+        return any(match is not None for match in found)
 
 
 def same_but_whitespace(chosen: str, rejected: str) -> bool:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from email.utils import format_datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -18,8 +19,8 @@ from app.domain.prompts import Template
 from app.domain.quality import MIN_SHARE, Check
 from app.pairs import feed
 from app.pairs.apidocs import GATE_RESPONSES, IMAGE_RESPONSES, PAIR_RESPONSES
-from app.pairs.formats import FORMATS, Rendering, format_named
-from app.pairs.gate import look
+from app.pairs.formats import PAIR_FORMATS, Rendering, pair_lines_format
+from app.pairs.leaving import PAIRS
 from app.pairs.ndjson import chunked, coding_for, packed, pair_lines
 from app.pairs.parameters import filter_of, filter_parameters, gate_of, gate_words
 from app.pairs.selection import select_pairs
@@ -66,7 +67,7 @@ def pairs(
     ] = 0,
     limit: Annotated[int, Query(ge=1, le=100_000, description="At most so many pairs.")] = 1000,
     form: Annotated[
-        str, Query(alias="format", description=f"The rows' format: {', '.join(FORMATS)}.")
+        str, Query(alias="format", description=f"The rows' format: {', '.join(PAIR_FORMATS)}.")
     ] = "raw",
     template: Template_ = Template.QWEN2_5_VL,
     allowed: Allowed = (),
@@ -86,8 +87,11 @@ def pairs(
     `duplicate` needs to see all pairs, so the feed lets duplicates pass.)
     """
     wanted, projects = _wanted(request, db, actor)
-    chosen, base = format_named(form), _base(request)
-    gate = gate_of(template, [*allowed, Check.DUPLICATE], min_share, max_tokens)
+    chosen, base = pair_lines_format(form), _base(request)
+    gate = replace(
+        gate_of(template, [*allowed, Check.DUPLICATE], min_share, max_tokens),
+        reserved=chosen.reserved,
+    )
     feed.give_places(db)
     window = feed.window(db, wanted, projects, after=after, limit=limit)
     headers = {
@@ -137,7 +141,8 @@ def findings(
     hundred). Every pair that the filters ask for is read for this."""
     wanted, projects = _wanted(request, db, actor)
     gate = gate_of(template, allowed, min_share, max_tokens)
-    found = look(lambda: nullcontext(db), select_pairs(db, wanted, projects), gate)
+    selection = select_pairs(db, wanted, projects)
+    found = PAIRS.look(lambda: nullcontext(db), selection, wanted, gate)
     return {
         "pairs": found.passed,
         "left_out": {

@@ -11,34 +11,53 @@ import json
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
 from app.domain.filters import PairFilter
 from app.domain.quality import CHECKS, Check, Gate, Inspection
+from app.domain.text import SPECIAL_STRINGS
 from app.pairs.formats import Format, Rendering
-from app.pairs.gate import passing
-from app.pairs.rows import RowWriter
-from app.pairs.selection import Selection, select_pairs
+from app.pairs.leaving import Kind, Leaving
+from app.pairs.rows import writer
+from app.pairs.selection import Selection
 from app.pairs.sinks import MANIFEST, Originals, Sink, directory
-from app.pairs.source import BATCH, Found, OpenSession, image_kind, read_batch
+from app.pairs.source import OpenSession, image_kind
 from app.pairs.tally import Tally
-from app.refusals import Conflict
+from app.refusals import Conflict, Invalid
 
 OnProgress = Callable[[int, int], None]
-OnPair = Callable[[Found], None]
+OnPair = Callable[[Leaving], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be exported and how: everything that its content depends on but the data."""
+    """What is to be exported and how: everything that its content depends on but the data.
+
+    The gate looks for what format and model cannot take, too. Raises Invalid for a filter that
+    cannot be asked of what the format is made of, and for a model that it cannot be rendered for.
+    """
 
     wanted: PairFilter
     format: Format
     rendering: Rendering
     gate: Gate
+
+    def __post_init__(self) -> None:
+        self.format.kind.refuse(self.wanted)
+        renderer = self.rendering.renderer
+        if why := self.format.refusal(renderer):
+            raise Invalid(why, "format")
+        own = tuple(one for one in renderer.special_strings if one not in SPECIAL_STRINGS)
+        gate = replace(self.gate, reserved=self.format.reserved, special=own)
+        object.__setattr__(self, "gate", gate)
+
+    @property
+    def kind(self) -> Kind:
+        """What the format is made of."""
+        return self.format.kind
 
     def canonical(self) -> dict[str, object]:
         """As JSON values: equal orders over equal data make equal exports."""
@@ -46,7 +65,7 @@ class Order:
             "filter": self.wanted.canonical(),
             "format": self.format.name,
             "gate": self.gate.canonical(),
-            "template": self.rendering.template.value,
+            "template": self.rendering.renderer.label,
         }
 
 
@@ -71,18 +90,19 @@ def exporting(
     inspection.count(Check.RETRACTED, *selection.taken_back)
     tally = Tally(inspection)
     done = 0
-    with RowWriter(sink, order.format, order.rendering, tally, store) as rows:
-        for ids in selection.batches(BATCH):
+    kind = order.kind
+    with writer(sink, order.format, order.rendering, tally, store) as rows:
+        for ids in selection.batches(kind.batch):
             with open_session() as db:
-                batch = read_batch(db, ids, template=order.gate.template)
-            for found in passing(batch, inspection):
+                batch = kind.read(db, ids, order.wanted, order.gate.template)
+            for found in kind.passing(batch, inspection):
                 rows.add(found)
                 if on_pair is not None:
                     on_pair(found)
             done += len(ids)
             yield done
         if not tally.pairs:
-            raise Conflict(nothing(order.wanted, tally))
+            raise Conflict(nothing(order, tally))
     for sha256, name in rows.images.items():
         sink.image(store.original(sha256, image_kind(name)), name)
         yield done
@@ -107,7 +127,7 @@ def export_directory(
     or when there is no pair to export; NotFound when the image store lacks an image.
     """
     with directory(out) as sink:
-        selection = select_pairs(db, order.wanted, projects)
+        selection = order.kind.select(db, order.wanted, projects)
         steps = exporting(lambda: nullcontext(db), selection, order, sink=sink, store=store)
         while True:
             try:
@@ -127,7 +147,7 @@ def manifest(order: Order, tally: Tally) -> str:
     """
     examples = tally.inspection.examples
     content = order.canonical() | {
-        "pairs": tally.pairs,
+        order.kind.nouns: tally.pairs,
         "rows": tally.rows,
         "samples": len(tally.samples),
         "ends_output": tally.last,
@@ -136,9 +156,9 @@ def manifest(order: Order, tally: Tally) -> str:
         "policies": dict(sorted(tally.policies.items())),
         "left_out": {
             check.value: {
-                "pairs": count,
+                order.kind.nouns: count,
                 "what": CHECKS[check][1],
-                "first_pair_ids": examples[check],
+                f"first_{order.kind.noun}_ids": examples[check],
             }
             for check, count in tally.left_out.items()
         },
@@ -147,8 +167,9 @@ def manifest(order: Order, tally: Tally) -> str:
     return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
 
-def nothing(wanted: PairFilter, *tallies: Tally) -> str:
-    """Why there is no pair to write, in a sentence or two."""
+def nothing(order: Order, *tallies: Tally) -> str:
+    """Why there is nothing to write, in a sentence or two."""
+    noun, wanted = order.kind.noun, order.wanted
     left_out: Counter[Check] = Counter()
     for tally in tallies:
         left_out.update(tally.left_out)
@@ -157,13 +178,11 @@ def nothing(wanted: PairFilter, *tallies: Tally) -> str:
             f"{count} × {check.value} ({CHECKS[check][0].lower()})"
             for check, count in left_out.items()
         )
-        return f"Every pair that was asked for is left out: {reasons}."
+        return f"Every {noun} that was asked for is left out: {reasons}."
     if wanted.canonical().keys() - {"project"}:
-        return "No pair meets the filters. Leave one out to see what there is."
-    return (
-        f"{' and '.join(wanted.project) or 'The project'} has no pairs yet. Every correction that "
-        "an annotator saves is one."
-    )
+        return f"No {noun} meets the filters. Leave one out to see what there is."
+    project = " and ".join(wanted.project) or "The project"
+    return f"{project} has no {order.kind.nouns} yet. {order.kind.comes}"
 
 
 def _write(sink: Sink, name: str, text: str) -> str:

@@ -1,7 +1,7 @@
 """A filter as conditions on corrections; the only place where filters become SQL."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -43,10 +43,9 @@ def meets(wanted: PairFilter) -> ColumnElement[bool]:
     if wanted.on_policy is not None:
         conditions.append(Correction.on_policy.is_(wanted.on_policy))
     if wanted.since is not None:
-        conditions.append(Correction.created_at >= datetime.combine(wanted.since, time(), UTC))
+        conditions.append(Correction.created_at >= _start(wanted.since))
     if wanted.until is not None:
-        after = datetime.combine(wanted.until, time(), UTC) + timedelta(days=1)
-        conditions.append(Correction.created_at < after)
+        conditions.append(Correction.created_at < _start(wanted.until + timedelta(days=1)))
     if wanted.min_edit is not None:
         conditions.append(Correction.edited >= wanted.min_edit)
     if wanted.max_edit is not None:
@@ -57,11 +56,7 @@ def meets(wanted: PairFilter) -> ColumnElement[bool]:
     if wanted.reviewed is not None:
         finished = exists().where(Draft.id == Correction.draft_id, Draft.finished_at.is_not(None))
         conditions.append(finished if wanted.reviewed else ~finished)
-    if wanted.language:
-        conditions.append(func.lower(Sample.language).in_(wanted.language))
-    if wanted.tag:
-        tags = Sample.extra["tags"]
-        conditions.append(tags.op("?|")(literal(list(wanted.tag), ARRAY(Text))))
+    conditions += _sample(wanted)
     if segment := _segment(wanted):
         conditions.append(exists().where(Segment.id == Correction.rejected_id, *segment))
     return and_(True, *conditions)
@@ -96,6 +91,47 @@ def selected(wanted: PairFilter, project_ids: Sequence[int], *, live: bool = Tru
     return every
 
 
+def drafts(
+    wanted: PairFilter, project_ids: Sequence[int], *, finished: bool
+) -> Select[*tuple[Any, ...]]:
+    """The drafts that the filter asks for, as a statement over (id, sample_id) without an order;
+    finished: no others. What the filter asks of a single segment is not among the conditions."""
+    conditions: list[ColumnElement[bool]] = [Sample.project_id == any_of(project_ids)]
+    if finished:
+        conditions.append(Draft.finished_at.is_not(None))
+    if wanted.reviewed is not None:
+        done = Draft.finished_at.is_not(None)
+        conditions.append(done if wanted.reviewed else ~done)
+    if wanted.annotator:
+        names = select(User.id).where(User.name.in_(wanted.annotator))
+        conditions.append(Draft.user_id.in_(names))
+    if finished and wanted.since is not None:
+        conditions.append(Draft.finished_at >= _start(wanted.since))
+    if finished and wanted.until is not None:
+        conditions.append(Draft.finished_at < _start(wanted.until + timedelta(days=1)))
+    conditions += _sample(wanted)
+    return (
+        select(Draft.id, Draft.sample_id)
+        .join(Sample, Sample.id == Draft.sample_id)
+        .where(*conditions)
+    )
+
+
+def _start(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def _sample(wanted: PairFilter) -> list[ColumnElement[bool]]:
+    """What is asked of the sample."""
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.language:
+        conditions.append(func.lower(Sample.language).in_(wanted.language))
+    if wanted.tag:
+        tags = Sample.extra["tags"]
+        conditions.append(tags.op("?|")(literal(list(wanted.tag), ARRAY(Text))))
+    return conditions
+
+
 def taken_back() -> ColumnElement[bool]:
     """True for corrections that would be pairs, had nobody retracted them."""
     return and_(Correction.retracted_at.is_not(None), Correction.superseded_by.is_(None))
@@ -114,10 +150,15 @@ def _segment(wanted: PairFilter) -> list[ColumnElement[bool]]:
     if wanted.max_position is not None:
         conditions.append(Segment.depth <= wanted.max_position + 1)
     if wanted.policy or wanted.round:
-        policies = select(Policy.id)
-        if wanted.policy:
-            policies = policies.where(Policy.name.in_(wanted.policy))
-        if wanted.round:
-            policies = policies.where(Policy.round.in_(wanted.round))
-        conditions.append(Segment.policy_id.in_(policies))
+        conditions.append(Segment.policy_id.in_(policies(wanted, Policy.id)))
     return conditions
+
+
+def policies(wanted: PairFilter, column: Any) -> Select[Any]:
+    """That column of the policies that the filter asks for."""
+    found = select(column)
+    if wanted.policy:
+        found = found.where(Policy.name.in_(wanted.policy))
+    if wanted.round:
+        found = found.where(Policy.round.in_(wanted.round))
+    return found

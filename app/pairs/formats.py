@@ -1,4 +1,4 @@
-"""The formats that pairs leave in, as the pipeline writes them: one JSON object a line.
+"""The formats as the pipeline writes them.
 
 What a row is and which files go with the rows is app/domain/formats; to add a format is to add it
 there. The command line, the admin's page and the API offer what is registered.
@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from types import MappingProxyType
+from typing import Any
 
 from app.domain import formats as domain
 from app.domain.formats import Pair, Stream, Summary, Target
 from app.domain.formats.rows import beside
-from app.domain.prompts import Template
+from app.domain.prompts import Renderer, Template
+from app.pairs.leaving import KINDS, PAIRS, Kind
 from app.pairs.tally import Tally
 from app.refusals import Invalid
 
@@ -24,7 +26,7 @@ class Rendering:
     """What rows depend on beside the pair. image_url: the address of an image by its SHA-256 (the
     API); None: rows name files beside them. folder: what the export's directory is called."""
 
-    template: Template = Template.QWEN2_5_VL
+    renderer: Renderer = Template.QWEN2_5_VL
     image_url: Callable[[str], str] | None = None
     folder: str = "export"
     project: str = ""
@@ -34,11 +36,11 @@ class Rendering:
         """The same for a row."""
         address = self.image_url
         image = beside if address is None else lambda sha256, _file: address(sha256)
-        return Target(self.template, image)
+        return Target(self.renderer, image)
 
 
-# A pair's rows, in order.
-Rows = Callable[[Pair, Rendering], Sequence[Row]]
+# The rows of what a format is made of, in order.
+Rows = Callable[[Any, Rendering], Sequence[Row]]
 
 
 def _as_it_is(line: bytes) -> bytes:
@@ -47,25 +49,38 @@ def _as_it_is(line: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format of rows, one JSON object a line.
+    """A format of exports.
 
-    title: a sentence of what it is for. rows: of a pair, in order. verbatim: rows hold the pair's
-    prefix, chosen and rejected text only as they are, whole or joined with other text, so that
-    lines can be written quickly (app/pairs/lines.py). file: the rows' file. documents: the other
-    text files of the export by name, README.md among them. images_first: rows without images
-    stand last. text_only: what becomes of a line in an export without any image.
+    title: a sentence of what it is for. kind: what it is made of. files: its files of rows, in
+    order, with what makes their rows. table: they are Parquet, and not one JSON object a line.
+    verbatim: rows hold the pair's prefix, chosen and rejected text only as they are, whole or
+    joined with other text, so that lines can be written quickly (app/pairs/lines.py). documents:
+    the other text files of the export by name, README.md among them. reserved: strings that no
+    text may hold. images_first: rows without images stand last. text_only: what becomes of a line
+    in an export without any image. refusal: why a renderer cannot render it, None if it can.
     """
 
     name: str
     title: str
-    rows: Rows
-    file: str
+    kind: Kind
+    files: Mapping[str, Rows]
     documents: Callable[[Tally, Rendering], Mapping[str, str]]
+    refusal: Callable[[Renderer], str | None]
+    table: bool = False
     verbatim: bool = True
-    with_images: bool = True
+    reserved: tuple[str, ...] = ()
     images_first: bool = False
     text_only: Callable[[bytes], bytes] = _as_it_is
-    media_type: str = "application/x-ndjson"
+
+    @property
+    def file(self) -> str:
+        """The first file of rows."""
+        return next(iter(self.files))
+
+    @property
+    def rows(self) -> Rows:
+        """What makes the rows of the first file."""
+        return self.files[self.file]
 
 
 def format_named(name: str) -> Format:
@@ -76,6 +91,22 @@ def format_named(name: str) -> Format:
     return FORMATS[name]
 
 
+def pair_lines_format(name: str) -> Format:
+    """The format of that name, if it is of pairs, one JSON object a line: what the feed can send.
+
+    Raises Invalid, naming those there are.
+    """
+    if name in FORMATS and name not in PAIR_FORMATS:
+        form = FORMATS[name]
+        why = "a table" if form.table else f"made of {form.kind.nouns}, not of pairs"
+        raise Invalid(
+            f"The format {name} is {why}: take it home as an export or in a snapshot. Pairs can be "
+            f"sent as: {', '.join(PAIR_FORMATS)}.",
+            field="format",
+        )
+    return format_named(name)
+
+
 _IMAGES_KEY = b'{"images_file_names":'
 
 
@@ -84,14 +115,18 @@ def _plain_images(line: bytes) -> bytes:
     return b'{"images":' + line.removeprefix(_IMAGES_KEY)
 
 
-def _written(format: domain.Format, stream: Stream[Pair]) -> Format:
+def _rows(stream: Stream[Any]) -> Rows:
+    return lambda item, rendering: stream.rows(item, rendering.target)
+
+
+def _written(format: domain.Format) -> Format:
     def documents(tally: Tally, rendering: Rendering) -> Mapping[str, str]:
         return format.files(
             Summary(
                 folder=rendering.folder,
                 project=rendering.project,
-                renderer=rendering.template,
-                rows={stream.file: tally.rows},
+                renderer=rendering.renderer,
+                rows={stream.file: tally.rows_of[stream.file] for stream in format.streams},
                 mid=tally.mid,
                 last=tally.last,
                 with_images=tally.with_images,
@@ -99,28 +134,32 @@ def _written(format: domain.Format, stream: Stream[Pair]) -> Format:
                 images=tally.images,
                 left_out={check.value: count for check, count in tally.left_out.items()},
                 version=version("iterdpo-studio"),
+                accepted=tally.accepted,
+                rejected=tally.rejected,
             )
         )
 
+    streams = format.streams
     return Format(
         name=format.name,
         title=format.description,
-        rows=lambda pair, rendering: stream.rows(pair, rendering.target),
-        file=stream.file,
+        kind=KINDS[streams[0].consumes],
+        files={stream.file: _rows(stream) for stream in streams},
         documents=documents,
+        refusal=format.refusal,
+        table=streams[0].file.endswith(".parquet"),
         # A text with a reserved string must be seen by the format itself, which refuses it.
-        verbatim=not format.reserved,
+        verbatim=streams[0].consumes is Pair and not format.reserved,
+        reserved=format.reserved,
         images_first=format.images_first,
         text_only=_plain_images if format.imagefolder else _as_it_is,
     )
 
 
-# Tables are written by app.pairs.parquet.
 FORMATS: Mapping[str, Format] = MappingProxyType(
-    {
-        format.name: _written(format, stream)
-        for format in domain.FORMATS.values()
-        for stream in format.streams_of(Pair)
-        if stream.file.endswith(".jsonl")
-    }
+    {format.name: _written(format) for format in domain.FORMATS.values()}
+)
+# Of pairs, one JSON object a line: these can be sent pair by pair.
+PAIR_FORMATS: Mapping[str, Format] = MappingProxyType(
+    {name: form for name, form in FORMATS.items() if form.kind is PAIRS and not form.table}
 )

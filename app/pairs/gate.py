@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from app.domain.quality import Check, Gate, Inspection
-from app.pairs.selection import Selection
-from app.pairs.source import BATCH, Found, OpenSession, read_pairs
+from app.domain.quality import Check, Inspection
+from app.pairs.source import Found
 
 
 def inspect(found: Found, inspection: Inspection) -> Check | None:
@@ -23,12 +22,3 @@ def inspect(found: Found, inspection: Inspection) -> Check | None:
 def passing(pairs: Iterable[Found], inspection: Inspection) -> Iterator[Found]:
     """The pairs in which the gate finds nothing; the others are counted by what it found."""
     return (found for found in pairs if inspect(found, inspection) is None)
-
-
-def look(open_session: OpenSession, selection: Selection, gate: Gate) -> Inspection:
-    """What the gate finds in a selection, with nothing written: a dry run."""
-    inspection = Inspection(gate)
-    inspection.count(Check.RETRACTED, *selection.taken_back)
-    for found in read_pairs(open_session, selection.batches(BATCH), template=gate.template):
-        inspect(found, inspection)
-    return inspection

@@ -58,18 +58,16 @@ _DELETED = text(
 )
 
 
-def judgements(db: Session, *, project_id: int) -> Iterator[Judgement]:
-    """The project's judgements by draft, in a draft by place; memory stays flat.
+def judgements(db: Session, ids: Sequence[int]) -> Iterator[tuple[DraftPath, Judgement]]:
+    """The judgements of these drafts, by draft, in a draft by place.
 
     A batch of drafts costs two queries more than their texts: the deletions, and the pairs.
     """
-    for batch in draft_paths(db, project_id=project_id):
-        ids = [draft.id for draft in batch]
-        deleted = _deleted(db, ids)
-        paired = _paired(db, ids)
-        for draft in batch:
-            found = [*_accepted(draft, paired), *_rejected(draft, deleted[draft.id], paired)]
-            yield from sorted(found, key=attrgetter("position", "segment_id"))
+    deleted, paired = _deleted(db, list(ids)), _paired(db, list(ids))
+    for draft in draft_paths(db, ids):
+        found = [*_accepted(draft, paired), *_rejected(draft, deleted[draft.id], paired)]
+        for judgement in sorted(found, key=attrgetter("position", "segment_id")):
+            yield draft, judgement
 
 
 def _accepted(draft: DraftPath, paired: set[tuple[int, int]]) -> Iterator[Judgement]:

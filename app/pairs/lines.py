@@ -10,10 +10,12 @@ and is written the plain way.
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import orjson
 
 from app.pairs.formats import Format, Rendering, Rows
+from app.pairs.leaving import Leaving
 from app.pairs.source import Found
 
 # PostgreSQL stores no NUL, and JSON writes one as \u0000. Two in a row cannot be read out of any
@@ -23,14 +25,14 @@ _LINE = orjson.OPT_APPEND_NEWLINE
 _MARKS = re.compile(rb"\\u0000\\u0000([pcr])")
 
 
-def lines_of(form: Format) -> Callable[[Found, Rows, Rendering], list[bytes]]:
+def lines_of(form: Format) -> Callable[[Any, Rows, Rendering], list[bytes]]:
     """What writes the lines of a format."""
     return quick_lines if form.verbatim else plain_lines
 
 
-def plain_lines(found: Found, rows: Rows, rendering: Rendering) -> list[bytes]:
-    """The rows of a pair as lines of JSON."""
-    return [orjson.dumps(row, option=_LINE) for row in rows(found.pair, rendering)]
+def plain_lines(leaving: Leaving, rows: Rows, rendering: Rendering) -> list[bytes]:
+    """The rows of a pair, or of what else leaves, as lines of JSON."""
+    return [orjson.dumps(row, option=_LINE) for row in rows(leaving.item, rendering)]
 
 
 def quick_lines(found: Found, rows: Rows, rendering: Rendering) -> list[bytes]:

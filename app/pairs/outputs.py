@@ -1,6 +1,6 @@
 """Whole outputs: the texts of finished drafts, as their annotators left them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy.orm import Session
 
@@ -8,14 +8,15 @@ from app.domain.formats import OutputSegment, WholeOutput
 from app.pairs.paths import DraftPath, draft_paths
 
 
-def outputs(db: Session, *, project_id: int) -> Iterator[WholeOutput]:
-    """The project's finished texts, in the order of their drafts' ids.
+def outputs(db: Session, ids: Sequence[int]) -> Iterator[tuple[DraftPath, WholeOutput]]:
+    """The texts of these drafts, in that order; one that was opened again is none.
 
     A text counts as whole (ends_output) when the model stopped after its last segment, or after
     the one that the annotator corrected there. A draft without any segment is no output.
     """
-    for batch in draft_paths(db, project_id=project_id, finished=True):
-        yield from (_output(draft) for draft in batch if draft.segments)
+    for draft in draft_paths(db, ids):
+        if draft.segments and draft.finished_at is not None:
+            yield draft, _output(draft)
 
 
 def _output(draft: DraftPath) -> WholeOutput:

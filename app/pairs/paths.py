@@ -1,10 +1,10 @@
-"""Drafts' texts as they stand, in batches: memory stays flat however many drafts there are.
+"""Drafts' texts as they stand.
 
-A batch costs three queries: the drafts, the segments up from their leaves (one recursive walk for
-all of them together), and the images of their samples.
+A batch of drafts costs three queries: the drafts, the segments up from their leaves (one recursive
+walk for all of them together), and the images of their samples.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -23,18 +23,16 @@ BATCH = 32
 
 _DRAFTS = text(
     """
-    SELECT d.id, coalesce(run.leaf_id, d.head_id) AS leaf_id, d.finished_at,
-           s.id AS sample_id, s.source_id, s.instruction, project.name AS project,
+    SELECT d.id, d.sample_id, coalesce(run.leaf_id, d.head_id) AS leaf_id, d.finished_at,
+           s.source_id, s.instruction, project.name AS project,
            u.name AS annotator
     FROM drafts d
     JOIN samples s ON s.id = d.sample_id
     JOIN projects project ON project.id = s.project_id
     JOIN users u ON u.id = d.user_id
     LEFT JOIN regenerations run ON run.id = d.regeneration_id
-    WHERE s.project_id = :project AND d.id > :after
-      AND (d.finished_at IS NOT NULL OR NOT :finished)
-    ORDER BY d.id
-    LIMIT :size
+    JOIN unnest(CAST(:ids AS bigint[])) WITH ORDINALITY AS asked (id, place) ON asked.id = d.id
+    ORDER BY asked.place
     """
 )
 _SEGMENTS = text(
@@ -87,6 +85,7 @@ class DraftPath:
     """A draft, its sample and the segments of its text, in order. finished_at: None while open."""
 
     id: int
+    sample_id: int
     project: str
     sample: str
     instruction: str
@@ -97,23 +96,9 @@ class DraftPath:
     segments: tuple[PathSegment, ...]
 
 
-def draft_paths(
-    db: Session, *, project_id: int, finished: bool = False
-) -> Iterator[Sequence[DraftPath]]:
-    """The project's drafts in the order of their ids, a batch at a time; finished: no others."""
-    after = 0
-    while True:
-        rows = db.execute(
-            _DRAFTS, {"project": project_id, "after": after, "finished": finished, "size": BATCH}
-        ).all()
-        if rows:
-            yield _batch(db, rows)
-        if len(rows) < BATCH:
-            return
-        after = rows[-1].id
-
-
-def _batch(db: Session, rows: Sequence[Row[Any]]) -> Sequence[DraftPath]:
+def draft_paths(db: Session, ids: Sequence[int]) -> Sequence[DraftPath]:
+    """The drafts with these ids, in that order; as many as may be in memory at once (BATCH)."""
+    rows = db.execute(_DRAFTS, {"ids": list(ids)}).all()
     asked = {"drafts": [row.id for row in rows], "leaves": [row.leaf_id for row in rows]}
     segments = {
         draft_id: tuple(map(_segment, group))
@@ -137,6 +122,7 @@ def _path(
 ) -> DraftPath:
     return DraftPath(
         id=row.id,
+        sample_id=row.sample_id,
         project=row.project,
         sample=row.source_id,
         instruction=row.instruction,

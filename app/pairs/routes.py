@@ -23,7 +23,7 @@ from app.pairs import pages, service, story
 from app.pairs.archive import Handover, ZipSink, zipped
 from app.pairs.export import Order, exporting
 from app.pairs.formats import FORMATS, Rendering, format_named
-from app.pairs.gate import look
+from app.pairs.leaving import PAIRS
 from app.pairs.parameters import filter_of, gate_of
 from app.pairs.queries import choices
 from app.pairs.selection import count_pairs, select_pairs
@@ -75,18 +75,21 @@ def gate(
     actor: CurrentUser,
     project_id: Id,
     found: Annotated[Check | None, Query()] = None,
+    form: Annotated[str, Query(alias="format")] = "trl",
     template: Template_ = Template.QWEN2_5_VL,
     allowed: Allowed = (),
     min_share: float = MIN_SHARE,
     max_tokens: int = 0,
 ) -> Response:
     """What the quality gate finds in the pairs that the filters ask for, and the way to take them
-    home. found: a check, whose pairs are shown."""
+    home. found: a check, whose pairs are shown. form: the format that they are to leave in."""
     project = _project(db, actor, project_id)
     wanted = _wanted(request, project)
-    chosen = gate_of(template, allowed, min_share, max_tokens)
+    chosen = replace(
+        gate_of(template, allowed, min_share, max_tokens), reserved=format_named(form).reserved
+    )
     selection = select_pairs(db, wanted, [project.id])
-    inspection = look(lambda: nullcontext(db), selection, chosen)
+    inspection = PAIRS.look(lambda: nullcontext(db), selection, wanted, chosen)
     shown = inspection.examples.get(found, [])[: pages.PAGE] if found else []
     context = _about(request, db, project, wanted) | {
         "gate": chosen,
@@ -97,8 +100,11 @@ def gate(
             for check in Check
         ],
         "found": found,
-        "pairs": pages.some_pairs(db, project_id=project.id, ids=shown),
+        "pairs": pages.some_pairs(
+            db, project_id=project.id, ids=[number for number in shown if isinstance(number, int)]
+        ),
         "formats": list(FORMATS.values()),
+        "form_name": form,
         "templates": list(Template),
         "again": _again(request, "found"),
     }
@@ -160,10 +166,10 @@ def export(
     order = Order(
         _wanted(request, project),
         chosen,
-        Rendering(template, folder=chosen.name),
+        Rendering(template, folder=chosen.name, project=project.name),
         gate_of(template, allowed, min_share, max_tokens),
     )
-    selection = select_pairs(db, order.wanted, [project.id])
+    selection = order.kind.select(db, order.wanted, [project.id])
     sink, state = ZipSink(chosen.name), request.app.state
     sessions = Handover(db, state.sessions)
     steps = exporting(sessions, selection, order, sink=sink, store=state.image_store)
@@ -172,7 +178,12 @@ def export(
     first = next(chunks)
     sessions.leave()
     audit.record(
-        db, actor.id, "exported", f"project:{project.id}", pairs=len(selection), format=chosen.name
+        db,
+        actor.id,
+        "exported",
+        f"project:{project.id}",
+        **{order.kind.held_in: len(selection)},
+        format=chosen.name,
     )
     name = f"{project.name}-{chosen.name}.zip"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}

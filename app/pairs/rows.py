@@ -1,16 +1,19 @@
-"""Writes the rows of an export into its file, and remembers what else they need."""
+"""Writes the rows of an export into its files, and remembers what else they need."""
 
 import hashlib
 import tempfile
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Protocol, Self
 
+from app.domain.formats.parquet import IMAGES
 from app.pairs.formats import Format, Rendering
+from app.pairs.leaving import Leaving
 from app.pairs.lines import lines_of
+from app.pairs.parquet import pair_table, write_images
 from app.pairs.sinks import Originals, Sink
-from app.pairs.source import Found, image_kind
+from app.pairs.source import image_kind
 from app.pairs.tally import Tally
 
 # So much is written, hashed and compressed at once.
@@ -19,54 +22,43 @@ _CHUNK = 256 * 1024
 _WAITING = 8 * 2**20
 
 
-class RowWriter:
-    """The rows of a format, one JSON object a line, as they come.
+class Writer(Protocol):
+    """Writes rows as they come; its files are whole when the block succeeds.
 
-    Where a format wants rows with images first, the others wait: datasets decides by the first
-    10 MB of a file what its columns are, and an empty list there would hide that it has images.
-    images: the files that the rows name, by SHA-256; each was found in the store.
+    images: what is to be copied beside the rows, by SHA-256; each was found in the store.
     """
+
+    images: dict[str, str]
+
+    def add(self, leaving: Leaving) -> None:
+        """Write the rows of one. Raises NotFound for an image that is missing."""
+        ...
+
+
+def writer(
+    sink: Sink, format: Format, rendering: Rendering, tally: Tally, store: Originals
+) -> AbstractContextManager[Writer]:
+    """What writes the rows of a format, and counts them."""
+    make = TableWriter if format.table else LineWriter
+    return make(sink, format, rendering, tally, store)
+
+
+class _Counting:
+    """What all writers do with one that leaves: count it, and find its images."""
 
     def __init__(
         self, sink: Sink, format: Format, rendering: Rendering, tally: Tally, store: Originals
     ) -> None:
-        self.images: dict[str, str] = {}
+        self._sink = sink
         self._format = format
         self._rendering = rendering
         self._tally = tally
         self._store = store
-        self._lines = lines_of(format)
         self._files = ExitStack()
-        self._out = self._files.enter_context(sink.file(format.file))
-        self._waiting: IO[bytes] = self._files.enter_context(
-            tempfile.SpooledTemporaryFile(_WAITING)  # noqa: SIM115 - the stack closes it
-        )
-        self._hash = hashlib.sha256()
-        self._chunk: list[bytes] = []
-        self._size = 0
+        self._found: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
-
-    def add(self, found: Found) -> None:
-        """Write the rows of one pair. Raises NotFound for an image that is missing."""
-        sample, tally = found.sample, self._tally
-        tally.pairs += 1
-        tally.last += found.ends_output
-        tally.policies[found.policy or ""] += 1
-        if sample.id not in tally.samples:
-            tally.samples.add(sample.id)
-            if self._format.with_images:
-                self._take_images(sample.images, sample.image_files)
-        lines = self._lines(found, self._format.rows, self._rendering)
-        tally.rows += len(lines)
-        if sample.images:
-            tally.with_images += 1
-        elif self._format.images_first:
-            self._waiting.writelines(lines)
-            return
-        for line in lines:
-            self._write(line)
 
     def __exit__(
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
@@ -76,29 +68,163 @@ class RowWriter:
                 self._finish()
 
     def _finish(self) -> None:
-        self._waiting.seek(0)
-        late: Iterable[bytes] = self._waiting
-        if self._tally.text_only:
-            late = map(self._format.text_only, self._waiting)
-        for line in late:
-            self._write(line)
-        self._flush()
+        raise NotImplementedError
+
+    def _count(self, leaving: Leaving) -> None:
+        sample, tally = leaving.sample, self._tally
+        tally.pairs += 1
+        tally.last += leaving.ends_output
+        tally.policies[leaving.policy or ""] += 1
+        tally.with_images += bool(sample.images)
+        if leaving.accepted is not None:
+            tally.accepted += leaving.accepted
+            tally.rejected += not leaving.accepted
+        if sample.id not in tally.samples:
+            tally.samples.add(sample.id)
+            for sha256, file in zip(sample.images, sample.image_files, strict=True):
+                if sha256 not in self._found:
+                    self._store.original(sha256, image_kind(file))
+                    self._found[sha256] = file
+
+    def _waiting(self) -> IO[bytes]:
+        return self._files.enter_context(tempfile.SpooledTemporaryFile(_WAITING))
+
+
+class LineWriter(_Counting):
+    """One JSON object a line. The first file is written as rows come; others wait, since a sink
+    takes one file at a time.
+
+    Where a format wants rows with images first, the rest wait: datasets decides by the first
+    10 MB of a file what its columns are, and an empty list there would hide that it has images.
+    """
+
+    def __init__(
+        self, sink: Sink, format: Format, rendering: Rendering, tally: Tally, store: Originals
+    ) -> None:
+        super().__init__(sink, format, rendering, tally, store)
+        self.images = self._found
+        self._lines = lines_of(format)
+        first, *others = format.files
+        self._first = _Hashed(self._files.enter_context(sink.file(first)))
+        self._later = {name: self._waiting() for name in others}
+        self._without = {name: self._waiting() for name in format.files}
+
+    def add(self, leaving: Leaving) -> None:
+        """See Writer."""
+        self._count(leaving)
+        late = self._format.images_first and not leaving.sample.images
+        for name, rows in self._format.files.items():
+            lines = self._lines(leaving, rows, self._rendering)
+            self._tally.rows_of[name] += len(lines)
+            if late:
+                self._without[name].writelines(lines)
+            elif name in self._later:
+                self._later[name].writelines(lines)
+            else:
+                self._first.write(lines)
+
+    def _finish(self) -> None:
         self._tally.images = len(self.images)
-        self._tally.files[self._format.file] = self._hash.hexdigest()
+        self._end(self._format.file, self._first)
+        for name, waiting in self._later.items():
+            waiting.seek(0)
+            with self._sink.file(name) as file:
+                out = _Hashed(file)
+                out.write(waiting)
+                self._end(name, out)
 
-    def _take_images(self, images: tuple[str, ...], files: tuple[str, ...]) -> None:
-        for sha256, file in zip(images, files, strict=True):
-            if sha256 not in self.images:
-                self._store.original(sha256, image_kind(file))
-                self.images[sha256] = file
+    def _end(self, name: str, out: "_Hashed") -> None:
+        without = self._without[name]
+        without.seek(0)
+        late: Iterable[bytes] = without
+        if self._tally.text_only:
+            late = map(self._format.text_only, without)
+        out.write(late)
+        out.flush()
+        self._tally.files[name] = out.sha256
 
-    def _write(self, line: bytes) -> None:
-        self._chunk.append(line)
-        self._size += len(line)
-        if self._size >= _CHUNK:
-            self._flush()
 
-    def _flush(self) -> None:
+class TableWriter(_Counting):
+    """Parquet: the rows as a table, and each image once in another. Both are made beside the sink,
+    since a Parquet file is written by somebody who asks where he is."""
+
+    def __init__(
+        self, sink: Sink, format: Format, rendering: Rendering, tally: Tally, store: Originals
+    ) -> None:
+        super().__init__(sink, format, rendering, tally, store)
+        # They stand in their table.
+        self.images: dict[str, str] = {}
+        self._file = self._files.enter_context(_beside())
+        self._open = ExitStack()
+        self._table = self._open.enter_context(pair_table(self._file))
+
+    def add(self, leaving: Leaving) -> None:
+        """See Writer."""
+        self._count(leaving)
+        for row in self._format.rows(leaving.item, self._rendering):
+            self._tally.rows_of[self._format.file] += 1
+            self._table.add(dict(row))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._files:
+            self._open.__exit__(kind, error, trace)
+            if kind is None:
+                self._finish()
+
+    def _finish(self) -> None:
+        self._tally.images = len(self._found)
+        self._copy(self._file, self._format.file)
+        with _beside() as file:
+            originals = (
+                (sha256, image_kind(name), self._store.original(sha256, image_kind(name)))
+                for sha256, name in sorted(self._found.items())
+            )
+            write_images(file, originals)
+            self._copy(file, IMAGES)
+
+    def _copy(self, file: IO[bytes], name: str) -> None:
+        file.seek(0)
+        digest = hashlib.sha256()
+        with self._sink.file(name) as out:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                out.write(chunk)
+        self._tally.files[name] = digest.hexdigest()
+
+
+def _beside() -> IO[bytes]:
+    return tempfile.TemporaryFile()
+
+
+class _Hashed:
+    """Lines into a file, in chunks, and their hash."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
+        self._hash = hashlib.sha256()
+        self._chunk: list[bytes] = []
+        self._size = 0
+
+    @property
+    def sha256(self) -> str:
+        """Of what was flushed."""
+        return self._hash.hexdigest()
+
+    def write(self, lines: Iterable[bytes]) -> None:
+        """Take some lines."""
+        for line in lines:
+            self._chunk.append(line)
+            self._size += len(line)
+            if self._size >= _CHUNK:
+                self.flush()
+
+    def flush(self) -> None:
+        """Hand on what waits."""
         chunk = b"".join(self._chunk)
         self._hash.update(chunk)
         self._out.write(chunk)

@@ -14,13 +14,13 @@ from sqlalchemy.orm import Session
 
 from app.domain.filters import PairFilter
 from app.models import Project
-from app.pairs.filtering import Selected, selected
+from app.pairs.filtering import Selected, drafts, selected
 from app.refusals import NotFound
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The ids of pairs in the order in which they are written, 8 bytes each.
+    """The ids of pairs, or of drafts, in the order in which they are written, 8 bytes each.
 
     taken_back: those that would be among them, had nobody retracted them.
     """
@@ -59,6 +59,14 @@ def select_pairs(db: Session, wanted: PairFilter, projects: Sequence[int]) -> Se
     return Selection(
         _ids(db, selected(wanted, projects)), _ids(db, selected(wanted, projects, live=False))
     )
+
+
+def select_drafts(
+    db: Session, wanted: PairFilter, projects: Sequence[int], *, finished: bool
+) -> Selection:
+    """The drafts that the filter asks for in these projects, sample by sample, the oldest first;
+    finished: no others. Which ones is decided here; their texts are those of when they are read."""
+    return Selection(_ids(db, drafts(wanted, projects, finished=finished)), array("q"))
 
 
 def count_pairs(db: Session, wanted: PairFilter, projects: Sequence[int]) -> int:

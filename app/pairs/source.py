@@ -108,6 +108,35 @@ class Found(NamedTuple):
     truncated: bool
 
     @property
+    def key(self) -> str:
+        """The pair's id."""
+        return str(self.pair_id)
+
+    @property
+    def accepted(self) -> None:
+        """A pair is no judgement of a single text."""
+        return
+
+    @property
+    def item(self) -> Pair:
+        """What a format makes rows of."""
+        return self.pair
+
+    @property
+    def digest(self) -> str:
+        """Of what a trainer learns from it; not who made it, nor in which format it leaves."""
+        before = self.prefix
+        parts = (
+            b"%d %d %d" % (before.length, *before.checksums),
+            self.sample.setting.content,
+            self.chosen.json,
+            self.rejected.json,
+            b"end" if self.ends_output else b"",
+        )
+        # No stored text holds a NUL, so the parts cannot be taken for one another.
+        return blake2b(b"\0".join(parts), digest_size=16).hexdigest()
+
+    @property
     def pair(self) -> Pair:
         """The pair with all of its texts. Raises ValueError for what can be none."""
         return self.pair_of(self.prefix.text, self.chosen.text, self.rejected.text)
@@ -153,7 +182,7 @@ def read_batch(
     """The pairs with these ids, in that order; see read_pairs."""
     rows = _rows(db, _PAIRS, ids)
     above = _rows(db, _ABOVE, {row[3] for row in rows})
-    samples = _samples(db, {row[2] for row in rows}, template)
+    samples = read_samples(db, {row[2] for row in rows}, template)
     pieces = {row[0]: Piece.of(row[2]) for row in above}
     tree = _Tree({row[0]: row[1] for row in above}, pieces)
     return [
@@ -207,7 +236,8 @@ def _rows(db: Session, statement: str, ids: Iterable[int]) -> list[tuple[Any, ..
     return connection.execute(statement.encode(), {"ids": array}).fetchall()
 
 
-def _samples(db: Session, ids: set[int], template: Template) -> Mapping[int, SampleFacts]:
+def read_samples(db: Session, ids: set[int], template: Template) -> Mapping[int, SampleFacts]:
+    """The samples with these ids, by id. template: whose image tokens are counted."""
     return {row[0]: _sample(row, template) for row in _rows(db, _SAMPLES, ids)}
 
 
@@ -231,6 +261,7 @@ def _sample(row: tuple[Any, ...], template: Template) -> SampleFacts:
             + sum(image_tokens(width, height, vision) for width, height in sizes),
             special=asked.special,
             control=asked.control,
+            asked=instruction,
         ),
     )
 

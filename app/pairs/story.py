@@ -12,7 +12,8 @@ from app.domain.filters import PairFilter
 from app.domain.prompts import Template
 from app.models import Snapshot, SnapshotState
 from app.pairs.filtering import selected
-from app.pairs.formats import FORMATS, Rendering
+from app.pairs.formats import FORMATS, PAIR_FORMATS, Rendering
+from app.pairs.leaving import PAIRS
 from app.pairs.snapshots.store import SnapshotStore
 from app.pairs.source import read_batch
 from app.refusals import NotFound
@@ -116,7 +117,12 @@ def holders(db: Session, store: SnapshotStore, *, project_id: int, pair_id: int)
     are gone cannot be asked and are left out."""
     ready = (
         db.query(Snapshot.id, Snapshot.attempt, Snapshot.name)
-        .filter(Snapshot.project_id == project_id, Snapshot.state == SnapshotState.READY)
+        .filter(
+            Snapshot.project_id == project_id,
+            Snapshot.state == SnapshotState.READY,
+            # What others are made of has numbers of its own.
+            Snapshot.format.in_([name for name, form in FORMATS.items() if form.kind is PAIRS]),
+        )
         .order_by(Snapshot.id.desc())
     )
     found = []
@@ -135,7 +141,7 @@ def literal_rows(db: Session, *, pair_id: int, template: Template) -> list[tuple
     (found,) = read_batch(db, [pair_id], template=template)
     rendering = Rendering(template)
     rows = []
-    for name, form in FORMATS.items():
+    for name, form in PAIR_FORMATS.items():
         made = [
             json.dumps(row, ensure_ascii=False, indent=2, default=str)
             for row in form.rows(found.pair, rendering)

@@ -9,19 +9,27 @@ from app.domain.quality import CHECKS, Check, Inspection
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of an export. pairs = mid + last = with_images + without_images, and pairs + left out
-    = all that the filter asked for. images: distinct files. rows: as written, a format may make
-    several of a pair. files: the SHA-256 of each file of rows and text, by name."""
+    """Counts of an export, of pairs or what else it is made of. pairs = mid + last = with_images +
+    without_images, and pairs + left out = all that the filter asked for. images: distinct files.
+    rows_of: as written, by file; a format may make several of a pair. accepted, rejected:
+    judgements. files: the SHA-256 of each file of rows and text, by name."""
 
     inspection: Inspection
     pairs: int = 0
-    rows: int = 0
+    rows_of: Counter[str] = field(default_factory=Counter)
+    accepted: int = 0
+    rejected: int = 0
     last: int = 0
     with_images: int = 0
     images: int = 0
     samples: set[int] = field(default_factory=set)
     policies: Counter[str] = field(default_factory=Counter)
     files: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Rows of all files."""
+        return self.rows_of.total()
 
     @property
     def mid(self) -> int:

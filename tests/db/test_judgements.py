@@ -4,17 +4,19 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.annotation import history, structure, tasks
+from app.domain.filters import PairFilter
 from app.domain.formats import Judgement
-from app.models import Project, Sample
+from app.domain.prompts import Template
+from app.models import Project
 from app.pairs.judgements import judgements
+from app.pairs.leaving import JUDGEMENTS
 from app.pairs.paths import BATCH
 from tests.db.conftest import Desk
 from tests.factories import SLIDES, add_draft, add_project, add_sample, add_user
 
 
 def found(desk: Desk) -> list[Judgement]:
-    sample = desk.db.get_one(Sample, desk.draft.sample_id)
-    return list(judgements(desk.db, project_id=sample.project_id))
+    return [judgement for _, judgement in judgements(desk.db, [desk.draft.id])]
 
 
 def said(desk: Desk) -> list[tuple[str, bool]]:
@@ -167,7 +169,14 @@ def test_more_drafts_than_a_batch_give_one_judgement_each(db: Session, project: 
         desk.accept(1)
         drafts.append(desk.draft.id)
     add_draft(db, sample=add_sample(db, project=add_project(db)), user=user)
-    assert [one.draft_id for one in judgements(db, project_id=project.id)] == drafts
+    wanted = PairFilter()
+    chosen = JUDGEMENTS.select(db, wanted, [project.id])
+    found = [
+        int(one.key.partition("-")[0])
+        for ids in chosen.batches(BATCH)
+        for one in JUDGEMENTS.read(db, ids, wanted, Template.QWEN2_5_VL)
+    ]
+    assert found == drafts
 
 
 def test_a_finished_draft_still_counts(desk: Desk) -> None:

@@ -2,9 +2,11 @@
 
 from app.annotation import tasks
 from app.domain.corrections import Verdict
+from app.domain.filters import PairFilter
 from app.domain.formats import WholeOutput
 from app.domain.tree import Origin
 from app.models import Sample
+from app.pairs.leaving import OUTPUTS
 from app.pairs.outputs import outputs
 from tests.db.conftest import Desk
 from tests.factories import SLIDES
@@ -12,7 +14,8 @@ from tests.factories import SLIDES
 
 def found(desk: Desk) -> list[WholeOutput]:
     sample = desk.db.get_one(Sample, desk.draft.sample_id)
-    return list(outputs(desk.db, project_id=sample.project_id))
+    chosen = OUTPUTS.select(desk.db, PairFilter(), [sample.project_id])
+    return [output for _, output in outputs(desk.db, chosen.ids)]
 
 
 def finish(desk: Desk) -> None:

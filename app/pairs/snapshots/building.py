@@ -7,7 +7,6 @@ What is asked for is decided in one statement at the start (app/pairs/selection.
 change, so the rows are those of that moment however long the building takes.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Generator, Mapping
 from contextlib import closing
@@ -25,7 +24,7 @@ from app.domain.splits import Split
 from app.domain.sums import SUMS, content_hash, sums_text
 from app.pairs.export import OnPair, Order, exporting, nothing
 from app.pairs.formats import Rendering, format_named
-from app.pairs.selection import select_pairs
+from app.pairs.leaving import Leaving
 from app.pairs.sinks import Originals
 from app.pairs.snapshots import attempts, counting
 from app.pairs.snapshots.attempts import Result, Work
@@ -33,7 +32,6 @@ from app.pairs.snapshots.dividing import divide_project, divide_selection
 from app.pairs.snapshots.pulse import LostError, Pulse
 from app.pairs.snapshots.store import ARCHIVE, INDEX, SnapshotStore
 from app.pairs.snapshots.zipping import Part, Zip
-from app.pairs.source import Found
 from app.pairs.tally import Tally
 from app.refusals import Conflict, Refusal
 
@@ -99,15 +97,16 @@ def _build(
     order = Order(
         wanted=work.filter,
         format=format_named(work.format),
-        rendering=Rendering(template=work.gate.template, folder=Split.TRAIN.value),
+        rendering=Rendering(work.gate.template, folder=Split.TRAIN.value, project=work.project),
         gate=work.gate,
     )
     with sessions() as db:
-        selection = select_pairs(db, order.wanted, [work.project_id])
+        kind = order.format.kind
+        selection = kind.select(db, order.wanted, [work.project_id])
         if not len(selection):
-            raise Conflict(nothing(work.filter))
+            raise Conflict(nothing(order))
         division = divide_project(db, work.plan, project_id=work.project_id)
-        parts = divide_selection(db, selection, division)
+        parts = divide_selection(db, selection, division, held_in=kind.held_in)
     total = len(selection)
     pulse.at(PAIRS, 0, total)
     tallies: dict[Split, Tally] = {}
@@ -115,8 +114,8 @@ def _build(
     languages: Counter[str] = Counter()
 
     def note(split: Split) -> OnPair:
-        def on_pair(found: Found) -> None:
-            index.append(_row(found, split))
+        def on_pair(found: Leaving) -> None:
+            index.append(IndexedRow(found.key, split, found.digest))
             languages[found.sample.setting.language] += 1
 
         return on_pair
@@ -143,7 +142,7 @@ def _build(
                     tallies[split] = Tally(inspection)
                 before += len(part)
             if not any(tally.rows for tally in tallies.values()):
-                raise Conflict(nothing(work.filter, *tallies.values()))
+                raise Conflict(nothing(order, *tallies.values()))
             pulse.at(CLOSING, total, total)
             rows = counting.data_files(archive.sums)
             counts = counting.counts(tallies, rows, division, languages)
@@ -197,18 +196,3 @@ def _follow(steps: Generator[int, None, Tally], pulse: Pulse, before: int, total
                 tally: Tally = end.value
                 return tally
             pulse.at(PAIRS, before + done, total)
-
-
-def _row(found: Found, split: Split) -> IndexedRow:
-    """What a trainer learns from a pair, hashed; not who made it, nor in which format it leaves."""
-    before = found.prefix
-    parts = (
-        b"%d %d %d" % (before.length, *before.checksums),
-        found.sample.setting.content,
-        found.chosen.json,
-        found.rejected.json,
-        b"end" if found.ends_output else b"",
-    )
-    # No stored text holds a NUL, so the parts cannot be taken for one another.
-    digest = hashlib.blake2b(b"\0".join(parts), digest_size=16).hexdigest()
-    return IndexedRow(str(found.pair_id), split, digest)

@@ -56,16 +56,15 @@ def manifest(
 ) -> dict[str, Any]:
     """What was asked for, what was left out with the first pairs of each check, which files came of
     it. The images' hashes stand in SHA256SUMS only: there may be very many."""
+    nouns, ids = order.kind.nouns, f"first_{order.kind.noun}_ids"
     policies: Counter[str] = Counter()
     left_out: dict[str, dict[str, Any]] = {}
     for tally in tallies.values():
         policies.update(tally.policies)
         for check, count in tally.left_out.items():
-            about = left_out.setdefault(
-                check.value, {"pairs": 0, "what": CHECKS[check][1], "first_pair_ids": []}
-            )
-            about["pairs"] += count
-            about["first_pair_ids"] += tally.inspection.examples[check]
+            about = left_out.setdefault(check.value, {nouns: 0, "what": CHECKS[check][1], ids: []})
+            about[nouns] += count
+            about[ids] += tally.inspection.examples[check]
     return {
         **order.canonical(),
         "policies": dict(sorted(policies.items())),

@@ -19,15 +19,18 @@ _SHARED = text(
     GROUP BY shown.sha256 HAVING count(DISTINCT sample.id) > 1
     """
 )
-_SAMPLES = text(
-    """
-    SELECT c.id, sample.source_id
-    FROM unnest(CAST(:ids AS bigint[])) WITH ORDINALITY AS asked (id, place)
-    JOIN corrections c ON c.id = asked.id
-    JOIN samples sample ON sample.id = c.sample_id
-    ORDER BY asked.place
-    """
-)
+_SAMPLES = {
+    table: text(
+        f"""
+        SELECT held.id, sample.source_id
+        FROM unnest(CAST(:ids AS bigint[])) WITH ORDINALITY AS asked (id, place)
+        JOIN {table} held ON held.id = asked.id
+        JOIN samples sample ON sample.id = held.sample_id
+        ORDER BY asked.place
+        """  # noqa: S608 - one of two names
+    )
+    for table in ("corrections", "drafts")
+}
 _BATCH = 10_000
 
 
@@ -40,13 +43,15 @@ def divide_project(db: Session, plan: SplitPlan, *, project_id: int) -> Division
 
 
 def divide_selection(
-    db: Session, selection: Selection, division: Division
+    db: Session, selection: Selection, division: Division, *, held_in: str = "corrections"
 ) -> Mapping[Split, Selection]:
-    """The selection's pairs by split, in the selection's order; a split without any is missing."""
+    """The selection's pairs by split, in the selection's order; a split without any is missing.
+
+    held_in: the table that the selection's ids are of."""
     parts = {split: (array("q"), array("q")) for split in Split}
     for at, ids in enumerate((selection.ids, selection.taken_back)):
         for start in range(0, len(ids), _BATCH):
-            rows = db.execute(_SAMPLES, {"ids": list(ids[start : start + _BATCH])})
+            rows = db.execute(_SAMPLES[held_in], {"ids": list(ids[start : start + _BATCH])})
             for number, sample in rows:
                 parts[division.split_of(sample)][at].append(number)
     return {split: Selection(*both) for split, both in parts.items() if len(both[0])}

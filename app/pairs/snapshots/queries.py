@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.domain.filters import from_canonical
 from app.domain.rowindex import Comparison, compare, read_index
 from app.models import Project, Snapshot, SnapshotState, User
+from app.pairs.formats import format_named
 from app.pairs.snapshots.store import SnapshotStore
 from app.refusals import Conflict, NotFound
 
@@ -104,11 +105,18 @@ def comparison(
 ) -> Comparison:
     """How one ready snapshot differs from another, with at most `shown` ids of each kind.
 
-    Raises Conflict when one of them is not ready, NotFound when its files are gone.
+    Raises Conflict when one of them is not ready or holds something else,
+    NotFound when its files are gone.
     """
     for snapshot in (before, after):
         if snapshot.state is not SnapshotState.READY:
             raise Conflict(f"{snapshot.name} is not ready: there is nothing to compare yet.")
+    one, other = (format_named(snapshot.format).kind for snapshot in (before, after))
+    if one is not other:
+        raise Conflict(
+            f"{before.name} holds {one.nouns} and {after.name} {other.nouns}: they have no row in "
+            "common."
+        )
     old = store.index(before.id, before.attempt)
     new = store.index(after.id, after.attempt)
     with old.open(encoding="ascii") as left, new.open(encoding="ascii") as right:

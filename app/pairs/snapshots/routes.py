@@ -12,6 +12,8 @@ from app.deps import AdminUser, CurrentUser, Id, SessionDep
 from app.domain.quality import CHECKS
 from app.domain.rowindex import Difference
 from app.models import Project, Role, Snapshot
+from app.pairs.formats import format_named
+from app.pairs.leaving import PAIRS
 from app.pairs.queries import choices
 from app.pairs.selection import count_pairs
 from app.pairs.snapshots import queries, service
@@ -76,13 +78,15 @@ def preview(request: Request, db: SessionDep, actor: AdminUser, project_id: Id) 
     project = access.project_of(db, actor, project_id)
     try:
         form = snapshot_form(request.query_params)
+        count = _count(db, project, form)
     except Invalid as fault:
         # In its place: what was typed last is what somebody is about to mend.
         return render(request, "snapshots/_preview.html", {"fault": fault})
     context = {
         "project": project,
         "form": form,
-        "count": _count(db, project, form),
+        "count": count,
+        "noun": format_named(form.format).kind.noun,
         "fault": None,
         "address": f"/projects/{project.id}/snapshots{form.query}",
     }
@@ -179,7 +183,12 @@ def _page(
 
 
 def _count(db: Session, project: Project, form: SnapshotForm) -> int:
-    return count_pairs(db, form.wanted, [project.id])
+    """Pairs, or the texts in which the format finds what it is made of."""
+    kind = format_named(form.format).kind
+    if kind is PAIRS:
+        return count_pairs(db, form.wanted, [project.id])
+    kind.refuse(form.wanted)
+    return len(kind.select(db, form.wanted, [project.id]))
 
 
 def _snapshot(db: Session, actor: Actor, snapshot_id: int) -> tuple[SnapshotView, Project]:

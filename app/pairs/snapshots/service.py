@@ -34,8 +34,9 @@ def create(
     """A new snapshot, which a worker builds once this transaction is committed.
 
     format: the name of one that is registered (app/pairs/formats.py). filter: its project counts
-    for nothing, the snapshot is of `project`. Raises Invalid for a name of another form or an
-    unknown format, Conflict when the project has one of that name.
+    for nothing, the snapshot is of `project`. Raises Invalid for a name of another form, an
+    unknown format or a filter that cannot be asked of what it is made of, Conflict when the
+    project has one of that name.
     """
     if not _NAME.fullmatch(name):
         raise Invalid(
@@ -43,7 +44,7 @@ def create(
             "with a letter or a digit.",
             "name",
         )
-    format_named(format)
+    format_named(format).kind.refuse(filter)
     wanted = filter.canonical()
     wanted.pop("project", None)
     snapshot_id = db.scalar(

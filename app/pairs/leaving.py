@@ -1,0 +1,248 @@
+"""What leaves in exports: pairs, judgements and whole outputs, each with how it is found.
+
+    wanted → select → ids → read → inspect → a format's rows
+
+An export is the same for all of them; a format says of which it is made.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date
+from hashlib import blake2b
+from typing import Any, NamedTuple, Protocol
+
+from sqlalchemy.orm import Session
+
+from app.domain.filters import FILTERS, PairFilter
+from app.domain.formats import Judgement, Pair, WholeOutput
+from app.domain.prefixes import EMPTY, Piece, Prefix
+from app.domain.prompts import Template
+from app.domain.quality import Check, Gate, Inspection
+from app.models import Policy
+from app.pairs import paths, source
+from app.pairs.filtering import policies
+from app.pairs.gate import inspect
+from app.pairs.judgements import judgements
+from app.pairs.outputs import outputs
+from app.pairs.selection import Selection, select_drafts, select_pairs
+from app.pairs.source import OpenSession, SampleFacts, read_batch, read_samples
+from app.refusals import Invalid
+
+# What can be asked of a text as a whole.
+_OF_DRAFTS = frozenset(
+    {"project", "annotator", "reviewed", "since", "until", "language", "tag"},
+)
+
+
+class Leaving(Protocol):
+    """One of what an export is made of.
+
+    key: its id, numbers with dashes between. item: what a format makes rows of. accepted: of a
+    judgement, else None. digest: of what a trainer learns from it; not who made it, nor in which
+    format it leaves.
+    """
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def sample(self) -> SampleFacts: ...
+    @property
+    def item(self) -> Pair | Judgement | WholeOutput: ...
+    @property
+    def ends_output(self) -> bool: ...
+    @property
+    def policy(self) -> str | None: ...
+    @property
+    def accepted(self) -> bool | None: ...
+    @property
+    def digest(self) -> str: ...
+
+
+class Said(NamedTuple):
+    """A judgement or a whole output on its way out, as a text behind a prefix. about: what makes
+    equal texts another row."""
+
+    key: str
+    sample: SampleFacts
+    item: Judgement | WholeOutput
+    prefix: Prefix
+    text: Piece
+    policy: str | None
+    about: str
+
+    @property
+    def ends_output(self) -> bool:
+        """See Leaving."""
+        return self.item.ends_output
+
+    @property
+    def accepted(self) -> bool | None:
+        """See Leaving."""
+        return self.item.accepted if isinstance(self.item, Judgement) else None
+
+    @property
+    def digest(self) -> str:
+        """See Leaving."""
+        before = b"%d %d %d" % (self.prefix.length, *self.prefix.checksums)
+        end = b"end" if self.ends_output else b""
+        parts = (before, self.sample.setting.content, self.text.json, self.about.encode(), end)
+        return blake2b(b"\0".join(parts), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of what leaves.
+
+    noun: what one is called. held_in: the table that ids are of. filters: those that can be asked
+    of it. comes: how there come to be any, as a sentence. batch: so many ids are read at once.
+    """
+
+    noun: str
+    held_in: str
+    filters: frozenset[str]
+    comes: str
+    batch: int
+    select: Callable[[Session, PairFilter, Sequence[int]], Selection]
+    read: Callable[[Session, Sequence[int], PairFilter, Template], Sequence[Leaving]]
+    find: Callable[[Any, Inspection], Check | None]
+
+    @property
+    def nouns(self) -> str:
+        """The noun, of several."""
+        return f"{self.noun}s"
+
+    def refuse(self, wanted: PairFilter) -> None:
+        """Raises Invalid, naming them, for filters that cannot be asked of this kind."""
+        strange = [name for name in wanted.canonical() if name not in self.filters]
+        if strange:
+            known = ", ".join(name for name in FILTERS if name in self.filters)
+            raise Invalid(
+                f"{self.nouns.capitalize()} cannot be asked for by {', '.join(strange)}. "
+                f"The filters for them are: {known}.",
+                strange[0],
+            )
+
+    def passing(self, items: Iterable[Leaving], inspection: Inspection) -> Iterator[Leaving]:
+        """Those in which the gate finds nothing; the others are counted by what it found."""
+        return (item for item in items if self.find(item, inspection) is None)
+
+    def look(
+        self, open_session: OpenSession, selection: Selection, wanted: PairFilter, gate: Gate
+    ) -> Inspection:
+        """What the gate finds in a selection, with nothing written: a dry run."""
+        inspection = Inspection(gate)
+        inspection.count(Check.RETRACTED, *selection.taken_back)
+        for ids in selection.batches(self.batch):
+            with open_session() as db:
+                batch = self.read(db, ids, wanted, gate.template)
+            for item in batch:
+                self.find(item, inspection)
+        return inspection
+
+
+def _read_pairs(
+    db: Session, ids: Sequence[int], _wanted: PairFilter, template: Template
+) -> Sequence[Leaving]:
+    return read_batch(db, ids, template=template)
+
+
+def _read_judgements(
+    db: Session, ids: Sequence[int], wanted: PairFilter, template: Template
+) -> Sequence[Leaving]:
+    by: frozenset[str] | None = None
+    if wanted.policy or wanted.round:
+        by = frozenset(db.scalars(policies(wanted, Policy.name)))
+    found = [one for one in judgements(db, ids) if _meets(one[1], wanted, by)]
+    samples = read_samples(db, {draft.sample_id for draft, _ in found}, template)
+    return [
+        Said(
+            judgement.judgement_id,
+            samples[draft.sample_id],
+            judgement,
+            EMPTY.grow(Piece.of(judgement.prefix)),
+            Piece.of(judgement.text),
+            judgement.policy,
+            "accepted" if judgement.accepted else "rejected",
+        )
+        for draft, judgement in found
+    ]
+
+
+def _meets(judgement: Judgement, wanted: PairFilter, by: frozenset[str] | None) -> bool:
+    """What the filter asks of a single segment. by: the names of the policies, if it asks."""
+    day = _day(judgement)
+    return (
+        (by is None or judgement.policy in by)
+        and (wanted.on_policy is None or judgement.on_policy is wanted.on_policy)
+        and (wanted.since is None or day >= wanted.since)
+        and (wanted.until is None or day <= wanted.until)
+        and (wanted.min_position is None or judgement.position >= wanted.min_position)
+        and (wanted.max_position is None or judgement.position <= wanted.max_position)
+    )
+
+
+def _day(judgement: Judgement) -> date:
+    return judgement.created_at.astimezone(UTC).date()
+
+
+def _read_outputs(
+    db: Session, ids: Sequence[int], _wanted: PairFilter, template: Template
+) -> Sequence[Leaving]:
+    found = list(outputs(db, ids))
+    samples = read_samples(db, {draft.sample_id for draft, _ in found}, template)
+    return [
+        Said(
+            str(output.draft_id),
+            samples[draft.sample_id],
+            output,
+            EMPTY,
+            Piece.of(output.text),
+            None,
+            # The rows of single segments follow from where the text is cut and what was judged.
+            "".join(f"{len(one.text)} {one.verdict or ''}," for one in output.segments),
+        )
+        for draft, output in found
+    ]
+
+
+def _find(said: Said, inspection: Inspection) -> Check | None:
+    return inspection.find_text(
+        said.key,
+        setting=said.sample.setting,
+        prefix=said.prefix,
+        text=said.text,
+        about=said.about,
+    )
+
+
+PAIRS = Kind(
+    "pair",
+    "corrections",
+    frozenset(FILTERS),
+    "Every correction that an annotator saves is one.",
+    source.BATCH,
+    select_pairs,
+    _read_pairs,
+    inspect,
+)
+JUDGEMENTS = Kind(
+    "judgement",
+    "drafts",
+    _OF_DRAFTS | {"policy", "round", "on_policy", "min_position", "max_position"},
+    "Every segment of a model that an annotator accepts or deletes is one.",
+    paths.BATCH,
+    lambda db, wanted, projects: select_drafts(db, wanted, projects, finished=False),
+    _read_judgements,
+    _find,
+)
+OUTPUTS = Kind(
+    "output",
+    "drafts",
+    _OF_DRAFTS,
+    "Every sample that an annotator finishes is one.",
+    paths.BATCH,
+    lambda db, wanted, projects: select_drafts(db, wanted, projects, finished=True),
+    _read_outputs,
+    _find,
+)
+KINDS = {Pair: PAIRS, Judgement: JUDGEMENTS, WholeOutput: OUTPUTS}
