@@ -17,6 +17,7 @@ from app.domain.quality import CHECKS, MIN_SHARE, NEVER_ALLOWED, Check, Gate, al
 from app.images.store import ImageStore
 from app.pairs.export import Order, export_directory, exporting
 from app.pairs.formats import FORMATS, Rendering, format_named
+from app.pairs.modeltemplate import load_template
 from app.pairs.selection import project_ids
 from app.pairs.sinks import StreamSink
 from app.pairs.tally import Tally
@@ -59,6 +60,14 @@ def export(
     template: Annotated[
         Template, typer.Option(help="The chat template of the model that is to be trained.")
     ] = Template.QWEN2_5_VL,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="A model's directory: its own chat template renders the rows, and --template says "
+            "only how tokens are estimated.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Write nothing; say what would be, and what not.")
     ] = False,
@@ -106,6 +115,8 @@ def export(
 
         iterdpo export lectures /data/round1 --template qwen3-vl --round 1 --min-edit 5
 
+        iterdpo export lectures kto --format kto --model /models/ours --since 2026-11-01
+
         iterdpo export lectures - --format raw --since 2026-11-01 > new.jsonl
     """
     wanted = _wanted(
@@ -135,7 +146,8 @@ def export(
     if not out and not dry_run:
         raise Invalid("Name the directory to write, or ask what it would hold with --dry-run.")
     folder = Path(out).name if out not in ("", "-") else form.name
-    order = Order(wanted, form, Rendering(template, folder=folder, project=project), gate)
+    renderer = load_template(model) if model else template
+    order = Order(wanted, form, Rendering(renderer, folder=folder, project=project), gate)
     # What is loaded now stays: looking for garbage in it would cost a tenth of the time.
     settle()
     settings = settings_for(data=data)

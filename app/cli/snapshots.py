@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Event, Thread
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from app.domain.rowindex import Difference
 from app.domain.splits import SplitPlan
 from app.images.store import ImageStore
 from app.models import Project, SnapshotState
+from app.pairs.modeltemplate import load_template
 from app.pairs.snapshots import hub, queries, service
 from app.pairs.snapshots.building import build
 from app.pairs.snapshots.queries import SnapshotView
@@ -54,6 +56,14 @@ def create(
     template: Annotated[
         Template, typer.Option(help="The chat template of the model that is to be trained.")
     ] = Template.QWEN2_5_VL,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="A model's directory: its own chat template renders the rows, and --template says "
+            "only how tokens are estimated.",
+            show_default=False,
+        ),
+    ] = None,
     allowed: Annotated[
         list[str] | None,
         typer.Option(
@@ -97,6 +107,7 @@ def create(
         _gate(template, allowed or [], min_share, max_tokens),
     )
     wanted = _filter(where or [])
+    renderer = load_template(model) if model else None
     with _sessions(settings) as sessions:
         with sessions.begin() as db:
             made = service.create(
@@ -109,6 +120,7 @@ def create(
                 gate=gate,
                 plan=plan,
                 actor_id=None,
+                model=renderer,
             )
         if not wait:
             say(f"{name} waits for a worker.")

@@ -21,6 +21,7 @@ from app.domain.quality import CHECKS, Check, Gate, Inspection
 from app.domain.text import SPECIAL_STRINGS
 from app.pairs.formats import Format, Rendering
 from app.pairs.leaving import Kind, Leaving
+from app.pairs.modeltemplate import ModelTemplate
 from app.pairs.rows import writer
 from app.pairs.selection import Selection
 from app.pairs.sinks import MANIFEST, Originals, Sink, directory
@@ -65,8 +66,16 @@ class Order:
             "filter": self.wanted.canonical(),
             "format": self.format.name,
             "gate": self.gate.canonical(),
-            "template": self.rendering.renderer.label,
+            **self.template,
         }
+
+    @property
+    def template(self) -> dict[str, str]:
+        """The chat template of the rows; a model's own is known by its hash, not by its place."""
+        renderer = self.rendering.renderer
+        if not isinstance(renderer, ModelTemplate):
+            return {"template": renderer.label}
+        return {"template": renderer.label, "template_sha256": renderer.sha256}
 
 
 def exporting(

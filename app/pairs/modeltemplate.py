@@ -6,6 +6,7 @@ template is asked about everything that rows rely on; what it answers wrongly is
 row that teaches something else.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,6 +45,20 @@ class ModelTemplate:
     image_placeholder: str
     chat: "_Chat" = field(repr=False)
 
+    @property
+    def sha256(self) -> str:
+        """Of the template itself, as its file holds it: what it is known by in manifests."""
+        return hashlib.sha256(self.chat.source.encode()).hexdigest()
+
+    def saved(self) -> dict[str, Any]:
+        """As JSON values, from which restore_template makes it where the directory is not."""
+        return {
+            "label": self.label,
+            "template": self.chat.source,
+            "tokens": dict(self.chat.tokens),
+            "special_strings": list(self.special_strings),
+        }
+
     def render(self, prompt: ChatPrompt) -> str:
         """The prompt as the model's template writes it. It ends exactly in the prefix.
 
@@ -63,9 +78,19 @@ def load_template(directory: Path) -> ModelTemplate:
         raise Invalid(f"{directory} is not a directory.", field=_FIELD)
     settings = _json(directory / "tokenizer_config.json")
     tokens = _tokens(settings, _json(directory / "special_tokens_map.json"))
-    chat = _Chat(directory.name, _compiled(directory, settings), tokens)
     # The strings that a tokenizer takes for control tokens; the built-in list guards the rest.
     special = _special_strings(settings, _json(directory / "tokenizer.json"), tokens)
+    label = directory.resolve().name
+    return _proved(_Chat(label, _source(directory, settings), tokens), str(directory), special)
+
+
+def restore_template(saved: Mapping[str, Any]) -> ModelTemplate:
+    """The renderer that was saved; a trainer is told its label where the directory stood."""
+    chat = _Chat(saved["label"], saved["template"], saved["tokens"])
+    return _proved(chat, chat.name, tuple(saved["special_strings"]))
+
+
+def _proved(chat: "_Chat", model: str, special: tuple[str, ...]) -> ModelTemplate:
     placeholder = chat.image_placeholder()
     end = chat.end_of_turn()
     if not any(end.endswith(string) for string in special):
@@ -74,8 +99,8 @@ def load_template(directory: Path) -> ModelTemplate:
             field=_FIELD,
         )
     return ModelTemplate(
-        label=directory.resolve().name,
-        model=str(directory),
+        label=chat.name,
+        model=model,
         end_of_turn=end,
         special_strings=special,
         image_placeholder=placeholder,
@@ -86,10 +111,11 @@ def load_template(directory: Path) -> ModelTemplate:
 class _Chat:
     """The template itself, and what it is asked."""
 
-    def __init__(self, name: str, template: Template, tokens: Mapping[str, str]) -> None:
+    def __init__(self, name: str, source: str, tokens: Mapping[str, str]) -> None:
         self.name = name
-        self._template = template
-        self._tokens = tokens
+        self.source = source
+        self.tokens = tokens
+        self._template = _compiled(name, source)
         # Everything before the prefix. The pairs of a sample follow one another and share it.
         self.head = lru_cache(maxsize=64)(self._head)
 
@@ -169,7 +195,7 @@ class _Chat:
                 tools=None,
                 documents=None,
                 add_generation_prompt=opens,
-                **self._tokens,
+                **self.tokens,
             )
         except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError) as error:
             raise Invalid(
@@ -182,8 +208,7 @@ def _user(images: int, instruction: str) -> dict[str, Any]:
     return {"role": "user", "content": [*shown, {"type": "text", "text": instruction}]}
 
 
-def _compiled(directory: Path, settings: Mapping[str, Any]) -> Template:
-    source = _source(directory, settings)
+def _compiled(name: str, source: str) -> Template:
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
     )
@@ -194,7 +219,7 @@ def _compiled(directory: Path, settings: Mapping[str, Any]) -> Template:
         return environment.from_string(source)
     except TemplateError as error:
         raise Invalid(
-            f"The chat template of {directory.name} cannot be read: {error}.", field=_FIELD
+            f"The chat template of {name} cannot be read: {error}.", field=_FIELD
         ) from error
 
 

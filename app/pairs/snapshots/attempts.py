@@ -24,7 +24,8 @@ _LOST = "The process that was building it died, {times} times. See the worker's 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """All that a builder needs to know, as one attempt holds it. project: its name."""
+    """All that a builder needs to know, as one attempt holds it. project: its name. own_template:
+    a model's own, which the store keeps, renders the rows."""
 
     snapshot_id: int
     attempt: int
@@ -35,6 +36,7 @@ class Work:
     filter: PairFilter
     gate: Gate
     plan: SplitPlan
+    own_template: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +104,12 @@ def start(db: Session, *, snapshot_id: int, worker: str, lease_s: float) -> Work
         format=row.format,
         filter=from_canonical(row.filter),
         gate=Gate(
-            template=Template(row.template),
+            template=Template(row.gate.get("tokens_as", row.template)),
             allowed=allow(row.gate["allowed"]),
             min_share=row.gate["min_share"],
             max_tokens=row.gate["max_tokens"],
         ),
+        own_template="tokens_as" in row.gate,
         plan=SplitPlan(seed=row.seed, **row.split),
     )
 

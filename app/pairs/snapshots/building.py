@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import Sessions
 from app.domain.datasetcard import SnapshotFacts, snapshot_readme
+from app.domain.prompts import Renderer
 from app.domain.quality import Inspection
 from app.domain.rowindex import IndexedRow, in_order
 from app.domain.splits import Split
@@ -25,6 +26,7 @@ from app.domain.sums import SUMS, content_hash, sums_text
 from app.pairs.export import OnPair, Order, exporting, nothing
 from app.pairs.formats import Rendering, format_named
 from app.pairs.leaving import Leaving
+from app.pairs.modeltemplate import restore_template
 from app.pairs.sinks import Originals
 from app.pairs.snapshots import attempts, counting
 from app.pairs.snapshots.attempts import Result, Work
@@ -94,10 +96,13 @@ def _fail(sessions: Sessions, work: Work, error: str) -> None:
 def _build(
     sessions: Sessions, work: Work, pulse: Pulse, store: SnapshotStore, images: Originals
 ) -> bool:
+    renderer: Renderer = work.gate.template
+    if work.own_template:
+        renderer = restore_template(store.model(work.snapshot_id))
     order = Order(
         wanted=work.filter,
         format=format_named(work.format),
-        rendering=Rendering(work.gate.template, folder=Split.TRAIN.value, project=work.project),
+        rendering=Rendering(renderer, folder=Split.TRAIN.value, project=work.project),
         gate=work.gate,
     )
     with sessions() as db:
@@ -147,7 +152,9 @@ def _build(
             rows = counting.data_files(archive.sums)
             counts = counting.counts(tallies, rows, division, languages)
             archive.text(SUMS, sums_text(rows))
-            archive.text("README.md", snapshot_readme(_facts(work, counts, content_hash(rows))))
+            archive.text(
+                "README.md", snapshot_readme(_facts(work, renderer, counts, content_hash(rows)))
+            )
             sha256 = archive.close()
         with (folder / INDEX).open("w", encoding="ascii") as lines:
             lines.writelines(row.line() for row in in_order(index))
@@ -161,13 +168,15 @@ def _build(
         return _keep(sessions, work, store, folder, result)
 
 
-def _facts(work: Work, counts: Mapping[str, Any], content: str) -> SnapshotFacts:
+def _facts(
+    work: Work, renderer: Renderer, counts: Mapping[str, Any], content: str
+) -> SnapshotFacts:
     return counting.facts(
         counts,
         name=work.name,
         project=work.project,
         format=work.format,
-        template=work.gate.template,
+        template=renderer.label,
         content_hash=content,
         wanted=work.filter,
         plan=work.plan,

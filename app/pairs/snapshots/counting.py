@@ -7,7 +7,6 @@ from typing import Any
 
 from app.domain.datasetcard import SnapshotFacts, SplitFacts
 from app.domain.filters import PairFilter
-from app.domain.prompts import Template
 from app.domain.quality import CHECKS
 from app.domain.splits import Division, Split, SplitPlan
 from app.domain.sums import FileSum
@@ -83,7 +82,7 @@ def facts(
     name: str,
     project: str,
     format: str,
-    template: Template,
+    template: str,
     content_hash: str,
     wanted: PairFilter,
     plan: SplitPlan,
@@ -93,7 +92,7 @@ def facts(
         name=name,
         project=project,
         format=format,
-        template=template.value,
+        template=template,
         content_hash=content_hash,
         filter=wanted.words(),
         seed=plan.seed,

@@ -12,6 +12,7 @@ from app.domain.quality import Gate
 from app.domain.splits import SplitPlan
 from app.models import Project, Snapshot, SnapshotState
 from app.pairs.formats import format_named
+from app.pairs.modeltemplate import ModelTemplate
 from app.pairs.snapshots import attempts
 from app.pairs.snapshots.store import SnapshotStore
 from app.refusals import Conflict, Invalid, NotFound
@@ -30,10 +31,12 @@ def create(
     gate: Gate,
     plan: SplitPlan,
     actor_id: int | None,
+    model: ModelTemplate | None = None,
 ) -> Snapshot:
     """A new snapshot, which a worker builds once this transaction is committed.
 
-    format: the name of one that is registered (app/pairs/formats.py). filter: its project counts
+    format: the name of one that is registered (app/pairs/formats.py). model: renders the rows in
+    place of the gate's template, by which tokens are still counted. filter: its project counts
     for nothing, the snapshot is of `project`. Raises Invalid for a name of another form, an
     unknown format or a filter that cannot be asked of what it is made of, Conflict when the
     project has one of that name.
@@ -44,7 +47,10 @@ def create(
             "with a letter or a digit.",
             "name",
         )
-    format_named(format).kind.refuse(filter)
+    form = format_named(format)
+    form.kind.refuse(filter)
+    if why := form.refusal(model or gate.template):
+        raise Invalid(why, "format")
     wanted = filter.canonical()
     wanted.pop("project", None)
     snapshot_id = db.scalar(
@@ -53,9 +59,9 @@ def create(
             project_id=project.id,
             name=name,
             format=format,
-            template=gate.template.value,
+            template=(model or gate.template).label,
             filter=wanted,
-            gate=gate.canonical(),
+            gate=gate.canonical() | ({"tokens_as": gate.template.value} if model else {}),
             seed=plan.seed,
             split={
                 "validation": plan.validation,
@@ -73,6 +79,8 @@ def create(
             "Choose another name."
         )
     store.prepare(snapshot_id)
+    if model is not None:
+        store.keep_model(snapshot_id, model.saved())
     attempts.defer(db, snapshot_id)
     audit.record(
         db, actor_id, "snapshot_created", f"snapshot:{snapshot_id}", project=project.name, name=name

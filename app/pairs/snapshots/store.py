@@ -1,23 +1,27 @@
 """Where the files of snapshots are: a folder each, filled by one attempt, shown whole or not.
 
-DATA/snapshots/<id>/<attempt>/archive.zip and index.tsv. An attempt writes beside its place and
+DATA/snapshots/<id>/<attempt>/archive.zip and index.tsv, and model.json beside the attempts where a
+model's own chat template renders the rows. An attempt writes beside its place and
 moves there in one step; only the row says which attempt counts.
 """
 
+import json
 import mmap
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from app.domain.rowindex import IndexedRow, find_row
 from app.refusals import Conflict, NotFound
 
 ARCHIVE = "archive.zip"
 INDEX = "index.tsv"
+MODEL = "model.json"
 _UNFINISHED = ".unfinished-"
 # What nobody has touched for so long is nobody's work any more.
 _FORGOTTEN_S = 24 * 3600.0
@@ -32,6 +36,19 @@ class SnapshotStore:
     def prepare(self, snapshot_id: int) -> None:
         """Make the folder of a new snapshot. It tells a builder that it sees this very store."""
         self._folder(snapshot_id).mkdir(parents=True, exist_ok=True)
+
+    def keep_model(self, snapshot_id: int, saved: Mapping[str, Any]) -> None:
+        """Keep the chat template that it is rendered with, beside what prepare() made."""
+        text = json.dumps(saved, ensure_ascii=False)
+        (self._folder(snapshot_id) / MODEL).write_text(text, encoding="utf-8")
+
+    def model(self, snapshot_id: int) -> Mapping[str, Any]:
+        """The chat template that was kept. Raises NotFound when it is not here."""
+        path = self._folder(snapshot_id) / MODEL
+        if not path.is_file():
+            raise NotFound(f"The chat template of this snapshot is not in {self.root} any more.")
+        found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
 
     @contextmanager
     def filling(self, snapshot_id: int) -> Iterator[Path]:
