@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.annotation.tasks import open_draft
+from app.annotation.tasks import finish, open_draft
 from app.images.store import ImageStore
 from app.models import Correction, Project, Sample, SampleImage, Segment, User
 from app.models.live import is_live_pair
@@ -81,6 +81,11 @@ def annotate(db: Session, store: ImageStore, place: Path) -> Project:
     structure.insert(1, "A sentence between the slides.")
     structure.delete(4)
     structure.accept(4)
+    # Judged without a correction, and finished.
+    plain.accept(1)
+    regenerated.accept(3)
+    for desk in (slides, chinese, plain, regenerated):
+        finish(db, draft=desk.draft, base_version=desk.draft.version)
     db.commit()
     return project
 

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,13 +77,30 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             )
             db.commit()
             expected = expected_pairs(db, project)
-            template = Template.QWEN2_5_VL
-            order = Order(
-                PairFilter(project=(project.name,)),
-                FORMATS["trl"],
-                Rendering(template, folder="trl"),
-                Gate(template),
-            )
-            export_directory(db, order, projects=[project.id], out=place / "trl", store=store)
+        _export(made, store, project, "trl", place)
         made.start("app")
         yield House(made, store, project, token, place / "trl", expected)
+
+
+@pytest.fixture(scope="session")
+def export_as(house: House, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Writes the project in a format; returns where."""
+    place = tmp_path_factory.mktemp("exports")
+
+    def export(format: str) -> Path:
+        return _export(house.studio, house.store, house.project, format, place)
+
+    return export
+
+
+def _export(studio: Studio, store: ImageStore, project: Project, format: str, place: Path) -> Path:
+    template = Template.QWEN2_5_VL
+    order = Order(
+        PairFilter(project=(project.name,)),
+        FORMATS[format],
+        Rendering(template, folder=format),
+        Gate(template),
+    )
+    with studio.sessions() as db:
+        export_directory(db, order, projects=[project.id], out=place / format, store=store)
+    return place / format

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from app.domain.datasetcard import SnapshotFacts, dataset_card
 from app.domain.filters import from_canonical
-from app.domain.prompts import Template
 from app.domain.splits import SplitPlan
 from app.models import SnapshotState
 from app.pairs.snapshots import counting
@@ -75,7 +74,7 @@ def facts_of(snapshot: SnapshotView) -> SnapshotFacts:
         name=snapshot.name,
         project=snapshot.project,
         format=snapshot.format,
-        template=Template(snapshot.template),
+        template=snapshot.template,
         content_hash=snapshot.content_hash or "",
         wanted=from_canonical(snapshot.filter),
         plan=SplitPlan(seed=snapshot.seed, **snapshot.split),
