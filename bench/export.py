@@ -34,7 +34,7 @@ from app.domain.quality import Gate
 from app.images.store import ImageStore
 from app.models import Draft, Role, User
 from app.pairs.export import Order, exporting
-from app.pairs.formats import FORMATS, Rendering
+from app.pairs.formats import PAIR_FORMATS, Rendering
 from app.pairs.selection import select_pairs
 from app.pairs.sinks import DirectorySink
 from app.postgres import embedded
@@ -80,7 +80,7 @@ def main() -> None:
             "| what | pairs/s of CPU | CPU s | of PostgreSQL, s | wall s | first bytes s | MB "
             "| memory MB |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
         )
-        for name in ("floor", *FORMATS):
+        for name in ("floor", *PAIR_FORMATS):
             _child(name, house.data).wait()
         house.start("app")
         _pull(house, asked.pairs)
@@ -246,11 +246,11 @@ def _export(sessions: Sessions, data: Path, folder: Path, name: str) -> None:
         with sessions() as db:
             project = db.execute(text("SELECT id FROM projects WHERE name = 'bench'")).scalar_one()
             selection = select_pairs(db, wanted, [project])
-        order = Order(wanted, FORMATS[name], Rendering(folder=name), Gate())
+        order = Order(wanted, PAIR_FORMATS[name], Rendering(folder=name), Gate())
         steps = exporting(sessions, selection, order, sink=DirectorySink(out), store=store)
         for _ in steps:
             figures.first_s = figures.first_s or time.perf_counter() - began
-    size = (out / FORMATS[name].file).stat().st_size
+    size = (out / PAIR_FORMATS[name].file).stat().st_size
     print(figures.row(name, len(selection), size))
 
 

@@ -105,7 +105,9 @@ class LineWriter(_Counting):
         self.images = self._found
         self._lines = lines_of(format)
         first, *others = format.files
-        self._first = _Hashed(self._files.enter_context(sink.file(first)))
+        # Closed before the next one is begun.
+        self._open = self._files.enter_context(ExitStack())
+        self._first = _Hashed(self._open.enter_context(sink.file(first)))
         self._later = {name: self._waiting() for name in others}
         self._without = {name: self._waiting() for name in format.files}
 
@@ -126,6 +128,7 @@ class LineWriter(_Counting):
     def _finish(self) -> None:
         self._tally.images = len(self.images)
         self._end(self._format.file, self._first)
+        self._open.close()
         for name, waiting in self._later.items():
             waiting.seek(0)
             with self._sink.file(name) as file:

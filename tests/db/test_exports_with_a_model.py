@@ -10,21 +10,23 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session
 
+from app.annotation import tasks
 from app.domain.filters import PairFilter
 from app.domain.prompts import Template
 from app.domain.quality import Check, Gate
 from app.domain.splits import SplitPlan
 from app.images.store import ImageStore
-from app.models import Project, Snapshot
+from app.models import Project, Sample, Snapshot
 from app.pairs.export import Order, export_directory
 from app.pairs.formats import FORMATS, Rendering
 from app.pairs.modeltemplate import load_template, restore_template
 from app.pairs.snapshots import service
 from app.pairs.snapshots.hub import facts_of
-from app.pairs.snapshots.queries import snapshot_view
-from app.refusals import Invalid
+from app.pairs.snapshots.queries import comparison, snapshot_view
+from app.refusals import Conflict, Invalid
+from tests.db.conftest import Desk
 from tests.db.test_model_template import SMALL, model
-from tests.factories import add_project, add_sample
+from tests.factories import add_draft, add_project, add_sample, add_user
 from tests.pairing import add_pair
 from tests.snapshotting import Vault, vault
 
@@ -73,7 +75,7 @@ def test_rows_are_rendered_with_it_and_its_tokens_stay_out(
 
 
 def test_a_format_that_knows_other_images_refuses_it(tiny: Path) -> None:
-    with pytest.raises(Invalid, match="llamafactory-exact knows images as .* writes <img>"):
+    with pytest.raises(Invalid, match=r"llamafactory-exact knows images as .* writes <img>"):
         order(tiny, "llamafactory-exact")
 
 
@@ -134,3 +136,28 @@ def test_a_snapshot_of_a_table_has_its_rows_and_images(kept: Vault) -> None:
     assert (snapshot.counts or {})["pairs"] == 6
     again = kept.make("again", format="parquet", validation=0.4, seed=3)
     assert again.content_hash == snapshot.content_hash
+
+
+def test_a_snapshot_of_finished_texts_has_three_files_a_split(kept: Vault) -> None:
+    samples = kept.fill(6)
+    with kept.sessions.begin() as db:
+        for sample_id in samples:
+            user = add_user(db)
+            draft = add_draft(db, sample=db.get_one(Sample, sample_id), user=user)
+            Desk(db, draft, user).accept(1)
+            tasks.finish(db, draft=draft, base_version=draft.version)
+    texts = kept.make("texts", format="sft", validation=0.5, seed=1)
+    judged = kept.make("judged", format="kto", validation=0.5, seed=1)
+    with zipfile.ZipFile(kept.archive(texts)) as file:
+        assert file.testzip() is None
+        for split in ("train", "validation"):
+            for name in ("outputs", "segments", "sharegpt"):
+                assert file.read(f"texts/{split}/{name}.jsonl")
+    assert (texts.counts or {})["pairs"] == (judged.counts or {})["pairs"] == 6
+    assert (texts.counts or {})["rows"] == 18
+    assert kept.make("again", format="sft", validation=0.5, seed=1).content_hash == (
+        texts.content_hash
+    )
+    with kept.sessions() as db, pytest.raises(Conflict, match="no row in common"):
+        old, new = (snapshot_view(db, snapshot_id=one.id) for one in (texts, judged))
+        comparison(kept.store, old, new, shown=1)

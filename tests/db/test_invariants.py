@@ -19,7 +19,7 @@ from app.domain.filters import PairFilter
 from app.models import Correction, Project, Sample, Segment
 from app.models.live import is_live_pair
 from app.pairs import service as pairs
-from app.pairs.formats import FORMATS, Rendering
+from app.pairs.formats import PAIR_FORMATS, Rendering
 from app.pairs.lines import lines_of, plain_lines
 from app.pairs.selection import select_pairs
 from app.pairs.source import read_batch
@@ -240,7 +240,7 @@ def _check_export(desk: Desk) -> None:
         assert pair.prefix == "".join(step.text for step in path.steps)
         assert pair.chosen != pair.rejected
         assert correction.edited == edited(pair.rejected, pair.chosen)
-        for form in FORMATS.values():
+        for form in PAIR_FORMATS.values():
             rendering = Rendering(folder=form.name)
             quick = lines_of(form)(one, form.rows, rendering)
             assert quick == plain_lines(one, form.rows, rendering)

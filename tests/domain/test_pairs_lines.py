@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.domain.corrections import Kind
 from app.domain.prefixes import EMPTY, Piece
 from app.domain.quality import Setting
-from app.pairs.formats import FORMATS, Rendering
+from app.pairs.formats import PAIR_FORMATS, Rendering
 from app.pairs.lines import plain_lines, quick_lines
 from app.pairs.source import Found, SampleFacts
 
@@ -54,14 +54,14 @@ def found(instruction: str, before: list[str], chosen: str, rejected: str) -> Fo
     )
 
 
-@pytest.mark.parametrize("name", [name for name, form in FORMATS.items() if form.verbatim])
+@pytest.mark.parametrize("name", [name for name, form in PAIR_FORMATS.items() if form.verbatim])
 @pytest.mark.parametrize("address", [None, "https://studio.example/images/"])
 @given(instruction=TEXT, before=st.lists(TEXT, max_size=4), sides=SIDES)
 @example(instruction="\\", before=["\\", "u0000\\u0000p"], sides=("\\u0000\\u0000c", "\\"))
 def test_quick_lines_are_the_plain_ones(
     name: str, address: str | None, instruction: str, before: list[str], sides: tuple[str, str]
 ) -> None:
-    one, form = found(instruction, before, *sides), FORMATS[name]
+    one, form = found(instruction, before, *sides), PAIR_FORMATS[name]
     rendering = Rendering(image_url=address.__add__ if address else None)
     quick = quick_lines(one, form.rows, rendering)
     assert quick == plain_lines(one, form.rows, rendering)

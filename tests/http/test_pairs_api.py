@@ -360,3 +360,27 @@ def test_openapi_describes_the_lines(running_app: TestClient) -> None:
     project = next(one for one in operation["parameters"] if one["name"] == "project")
     assert project["required"]
     assert project["example"] == ["lectures"]
+
+
+@pytest.mark.parametrize(
+    ("format", "why"),
+    [("kto", "made of judgements"), ("sft", "made of outputs"), ("parquet", "a table")],
+)
+def test_the_feed_sends_pairs_and_says_so(
+    script: Script, world: World, three: list[Correction], format: str, why: str
+) -> None:
+    response = script(world.trainer).get(address(world, format=format))
+    assert response.status_code == 422
+    assert f"The format {format} is {why}" in response.text
+    assert "trl-jsonl" in response.text
+
+
+def test_the_feed_leaves_out_what_a_format_cannot_hold(
+    script: Script, db: Session, world: World, sample: Sample
+) -> None:
+    add_pair(db, sample=sample, number=1, text="Write <image>.\n\n", user=world.owner)
+    add_pair(db, sample=sample, number=2, text="Write on.\n\n", user=world.owner)
+    db.commit()
+    trainer = script(world.trainer)
+    assert len(rows(trainer.get(address(world, format="ms-swift")).content)) == 1
+    assert len(rows(trainer.get(address(world, format="trl")).content)) == 2

@@ -11,9 +11,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
+from app.annotation import tasks
 from app.models import AuditEvent, Correction, Sample
 from app.pairs import pages
-from tests.factories import add_sample
+from tests.db.conftest import Desk
+from tests.factories import add_draft, add_sample
 from tests.http.conftest import World
 from tests.pairing import add_pair, show_images
 
@@ -183,3 +185,54 @@ def test_only_admins_take_pairs_back(
     for browser in (owner, trainer, stranger):
         assert browser.post(path, data={"reason": "Because."}).status_code == 403
     assert pair.retracted_at is None
+
+
+def test_an_admin_takes_home_what_was_accepted(
+    admin: TestClient, db: Session, world: World, sample: Sample
+) -> None:
+    desk = Desk(db, add_draft(db, sample=sample, user=world.owner), world.owner)
+    desk.accept(1)
+    desk.delete(2)
+    db.commit()
+    response = admin.get(address(world, "export?format=kto"))
+    archive = zipfile.ZipFile(io.BytesIO(response.content))
+    rows = [json.loads(line) for line in archive.read("kto/metadata.jsonl").splitlines()]
+    assert [row["label"] for row in rows] == [True, False]
+    assert {"kto/README.md", "kto/kto.yaml", "kto/manifest.yaml"} <= set(archive.namelist())
+    assert all(f"kto/{file}" in archive.namelist() for file in rows[0]["images_file_names"])
+    refused = admin.get(address(world, "export?format=kto&min_edit=3"))
+    assert refused.status_code == 422
+    assert "Judgements cannot be asked for by min_edit" in refused.text
+    none = admin.get(address(world, "export?format=sft"))
+    assert none.status_code == 409
+    assert "has no outputs yet" in none.text
+
+
+@pytest.mark.parametrize("format", ["sft", "parquet"])
+def test_an_export_of_several_files_is_a_whole_zip(
+    admin: TestClient, db: Session, world: World, sample: Sample, format: str
+) -> None:
+    desk = Desk(db, add_draft(db, sample=sample, user=world.owner), world.owner)
+    desk.correct(1, "## Slide 1\nHello.")
+    tasks.finish(db, draft=desk.draft, base_version=desk.draft.version)
+    db.commit()
+    archive = zipfile.ZipFile(
+        io.BytesIO(admin.get(address(world, f"export?format={format}")).content)
+    )
+    assert archive.testzip() is None
+    manifest = json.loads(archive.read(f"{format}/manifest.yaml"))
+    for name, sha256 in manifest["files"].items():
+        assert hashlib.sha256(archive.read(f"{format}/{name}")).hexdigest() == sha256
+    assert {"sft": 6, "parquet": 3}[format] == len(manifest["files"]) + (format == "sft")
+
+
+def test_the_gate_lists_what_a_format_cannot_hold(
+    admin: TestClient, db: Session, world: World, sample: Sample
+) -> None:
+    made = add_pair(db, sample=sample, number=1, text="Write <image>.\n\n", user=world.owner)
+    db.commit()
+    page = admin.get(address(world, "pairs/gate?format=ms-swift&found=reserved")).text
+    assert "0 of 1 pairs may leave" in page
+    assert f"pairs/{made.id}" in page
+    assert '<option value="ms-swift" selected>' in page
+    assert "1 of 1 pairs may leave" in admin.get(address(world, "pairs/gate")).text

@@ -95,6 +95,9 @@ def test_sft_learns_each_segment_and_nothing_before_it(sft: Path, sft_trainer: A
         labels = batch["labels"][0]
         assert tokenizer.decode(labels[labels != -100]) == _composed(row["completion"])
         assert row["completion"].endswith(END) is row["is_last"]
+        before = tokenizer.decode(batch["input_ids"][0][labels == -100])
+        assert before.endswith(_composed(row["prompt"].rpartition("<|vision_end|>")[2]))
+        assert before.count(OPEN) == 1
         if row["n_images"]:
             assert int((batch["image_grid_thw"]).shape[0]) == row["n_images"]
 

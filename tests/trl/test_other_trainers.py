@@ -38,8 +38,8 @@ def sides(pair: Any, images: tuple[str, ...]) -> tuple[Side, Side]:
 def test_the_rule_gives_of_the_golden_rows_what_the_trainers_were_seen_to_learn(
     format: str, join: Join
 ) -> None:
-    rows = [json.loads(line) for line in (PLACE / format / "pairs.jsonl").open(encoding="utf-8")]
-    trl = [json.loads(line) for line in (PLACE / "trl" / "metadata.jsonl").open(encoding="utf-8")]
+    rows = written(PLACE / format / "pairs.jsonl")
+    trl = written(PLACE / "trl" / "metadata.jsonl")
     assert len(rows) == len(trl) == len(PAIRS)
     for row, shown, pair in zip(rows, trl, PAIRS, strict=True):
         assert join(row) == sides(pair, pair.image_files)
