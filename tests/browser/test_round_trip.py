@@ -37,6 +37,8 @@ def test_every_text_comes_through_byte_for_byte(
         _accept_untouched(desk)
         assert _output(house, task) == TEXTS[name], name
         expected[name] = _correct_the_first(house, desk)
+    # Nothing was rejected there but blank lines: no trainer learns from such a side.
+    del expected["only newlines"]
     assert _exported(house, first.project, tmp_path / "out") == expected
 
 
@@ -113,7 +115,11 @@ def _output(house: Studio, task: Task) -> str:
 
 def _exported(house: Studio, project: Project, out: Path) -> dict[str, str]:
     """The chosen side of each exported row, by the sample's instruction, which is its name."""
-    command = [sys.executable, "-m", "app.cli", "export", project.name, str(out)]
+    # These texts hold on purpose what the quality gate keeps back.
+    allowed = [
+        word for check in ("control", "whitespace", "language") for word in ("--allow", check)
+    ]
+    command = [sys.executable, "-m", "app.cli", "export", project.name, str(out), *allowed]
     environment = os.environ | house.environment
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -8,7 +8,7 @@ import pytest
 from app.domain.datasetcard import SnapshotFacts, SplitFacts, dataset_card, snapshot_readme
 from app.domain.sums import FileSum, content_hash, sums_text
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent / "golden_cards"
 FACTS = SnapshotFacts(
     name="round-2",
     project="lectures",
