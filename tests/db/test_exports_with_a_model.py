@@ -158,6 +158,7 @@ def test_a_snapshot_of_finished_texts_has_three_files_a_split(kept: Vault) -> No
     assert kept.make("again", format="sft", validation=0.5, seed=1).content_hash == (
         texts.content_hash
     )
-    with kept.sessions() as db, pytest.raises(Conflict, match="no row in common"):
+    with kept.sessions() as db:
         old, new = (snapshot_view(db, snapshot_id=one.id) for one in (texts, judged))
+    with pytest.raises(Conflict, match="no row in common"):
         comparison(kept.store, old, new, shown=1)
