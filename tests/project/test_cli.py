@@ -18,6 +18,9 @@ from app.db import make_engine
 from app.models import Project, Sample
 from app.postgres import embedded, running_url
 from app.settings import ROOT
+from tests.db.conftest import Desk
+from tests.db.test_model_template import SMALL, model
+from tests.factories import add_draft, add_user
 from tests.pairing import add_pair
 from tests.snapshotting import vault
 
@@ -221,6 +224,44 @@ def test_a_database_of_ones_own_is_migrated_only_on_request(
     assert "iterdpo migrate" in refused.stderr
     assert studio.run("migrate", "--check", DATABASE_URL=url).returncode == 0
     assert studio.run("user", "add", "ada", DATABASE_URL=url).returncode == 0
+
+
+def test_an_export_takes_every_format_and_a_model_of_ones_own(
+    studio: Studio, jsonl: Path, tmp_path: Path
+) -> None:
+    studio.ok("project", "add", "judged")
+    studio.ok("import", "judged", str(jsonl))
+    with embedded(studio.data) as url:
+        engine = make_engine(url)
+        with Session(engine) as db, db.begin():
+            ours = select(Sample).join(Project, Project.id == Sample.project_id)
+            sample = db.scalars(ours.where(Project.name == "judged").order_by(Sample.id)).first()
+            assert sample is not None
+            user = add_user(db)
+            desk = Desk(db, add_draft(db, sample=sample, user=user), user)
+            desk.accept(1)
+        engine.dispose()
+    tiny = model(tmp_path / "tiny", SMALL)
+    out = tmp_path / "kto"
+    looked = studio.ok("export", "judged", "--format", "kto", "--dry-run")
+    assert looked == "1 judgements would be written, of 1 that were asked for.\n"
+    done = studio.ok("export", "judged", str(out), "--format", "kto", "--model", str(tiny))
+    assert done == f"Wrote 1 judgements and 1 images to {out}.\n"
+    (row,) = (out / "metadata.jsonl").read_text().splitlines()
+    assert json.loads(row)["prompt"].startswith("<turn user>")
+    assert "| project | judged |" in (out / "README.md").read_text()
+    assert "cannot be asked for by kind" in studio.refused(
+        "export", "judged", str(out), "--format", "kto", "--kind", "insert"
+    )
+    assert "more than one file" in studio.refused("export", "judged", "-", "--format", "sft")
+    assert "has no outputs yet" in studio.refused("export", "judged", "x", "--format", "sft")
+    assert "knows images as" in studio.refused(
+        *("export", "judged", "x", "--format", "llamafactory-exact", "--model", str(tiny))
+    )
+    create = ("snapshot", "create", "judged")
+    made = studio.run(*create, "own", "--format", "kto", "--model", str(tiny))
+    assert made.returncode == 0, made.stderr
+    assert "own\tready\t1\tkto\t" in studio.ok("snapshot", "list", "judged")
 
 
 def test_help_needs_no_database(studio: Studio) -> None:
