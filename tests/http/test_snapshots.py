@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from app.accounts import service as accounts
+from app.annotation import tasks
 from app.domain.filters import PairFilter
 from app.domain.quality import Gate
 from app.domain.splits import SplitPlan
@@ -21,7 +22,7 @@ from app.models import Correction, Role, Snapshot, SnapshotState, now
 from app.pairs.snapshots import pulse, service
 from app.pairs.snapshots.building import build
 from app.pairs.snapshots.store import SnapshotStore
-from tests.factories import add_sample, add_user
+from tests.factories import add_draft, add_sample, add_user
 from tests.http.conftest import HTMX, World
 from tests.pairing import add_pair, show_images
 
@@ -353,3 +354,26 @@ def test_a_list_names_its_pairs_in_the_address(
     shown = [f'id="p{pair.id}"' in page for pair in (first, middle, last)]
     assert shown == [True, True, False]
     assert admin.get(f"/projects/{world.project.id}/pairs?id=0").status_code == 422
+
+
+def test_the_form_knows_what_a_format_is_made_of(
+    admin: TestClient, db: Session, world: World
+) -> None:
+    sample = add_sample(db, project=world.project)
+    draft = add_draft(db, sample=sample, user=world.owner)
+    tasks.finish(db, draft=draft, base_version=draft.version)
+    db.commit()
+    page = f"/projects/{world.project.id}/snapshots"
+    asked = f"{page}/preview?format="
+    assert "texts are looked through" in admin.get(f"{asked}kto", headers=HTMX).text
+    assert "finished text meets" in admin.get(f"{asked}sft", headers=HTMX).text
+    assert "pairs meet the filter" in admin.get(f"{asked}trl", headers=HTMX).text
+    refused = admin.get(f"{asked}kto&kind=insert", headers=HTMX).text
+    assert "cannot be asked for by kind" in refused
+    form = {"name": "judged", "format": "kto", "kind": "insert"}
+    again = admin.post(page, data=form)
+    assert again.status_code == 422
+    assert "cannot be asked for by kind" in html.unescape(again.text)
+    assert 'value="judged"' in again.text
+    assert admin.post(page, data={"name": "judged", "format": "csv"}).status_code == 422
+    assert db.scalar(select(Snapshot)) is None

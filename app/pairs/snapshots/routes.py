@@ -86,7 +86,7 @@ def preview(request: Request, db: SessionDep, actor: AdminUser, project_id: Id) 
         "project": project,
         "form": form,
         "count": count,
-        "noun": format_named(form.format).kind.noun,
+        "noun": _noun(form),
         "fault": None,
         "address": f"/projects/{project.id}/snapshots{form.query}",
     }
@@ -168,14 +168,20 @@ def delete(request: Request, db: SessionDep, actor: AdminUser, snapshot_id: Id) 
 def _page(
     request: Request, db: Session, project: Project, form: SnapshotForm, *, status_code: int = 200
 ) -> Response:
+    count, noun, fault = 0, "", None
+    try:
+        count, noun = _count(db, project, form), _noun(form)
+    except Invalid as refused:
+        fault = refused
     context: dict[str, Any] = {
         "project": project,
         "snapshots": queries.snapshots_of(db, project_id=project.id),
         "form": form,
         "wanted": form.wanted,
-        "fault": None,
+        "fault": fault,
         "address": None,
-        "count": _count(db, project, form),
+        "count": count,
+        "noun": noun,
         "choices": choices(db, project_id=project.id),
         **offered(),
     }
@@ -183,12 +189,17 @@ def _page(
 
 
 def _count(db: Session, project: Project, form: SnapshotForm) -> int:
-    """Pairs, or the texts in which the format finds what it is made of."""
+    """Pairs, or the texts in which the format finds what it is made of. Raises Invalid for a
+    format that is none, and for a filter that cannot be asked of it."""
     kind = format_named(form.format).kind
     if kind is PAIRS:
         return count_pairs(db, form.wanted, [project.id])
     kind.refuse(form.wanted)
     return len(kind.select(db, form.wanted, [project.id]))
+
+
+def _noun(form: SnapshotForm) -> str:
+    return format_named(form.format).kind.noun
 
 
 def _snapshot(db: Session, actor: Actor, snapshot_id: int) -> tuple[SnapshotView, Project]:
