@@ -128,13 +128,13 @@ def test_a_snapshot_of_what_is_not_there_says_how_it_comes(kept: Vault, format: 
 
 def test_a_snapshot_of_a_table_has_its_rows_and_images(kept: Vault) -> None:
     kept.fill(3)
-    snapshot = kept.make("table", format="parquet", validation=0.4, seed=3)
+    snapshot = kept.make("table", format="parquet")
     with zipfile.ZipFile(kept.archive(snapshot)) as file:
         names = file.namelist()
     assert "table/train/pairs.parquet" in names
     assert "table/train/images.parquet" in names
     assert (snapshot.counts or {})["pairs"] == 6
-    again = kept.make("again", format="parquet", validation=0.4, seed=3)
+    again = kept.make("again", format="parquet")
     assert again.content_hash == snapshot.content_hash
 
 
