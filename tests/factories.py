@@ -76,15 +76,17 @@ def add_sample(
     policy: Policy | None = None,
     ends_output: bool = True,
     certainties: Mapping[int, Certainty] | None = None,
+    source_id: str | None = None,
 ) -> Sample:
     """A sample whose imported output is these segments, in order; segment N shows image N.
 
-    certainties: by number, as if the model that wrote them had told.
+    certainties: by number, as if the model that wrote them had told. source_id: where a test
+    depends on it, as a snapshot's splits do; else another each time.
     """
     number = next(_numbers)
     sample = Sample(
         project_id=project.id,
-        source_id=f"sample-{number}",
+        source_id=source_id or f"sample-{number}",
         title=f"Sample {number}",
         instruction="Write a lecture script for these slides.",
         content_hash=hashlib.sha256(str(number).encode()).digest(),

@@ -39,7 +39,9 @@ class Vault:
             policy = add_policy(db)
             made = []
             for number in range(self.filled, self.filled + samples):
-                sample = add_sample(db, project=project, policy=policy)
+                sample = add_sample(
+                    db, project=project, policy=policy, source_id=f"sample-{number}"
+                )
                 colours = (number, number + 1) if shared else (2 * number, 2 * number + 1)
                 show_images(db, self.images, sample, *(f"#{colour:02x}8040" for colour in colours))
                 for at in (1, len(SLIDES)):

@@ -46,7 +46,7 @@ def make(
     # All sessions of these tests are one connection, which no second thread may use.
     monkeypatch.setattr(pulse, "_BEAT_S", 3600)
     for number in range(3):
-        sample = add_sample(db, project=world.project)
+        sample = add_sample(db, project=world.project, source_id=f"slides-{number}")
         show_images(db, app.state.image_store, sample, f"#0{number}4080")
         add_pair(db, sample=sample, number=1, text=f"## Slide 1\nBetter {number}.\n\n")
     db.commit()
