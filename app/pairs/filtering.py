@@ -1,7 +1,7 @@
 """A filter as conditions on corrections; the only place where filters become SQL."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -44,7 +44,8 @@ def meets(wanted: PairFilter) -> ColumnElement[bool]:
         conditions.append(Correction.on_policy.is_(wanted.on_policy))
     if wanted.since is not None:
         conditions.append(Correction.created_at >= datetime.combine(wanted.since, time(), UTC))
-    if wanted.until is not None:
+    # Nothing is made after the last day that there is, and no day follows it.
+    if wanted.until is not None and wanted.until < date.max:
         after = datetime.combine(wanted.until, time(), UTC) + timedelta(days=1)
         conditions.append(Correction.created_at < after)
     if wanted.min_edit is not None:
