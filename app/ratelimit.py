@@ -19,7 +19,7 @@ WINDOW_S = 60
 _PATH = "/api/v1/"
 _FREE = frozenset({"/api/v1/openapi.json", "/api/v1/docs"})
 _NAME = "requests"
-# Windows that are over are forgotten when so many are known.
+# Windows are kept of so many senders. Whoever makes tokens up must not fill the memory.
 _MANY = 10_000
 # Of the IANA's registry of problem types, by the same draft.
 _PROBLEM = "https://iana.org/assignments/http-problem-types#quota-exceeded"
@@ -34,7 +34,7 @@ class RateLimit:
         self.app = app
         self.quota = quota
         self.clock = clock
-        # (when the window ends, requests in it), by who sends them.
+        # (when the window ends, requests in it), by who sends them; what ends first stands first.
         self._windows: dict[str, tuple[float, int]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,11 +60,12 @@ class RateLimit:
     def _count(self, sender: str) -> tuple[int, int]:
         """How many requests are left after this one (negative: none was), and for how long."""
         now = self.clock()
-        if len(self._windows) >= _MANY:
-            self._windows = {who: one for who, one in self._windows.items() if one[0] > now}
         end, count = self._windows.get(sender, (0.0, 0))
         if end <= now:
+            self._windows.pop(sender, None)
             end, count = now + WINDOW_S, 0
+            if len(self._windows) >= _MANY:
+                del self._windows[next(iter(self._windows))]
         self._windows[sender] = (end, count + 1)
         return self.quota - count - 1, math.ceil(end - now)
 

@@ -44,7 +44,8 @@ def meets(wanted: PairFilter) -> ColumnElement[bool]:
         conditions.append(Correction.on_policy.is_(wanted.on_policy))
     if wanted.since is not None:
         conditions.append(Correction.created_at >= _start(wanted.since))
-    if wanted.until is not None:
+    # Nothing is made after the last day that there is, and no day follows it.
+    if wanted.until is not None and wanted.until < date.max:
         conditions.append(Correction.created_at < _start(wanted.until + timedelta(days=1)))
     if wanted.min_edit is not None:
         conditions.append(Correction.edited >= wanted.min_edit)

@@ -89,6 +89,7 @@ ALL = ["first", "again", "third", "other"]
         ({"reviewed": "true"}, ["other"]),
         ({"reviewed": "false"}, ["first", "again", "third"]),
         ({"until": "2026-11-20"}, ["third"]),
+        ({"until": "9999-12-31"}, ALL),
         ({"since": "2026-11-21", "until": "2026-11-21"}, ["other"]),
         ({"min_position": 2}, ["third", "other"]),
         ({"max_position": 0}, ["first", "again"]),

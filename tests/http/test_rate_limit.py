@@ -6,6 +6,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from app import ratelimit
 from app.ratelimit import RateLimit
 
 
@@ -61,3 +62,20 @@ def test_pages_and_the_description_are_not_counted(client: TestClient) -> None:
         answers = [client.get(path) for _ in range(5)]
         assert {answer.status_code for answer in answers} == {200}
         assert "ratelimit" not in answers[0].headers
+
+
+def test_made_up_tokens_do_not_fill_the_memory(
+    client: TestClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ratelimit, "_MANY", 3)
+    limit = client.app
+    assert isinstance(limit, RateLimit)
+    for number in range(20):
+        clock.now = number
+        client.get("/api/v1/pairs", headers={"Authorization": f"Bearer {number}"})
+        assert len(limit._windows) <= 3
+    # The latest are still counted.
+    for left in (0, 0):
+        answer = client.get("/api/v1/pairs", headers={"Authorization": "Bearer 19"})
+        assert f"r={left};" in answer.headers["ratelimit"]
+    assert answer.status_code == 429
