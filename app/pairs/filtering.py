@@ -108,7 +108,7 @@ def drafts(
         conditions.append(Draft.user_id.in_(names))
     if finished and wanted.since is not None:
         conditions.append(Draft.finished_at >= _start(wanted.since))
-    if finished and wanted.until is not None:
+    if finished and wanted.until is not None and wanted.until < date.max:
         conditions.append(Draft.finished_at < _start(wanted.until + timedelta(days=1)))
     conditions += _sample(wanted)
     return (
