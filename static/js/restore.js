@@ -115,12 +115,14 @@ export function watchConflicts() {
   });
 }
 
+async function isBehind() {
+  const answer = await fetch(`${base()}/version`, { headers: { Accept: 'application/json' } }).catch(() => null);
+  return Boolean(answer?.ok) && (await answer.json()).version > Number(work.dataset.version);
+}
+
 /** Has another tab changed the draft? Then the page says so and offers to reload. */
 export async function lookForChanges() {
-  const answer = await fetch(`${base()}/version`, { headers: { Accept: 'application/json' } }).catch(() => null);
-  if (!answer?.ok) return;
-  const { version } = await answer.json();
-  if (version <= Number(work.dataset.version) || $('#notice [data-conflict]')) return;
+  if (!await isBehind() || $('#notice [data-conflict]')) return;
   message('elsewhere', texts.elsewhere, [{ text: texts.reload, act: async () => {
     const area = $('.seg.active textarea.prose');
     if (area) await flush(area);
@@ -133,4 +135,8 @@ export function watchOtherTabs() {
   addEventListener('focus', lookForChanges);
   // A page that the browser had put away is old, and its stream is dead.
   addEventListener('pageshow', (event) => event.persisted && location.reload());
+  // Going back or forward to it shows the page as it was sent once, without what was done on it.
+  if (performance.getEntriesByType('navigation')[0]?.type === 'back_forward') {
+    isBehind().then((behind) => behind && location.reload());
+  }
 }

@@ -183,6 +183,20 @@ def test_a_snapshot_has_a_page(admin: TestClient, trainer: TestClient, make: Mak
     assert "Delete it" not in trainer.get(f"/snapshots/{made.id}").text
 
 
+def test_its_page_shows_a_command_that_curl_takes(admin: TestClient, make: Make) -> None:
+    made = make()
+    shown = html.unescape(admin.get(f"/snapshots/{made.id}").text)
+    command = re.search(r"curl .*?/archive", shown, re.DOTALL)
+    assert command is not None
+    # curl refuses to go on with a file (-C) of which only the server knows the name (-J).
+    assert "-C -" in command[0]
+    assert "-J" not in command[0]
+    name = re.search(r"-o (\S+)", command[0])
+    assert name is not None
+    assert f"unzip {name[1]}" in shown
+
+
+
 def test_annotators_and_strangers_see_no_snapshot(
     owner: TestClient, stranger: TestClient, visitor: TestClient, world: World, make: Make
 ) -> None:
