@@ -118,9 +118,7 @@ def test_texts_typed_in_two_tabs_are_both_kept(house: Studio, open_window: OpenW
     expect(first.text).to_have_value(re.compile(r" First\.$"))
 
 
-def test_going_back_to_a_text_shows_it_as_it_is_now(
-    house: Studio, open_window: OpenWindow
-) -> None:
+def test_going_back_to_a_text_shows_it_as_it_is_now(house: Studio, open_window: OpenWindow) -> None:
     desk = Desk(open_window((task := add_task(house)).user).page, task).open()
     desk.press("a")
     expect(desk.count).to_have_text("1 of 6 done")

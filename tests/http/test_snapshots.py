@@ -195,7 +195,6 @@ def test_its_page_shows_a_command_that_curl_takes(admin: TestClient, make: Make)
     assert f"unzip {name[1]}" in shown
 
 
-
 def test_annotators_and_strangers_see_no_snapshot(
     owner: TestClient, stranger: TestClient, visitor: TestClient, world: World, make: Make
 ) -> None:
