@@ -254,7 +254,10 @@ class _Reading:
             after_number=self._ends(run)[0].depth,
             segments=len(written),
             words=count,
-            words_per_s=_speed(count, run.first_text_at, run.finished_at),
+            # Between two attempts nothing was written, for who knows how long.
+            words_per_s=_speed(count, run.first_text_at, run.finished_at)
+            if run.attempt <= 1
+            else None,
             tail=tail,
             tail_image_index=None,
             after=f"{run.id}:{run.written}",

@@ -41,6 +41,16 @@ def place(house: Studio) -> Place:
         return Place(admin, one.name, f"/projects/{project.id}")
 
 
+def test_a_long_name_hides_no_button(house: Studio, open_window: OpenWindow, place: Place) -> None:
+    page = open_window(place.admin, width=820, height=1180).page
+    page.goto(f"{place.url}/snapshots")
+    page.get_by_label("Name", exact=True).fill("a" * 64)
+    page.get_by_role("button", name="Make the snapshot").click()
+    expect(page.get_by_role("link", name=re.compile("^Download"))).to_be_visible(timeout=60_000)
+    width = page.locator(".table-box").first.evaluate("box => [box.scrollWidth, box.clientWidth]")
+    assert width[0] <= width[1]
+
+
 @pytest.mark.timeout(300)
 def test_a_snapshot_is_made_watched_and_downloaded(
     house: Studio, open_window: OpenWindow, place: Place

@@ -1,11 +1,13 @@
 """Look-ahead: a run waits for its annotator, and goes on when it is reached."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.annotation import queries, service, structure, tasks
-from app.models import Project, RunState, Sample
+from app.models import Project, RunState, Sample, now
 from app.refusals import Conflict
 from tests.db.conftest import Desk, make_desk
 from tests.factories import add_draft, add_sample, add_user
@@ -45,6 +47,17 @@ def test_it_waits_and_keeps_what_it_has_begun(waiting: Desk) -> None:
     view = queries.workspace(waiting.db, draft=waiting.draft).run
     assert view is not None
     assert (view.waits, view.tail, view.segments) == (True, "## Slide 5\nHalf", 3)
+
+
+def test_no_speed_is_told_of_a_run_that_has_waited(waiting: Desk) -> None:
+    run = waiting.run
+    run.first_text_at = now() - timedelta(minutes=1)
+    for attempt, told in ((1, True), (2, False)):
+        run.attempt = attempt
+        waiting.db.flush()
+        view = queries.workspace(waiting.db, draft=waiting.draft).run
+        assert view is not None
+        assert (view.words_per_s is not None) is told
 
 
 def test_a_verdict_before_the_last_but_one_lets_it_wait(waiting: Desk) -> None:

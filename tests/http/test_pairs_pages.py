@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import zipfile
 
 import pytest
@@ -236,3 +237,15 @@ def test_the_gate_lists_what_a_format_cannot_hold(
     assert f"pairs/{made.id}" in page
     assert '<option value="ms-swift" selected>' in page
     assert "1 of 1 pairs may leave" in admin.get(address(world, "pairs/gate")).text
+
+
+def test_the_numbers_of_the_gate_can_be_any_and_not_nothing(
+    admin: TestClient, world: World
+) -> None:
+    text = admin.get(f"/projects/{world.project.id}/pairs/gate?min_share=0.12").text
+    fields = re.findall(r'<input[^>]*name="(?:min_share|max_tokens)"[^>]*>', text)
+    assert len(fields) == 2
+    # An empty one would be answered with an error page instead of with words beside the field.
+    assert all(" required" in field for field in fields)
+    assert 'step="any"' in fields[0]
+    assert 'value="0.12"' in fields[0]
