@@ -8,14 +8,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psutil
+from sqlalchemy import func, select
 
+from app.models import Regeneration, RunState
 from tests.studio import Studio
 from tests.vllm.chaos.annotators import Office
 from tests.vllm.serving import Running
 from worker.vllm import State
 
 LEASE_S = 3.0
+# A blow waits until so many texts are half written, if it can.
+WORTH_IT = 6
 OWN, SHARED = "worker with its own vllm", "worker on the shared vllm"
+
+_HALF_WRITTEN = (
+    select(func.count())
+    .select_from(Regeneration)
+    .where(Regeneration.state == RunState.RUNNING, Regeneration.written > 0)
+)
 
 
 @dataclass
@@ -31,13 +41,23 @@ class Storm:
     async def blow(self) -> list[str]:
         """All of them, one after the other; what was done, in order."""
         blows = self._in_order()
+        share = self.office.total / (len(blows) + 1)
         for number, (_, strike) in enumerate(blows, start=1):
-            self.office.allowed = self.office.total * number // (len(blows) + 1)
-            while self.office.begun < self.office.allowed:
-                await asyncio.sleep(0.05)
+            # So much is to be left for the blows that follow, and so much may be begun until this.
+            due, self.office.allowed = round(share * number), round(share * (number + 1))
+            while self.office.begun < due or not (self._is_late() or await self._hits()):
+                await asyncio.sleep(0.02)
             await strike()
         self.office.allowed = self.office.total
         return [name for name, _ in blows]
+
+    def _is_late(self) -> bool:
+        return self.office.begun >= self.office.allowed
+
+    async def _hits(self) -> bool:
+        """Whether texts stand half written: a blow between two texts would show little."""
+        count = await self.office.in_database(lambda db: db.scalar(_HALF_WRITTEN) or 0)
+        return count >= WORTH_IT
 
     def _in_order(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
         """Any order, but a server has time to come back before the other one is killed."""
