@@ -5,11 +5,14 @@ import signal
 import socket
 import sys
 import threading
-from types import FrameType
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from app import logs
-from app.db import make_engine, make_sessions
+from app.db import Sessions, make_engine, make_sessions
 from app.images.store import ImageStore
+from app.pairs.snapshots import attempts
 from app.pairs.snapshots.building import build
 from app.pairs.snapshots.store import SnapshotStore
 from app.settings import Settings
@@ -20,35 +23,48 @@ _NICENESS = 5
 
 def main(snapshot_id: int) -> None:
     """Build it, if nobody else does; on SIGTERM, or when the parent dies, give it back."""
-    settings = Settings()
-    logs.configure(json=settings.log_json, level=settings.log_level)
-    if hasattr(os, "nice"):
-        os.nice(_NICENESS)
-    signal.signal(signal.SIGTERM, _stop)
+    # All threads inherit it: the one that waits for the signal is the only one to get it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     # Ctrl+C reaches the whole terminal; the worker tells its builder what to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_stop_with_parent, name="parent", daemon=True).start()
+    settings = Settings()
+    logs.configure(json=settings.log_json, level=settings.log_level)
+    os.nice(_NICENESS)
     engine = make_engine(str(settings.database_url), pool=4)
+    sessions = make_sessions(engine)
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    threading.Thread(target=_stop_with_parent, name="parent", daemon=True).start()
+    threading.Thread(
+        target=_leave, args=(sessions, snapshot_id, name), name="leaving", daemon=True
+    ).start()
     try:
         build(
-            make_sessions(engine),
+            sessions,
             snapshot_id=snapshot_id,
-            worker=f"{socket.gethostname()}:{os.getpid()}",
+            worker=name,
             store=SnapshotStore(settings.snapshots),
             images=ImageStore(settings.images),
             lease_s=settings.lease_s,
         )
-    except KeyboardInterrupt:
-        # It is in the queue again.
-        return
     finally:
         engine.dispose()
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    # Once is enough: giving it back must not be interrupted.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise KeyboardInterrupt
+def _leave(sessions: Sessions, snapshot_id: int, name: str) -> None:
+    """When told to, give the snapshot back and end the process, whatever it is doing.
+
+    An exception raised in the middle of a query would have to be survived by every layer
+    between; as it is, the attempt counts no longer and the files are the next one's to remove.
+    """
+    signal.sigwait({signal.SIGTERM})
+    try:
+        with sessions.begin() as db:
+            attempts.give_back(db, snapshot_id=snapshot_id, worker=name)
+    except SQLAlchemyError as error:
+        # The lease runs out, and some worker's keeper hands it on.
+        structlog.get_logger("snapshots").warning("not given back", reason=type(error).__name__)
+        os._exit(1)
+    os._exit(0)
 
 
 def _stop_with_parent() -> None:

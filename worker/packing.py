@@ -9,6 +9,7 @@ import os
 import random
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 
 import structlog
@@ -79,14 +80,21 @@ class Packing:
             stdin=asyncio.subprocess.PIPE,
             env=self._environment(),
         )
-        status = await self._end_of(self._builder, snapshot_id)
-        if status:
-            # Its lease runs out, and some worker's keeper hands it on.
-            self._log.warning("builder died", snapshot=snapshot_id, status=status)
+        name = f"{socket.gethostname()}:{self._builder.pid}"
+        status = await self._end_of(self._builder, snapshot_id, name)
+        if not status:
+            return
+        self._log.warning("builder died", snapshot=snapshot_id, status=status)
+        # Should this find no database: the lease runs out, and some worker's keeper hands it on.
+        with suppress(SQLAlchemyError):
+            await self._database.do(
+                lambda db: attempts.died(db, snapshot_id=snapshot_id, worker=name)
+            )
 
-    async def _end_of(self, builder: asyncio.subprocess.Process, snapshot_id: int) -> int:
+    async def _end_of(
+        self, builder: asyncio.subprocess.Process, snapshot_id: int, name: str
+    ) -> int:
         """Its exit status. One that gives no sign of life for some leases is ended."""
-        name = f"{socket.gethostname()}:{builder.pid}"
         lease_s = self._settings.lease_s
         # On a busy machine a process takes its time before its first sign.
         patience_s = max(_FIRST_SIGN_S, _SILENT_LEASES * lease_s)

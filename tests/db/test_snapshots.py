@@ -260,7 +260,8 @@ def test_a_builder_that_lost_its_snapshot_keeps_nothing(kept: Vault) -> None:
         assert not attempts.advance(db, zombie, stage="pairs", done=1, total=2, lease_s=5)
         assert not attempts.finish(db, zombie, result)
         assert not attempts.fail(db, zombie, "x")
-        assert not attempts.give_back(db, zombie)
+        assert not attempts.give_back(db, snapshot_id=snapshot_id, worker="zombie")
+        assert not attempts.died(db, snapshot_id=snapshot_id, worker="zombie")
     assert kept.row(snapshot_id).content_hash == ready.content_hash
 
 
@@ -279,6 +280,25 @@ def test_a_snapshot_whose_builders_keep_dying_fails(kept: Vault) -> None:
             found = attempts.recover(db)
     assert found.failed == (snapshot_id,)
     assert "died, 3 times" in (kept.row(snapshot_id).error or "")
+
+
+def test_a_snapshot_whose_builders_die_before_they_take_it_fails(kept: Vault) -> None:
+    snapshot_id = kept.ask()
+    for _ in range(attempts.MAX_FAILURES):
+        assert kept.row(snapshot_id).state is SnapshotState.QUEUED
+        with kept.sessions.begin() as db:
+            assert attempts.died(db, snapshot_id=snapshot_id, worker="never started")
+    row = kept.row(snapshot_id)
+    assert row.state is SnapshotState.FAILED
+    assert "died, 3 times" in (row.error or "")
+
+
+def test_a_death_is_not_counted_against_another_builder(kept: Vault) -> None:
+    snapshot_id = kept.ask()
+    kept.start(snapshot_id)
+    with kept.sessions.begin() as db:
+        assert not attempts.died(db, snapshot_id=snapshot_id, worker="another")
+    assert kept.row(snapshot_id).failures == 0
 
 
 def test_a_snapshot_without_a_job_gets_one(kept: Vault) -> None:

@@ -76,6 +76,13 @@ class House:
             db.execute(text("LOCK TABLE sample_images IN ACCESS EXCLUSIVE MODE"))
             yield
 
+    @contextmanager
+    def out_of_reach(self) -> Iterator[None]:
+        """Meanwhile no builder can take a snapshot."""
+        with self.kept.sessions.begin() as db:
+            db.execute(text("LOCK TABLE snapshots IN SHARE ROW EXCLUSIVE MODE"))
+            yield
+
 
 @pytest.fixture
 def house(committed_database: str, tmp_path: Path) -> Iterator[House]:
@@ -116,6 +123,15 @@ def test_a_killed_builder_is_replaced(house: House) -> None:
     assert (row.attempt, row.failures) == (2, 1)
     left = [path.name for path in (house.kept.store.root / str(snapshot_id)).iterdir()]
     assert [name for name in left if name.isdecimal()] == ["2"]
+
+
+def test_a_builder_killed_before_it_takes_anything_is_replaced(house: House) -> None:
+    snapshot_id = house.kept.ask()
+    with house.out_of_reach():
+        house.builder(house.start()).kill()
+    house.until(house.is_now(snapshot_id, SnapshotState.READY))
+    row = house.kept.row(snapshot_id)
+    assert (row.attempt, row.failures) == (1, 1)
 
 
 def test_a_builder_dies_with_its_worker_and_gives_back(house: House) -> None:

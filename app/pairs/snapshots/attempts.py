@@ -168,12 +168,43 @@ def fail(db: Session, work: Work, error: str) -> bool:
     )
 
 
-def give_back(db: Session, work: Work) -> bool:
-    """Let another builder begin anew: this one has to stop, through no fault of the snapshot."""
-    held = _held(db, work, state=SnapshotState.QUEUED, stage="", lease_until=None, worker=None)
+def give_back(db: Session, *, snapshot_id: int, worker: str) -> bool:
+    """Let another builder begin anew: this one has to stop, through no fault of the snapshot.
+
+    False: it does not hold it.
+    """
+    held = db.scalar(
+        _its(snapshot_id)
+        .where(Snapshot.worker == worker, Snapshot.state == SnapshotState.BUILDING)
+        .values(state=SnapshotState.QUEUED, stage="", lease_until=None, worker=None)
+        .returning(Snapshot.id)
+    )
     if held:
-        defer(db, work.snapshot_id)
-    return held
+        defer(db, snapshot_id)
+    return held is not None
+
+
+def died(db: Session, *, snapshot_id: int, worker: str) -> bool:
+    """Count the death of a builder, whether it had taken the snapshot or not yet.
+
+    False: somebody else has it, or nobody needs it any more.
+    """
+    theirs = db.scalar(
+        select(Snapshot)
+        .where(
+            Snapshot.id == snapshot_id,
+            (Snapshot.state == SnapshotState.QUEUED)
+            | ((Snapshot.state == SnapshotState.BUILDING) & (Snapshot.worker == worker)),
+        )
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    if theirs is None:
+        return False
+    _count(theirs)
+    if theirs.state is SnapshotState.QUEUED:
+        defer(db, snapshot_id)
+    return True
 
 
 def recover(db: Session) -> Recovered:
@@ -189,14 +220,7 @@ def recover(db: Session) -> Recovered:
         .execution_options(populate_existing=True)
     ).all()
     for snapshot in lost:
-        snapshot.worker = snapshot.lease_until = None
-        snapshot.failures += 1
-        if snapshot.failures < MAX_FAILURES:
-            snapshot.state = SnapshotState.QUEUED
-        else:
-            snapshot.state = SnapshotState.FAILED
-            snapshot.error = _LOST.format(times=snapshot.failures)
-            snapshot.finished_at = func.clock_timestamp()
+        _count(snapshot)
     db.flush()
     # Those just put back have no job either.
     waiting = db.scalars(_WAITING_WITHOUT_JOB, {"task": jobs.Task.SNAPSHOT.value}).all()
@@ -208,6 +232,18 @@ def recover(db: Session) -> Recovered:
         failed=tuple(snapshot.id for snapshot in lost if snapshot.id not in requeued),
         deferred=tuple(number for number in waiting if number not in requeued),
     )
+
+
+def _count(lost: Snapshot) -> None:
+    """A builder of it has died: another may try, unless too many have."""
+    lost.worker = lost.lease_until = None
+    lost.failures += 1
+    if lost.failures < MAX_FAILURES:
+        lost.state = SnapshotState.QUEUED
+    else:
+        lost.state = SnapshotState.FAILED
+        lost.error = _LOST.format(times=lost.failures)
+        lost.finished_at = func.clock_timestamp()
 
 
 def _held(db: Session, work: Work, **values: object) -> bool:

@@ -52,8 +52,7 @@ def build(
     """Take a queued snapshot and build it. False: it was not to be had, or taken away.
 
     What it cannot be built for is said in its row. Raises SQLAlchemyError when the database is
-    gone (the lease runs out, another builder begins anew) and KeyboardInterrupt, after it has been
-    given back.
+    gone: the lease runs out, another builder begins anew.
     """
     with sessions.begin() as db:
         work = attempts.start(db, snapshot_id=snapshot_id, worker=worker, lease_s=lease_s)
@@ -73,10 +72,6 @@ def build(
     except OSError as error:
         _fail(sessions, work, f"The files cannot be written: {error.strerror or error}.")
         return False
-    except KeyboardInterrupt:
-        with sessions.begin() as db:
-            attempts.give_back(db, work)
-        raise
     except SQLAlchemyError:
         raise
     except Exception as error:

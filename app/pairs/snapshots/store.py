@@ -54,6 +54,7 @@ class SnapshotStore:
     def filling(self, snapshot_id: int) -> Iterator[Path]:
         """An empty directory to work in, on the disk of the store; gone afterwards.
 
+        What earlier attempts left is removed: whoever still writes there has lost the snapshot.
         Raises Conflict when the folder that prepare() made is not here.
         """
         folder = self._folder(snapshot_id)
@@ -62,6 +63,8 @@ class SnapshotStore:
                 f"The worker finds no {folder}: its data directory is not that of the app. "
                 "Workers that build snapshots must share it (ITERDPO_DATA)."
             )
+        for left in folder.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(left, ignore_errors=True)
         place = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
         # mkdtemp makes it private; what is built is as readable as the folder it is built in.
         place.chmod(folder.stat().st_mode & 0o777)
