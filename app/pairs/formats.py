@@ -12,7 +12,6 @@ from typing import Any
 
 from app.domain import formats as domain
 from app.domain.formats import Pair, Stream, Summary, Target
-from app.domain.formats.rows import beside
 from app.domain.prompts import Renderer, Template
 from app.pairs.leaving import KINDS, PAIRS, Kind
 from app.pairs.tally import Tally
@@ -34,9 +33,7 @@ class Rendering:
     @property
     def target(self) -> Target:
         """The same for a row."""
-        address = self.image_url
-        image = beside if address is None else lambda sha256, _file: address(sha256)
-        return Target(self.renderer, image)
+        return Target(self.renderer, self.image_url)
 
 
 # The rows of what a format is made of, in order.

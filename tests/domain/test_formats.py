@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from app.domain.formats import FORMATS, Pair, Summary, Target, raw_row, trl, trl_row
+from app.domain.formats import FORMATS, Pair, Summary, Target, raw, trl, trl_row
 from app.domain.prompts import ChatPrompt, Template, chat_messages, render
 
 MIDDLE = Pair(
@@ -86,7 +86,8 @@ def test_a_trl_row_is_json_without_null(pair: Pair, template: Template) -> None:
 
 
 def test_a_raw_row_holds_what_is_stored() -> None:
-    assert list(raw_row(LAST, lambda sha256: f"/images/{sha256}").items()) == [
+    (row,) = raw.rows(LAST, Target(Template.QWEN2_5_VL, lambda sha256: f"/images/{sha256}"))
+    assert list(row.items()) == [
         ("pair_id", 3),
         ("project", "Lectures"),
         ("sample", "doc1"),
@@ -202,12 +203,9 @@ def test_a_tag_that_prefix_and_segment_make_together_is_refused(name: str) -> No
 @pytest.mark.parametrize("name", ["trl-jsonl", "llamafactory", "ms-swift", "raw"])
 def test_rows_name_images_as_the_target_says(name: str) -> None:
     (stream,) = FORMATS[name].streams_of(Pair)
-    target = Target(Template.QWEN2_5_VL, lambda sha256, file: f"https://here/{sha256}?{file}")
+    target = Target(Template.QWEN2_5_VL, lambda sha256: f"https://here/{sha256}")
     (row,) = stream.rows(MIDDLE, target)
-    assert row["images"] == [
-        "https://here/3f9ac1?images/3f9ac1.png",
-        "https://here/77b0e2?images/77b0e2.png",
-    ]
+    assert row["images"] == ["https://here/3f9ac1", "https://here/77b0e2"]
 
 
 def image_part(sha256: str) -> dict[str, object]:

@@ -4,9 +4,8 @@ An export is right when the unmodified trainer puts its loss on exactly the segm
 context in the same assistant turn, and only the end of an output is followed by end-of-turn.
 """
 
-from app.domain.formats.raw import raw_row
 from app.domain.formats.registry import FORMATS, Format, Stream
-from app.domain.formats.rows import Row, Target, beside
+from app.domain.formats.rows import Row, Target
 from app.domain.formats.summary import README_MARK, Summary
 from app.domain.formats.trl import trl_row
 from app.domain.formats.values import Judgement, OutputSegment, Pair, WholeOutput
@@ -23,7 +22,5 @@ __all__ = [
     "Summary",
     "Target",
     "WholeOutput",
-    "beside",
-    "raw_row",
     "trl_row",
 ]

@@ -1,6 +1,6 @@
 """raw: pairs as they are stored, without any model's template, for scripts of one's own."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from app.domain.formats.rows import Row, Target, iso
 from app.domain.formats.summary import Summary, readme
@@ -9,22 +9,13 @@ from app.domain.formats.values import Pair
 FILE = "pairs.jsonl"
 
 
-def raw_row(pair: Pair, image_url: Callable[[str], str]) -> Row:
-    """The pair as it is stored, without any model's template; image_url takes a SHA-256."""
-    return _row(pair, [image_url(sha256) for sha256 in pair.images])
-
-
 def rows(pair: Pair, target: Target) -> Sequence[Row]:
-    """One row; the target's renderer is not asked."""
-    return (_row(pair, target.images(pair.images, pair.image_files)),)
-
-
-def _row(pair: Pair, images: list[str]) -> Row:
-    return {
+    """One row: the pair as it is stored. The target's renderer is not asked."""
+    row: Row = {
         "pair_id": pair.pair_id,
         "project": pair.project,
         "sample": pair.sample,
-        "images": images,
+        "images": target.images(pair.images, pair.image_files),
         "instruction": pair.instruction,
         "prefix": pair.prefix,
         "chosen": pair.chosen,
@@ -37,6 +28,7 @@ def _row(pair: Pair, images: list[str]) -> Row:
         "policy": pair.policy,
         "created_at": iso(pair.created_at),
     }
+    return (row,)
 
 
 def companions(summary: Summary) -> Mapping[str, str]:

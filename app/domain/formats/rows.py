@@ -11,24 +11,19 @@ Row = dict[str, object]
 MEDIA_TAGS = ("<image>", "<video>", "<audio>")
 
 
-def beside(_sha256: str, file: str) -> str:
-    """An image by its path in the export's folder."""
-    return file
-
-
 @dataclass(frozen=True, slots=True)
 class Target:
     """Whom rows are for: the model's renderer, and what they call an image.
 
-    image(sha256, file): the path in the export's folder, or an address.
+    image: the address of an image by its SHA-256; None: its path in the export's folder.
     """
 
     renderer: Renderer
-    image: Callable[[str, str], str] = beside
+    image: Callable[[str], str] | None = None
 
     def images(self, images: tuple[str, ...], files: tuple[str, ...]) -> list[str]:
         """What a row lists."""
-        return [self.image(sha256, file) for sha256, file in zip(images, files, strict=True)]
+        return list(files) if self.image is None else list(map(self.image, images))
 
 
 def tagged(images: int, text: str) -> str:
