@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from trainer.client import Filter, Studio, cursor_of, sha256_of
 from trainer.images import digest_of
 from trainer.refusals import TrainingRefusal
+from trainer.studio import PAGE, Filter, Studio, cursor_of, sha256_of
 
 # Pairs that were taken back after a pull began stay in what it has: an older beginning is dropped.
 RESUMABLE_S = 24 * 3600.0
@@ -49,7 +49,7 @@ def pull(
     directory: Path,
     *,
     filters: Mapping[str, Filter] | None = None,
-    page: int = 10_000,
+    page: int = PAGE,
 ) -> Pulled:
     """Fetch the project's pairs into a file of the directory; its name says what was asked for.
 

@@ -4,10 +4,10 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from trainer.client import Studio
 from trainer.config import Config, Register, token_of
 from trainer.images import digest_of
 from trainer.refusals import ConfigRefusal, TrainingRefusal
+from trainer.studio import Studio
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 

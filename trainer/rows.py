@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from trainer.client import sha256_of
 from trainer.images import SHA256, digest_of
 from trainer.pulling import Pulled
 from trainer.refusals import TrainingRefusal
+from trainer.studio import sha256_of
 
 # A split of a snapshot is a directory of this name beside the others.
 TRAIN, VALIDATION = "train", "validation"

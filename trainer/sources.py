@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from trainer.client import Studio
 from trainer.config import Config, token_of
 from trainer.images import ImageCache
 from trainer.pulling import Pulled, finished, pull
 from trainer.rows import Source, directory_source, pulled_source
+from trainer.studio import Studio
 
 Say = Callable[[str], None]
 

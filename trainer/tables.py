@@ -6,8 +6,8 @@ from typing import Any
 
 import datasets
 
-from trainer.client import sha256_of
 from trainer.pulling import Pulled
+from trainer.studio import sha256_of
 
 _TEXT = datasets.Value("string")
 _IMAGES = datasets.List(datasets.Image())

@@ -12,10 +12,11 @@ import httpx
 import pytest
 
 from tests.trainer.breaking import TOKEN, Fake, picture_bytes, serving, some_pairs
-from trainer.client import Studio, iter_pairs, load_pairs
+from trainer.client import iter_pairs, load_pairs
 from trainer.images import ImageCache
 from trainer.refusals import StudioRefusal
 from trainer.retrying import LONGEST_ASKED_S, asked_wait_s
+from trainer.studio import Studio
 
 
 def nap(_seconds: float) -> None:

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.breaking import TOKEN, Fake, serving, some_pairs
-from trainer.client import Studio
 from trainer.pulling import RESUMABLE_S, finished, pull
 from trainer.refusals import TrainingRefusal
+from trainer.studio import Studio
 
 # A process of its own, to be killed.
 PULL = """
 import sys
 from pathlib import Path
-from trainer.client import Studio
+from trainer.studio import Studio
 from trainer.pulling import pull
 
 with Studio(sys.argv[1], sys.argv[2]) as studio:
