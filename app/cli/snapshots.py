@@ -1,10 +1,12 @@
 """iterdpo snapshot: pairs frozen under a name."""
 
+import os
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 from typing import Annotated
 
 import typer
@@ -23,7 +25,7 @@ from app.domain.splits import SplitPlan
 from app.images.store import ImageStore
 from app.models import Project, SnapshotState
 from app.pairs.modeltemplate import load_template
-from app.pairs.snapshots import hub, queries, service
+from app.pairs.snapshots import attempts, hub, queries, service
 from app.pairs.snapshots.building import build
 from app.pairs.snapshots.queries import SnapshotView
 from app.pairs.snapshots.store import SnapshotStore
@@ -255,34 +257,40 @@ def _made(
 
     # What a builder says while it goes well is not for who waits for it.
     logs.configure(json=settings.log_json, level="WARNING")
-    over = Event()
-    with progress() as bars:
-        bar = bars.add_task("Writing pairs", total=None)
+    name = f"command line:{os.getpid()}"
+    built: Future[bool] = Future()
 
-        def watch() -> None:
-            while not over.wait(_LOOK_S):
-                view = look()
-                bars.update(bar, completed=view.done, total=view.total or None)
-
-        watching = Thread(target=watch, name="progress", daemon=True)
-        watching.start()
+    def work() -> None:
         try:
-            build(
-                sessions,
-                snapshot_id=snapshot_id,
-                worker="command line",
-                store=store,
-                images=ImageStore(settings.images),
-                lease_s=settings.lease_s,
+            built.set_result(
+                build(
+                    sessions,
+                    snapshot_id=snapshot_id,
+                    worker=name,
+                    store=store,
+                    images=ImageStore(settings.images),
+                    lease_s=settings.lease_s,
+                )
             )
+        except BaseException as error:
+            built.set_exception(error)
+
+    # In a thread, which ends with the process: Ctrl+C comes here, not into a query of the builder.
+    Thread(target=work, name="builder", daemon=True).start()
+    try:
+        with progress() as bars:
+            bar = bars.add_task("Writing pairs", total=None)
             while (view := look()).live:
+                bars.update(bar, completed=view.done, total=view.total or None)
+                if built.done():
+                    # A worker was faster, or this raises what has gone wrong.
+                    built.result()
                 time.sleep(_LOOK_S)
-        except KeyboardInterrupt:
-            note("It stays in the queue: a worker builds it, or delete it.")
-            raise
-        finally:
-            over.set()
-            watching.join()
+    except KeyboardInterrupt:
+        with sessions.begin() as db:
+            attempts.give_back(db, snapshot_id=snapshot_id, worker=name)
+        note("It stays in the queue: a worker builds it, or delete it.")
+        raise
     if view.state is SnapshotState.FAILED:
         raise Conflict(f"{view.name} could not be made. {view.error}")
     return view

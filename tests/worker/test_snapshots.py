@@ -12,9 +12,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
-from app.models import SnapshotState
+from app.models import Project, Snapshot, SnapshotState
 from app.settings import ROOT
 from tests.snapshotting import Vault, vault
 
@@ -42,6 +42,16 @@ class House:
         self.workers.append(worker)
         return worker
 
+    def create(self) -> subprocess.Popen[bytes]:
+        """The command that makes a snapshot named "by hand" and waits for it."""
+        with self.kept.sessions() as db:
+            project = db.get_one(Project, self.kept.project_id).name
+        words = [sys.executable, "-m", "app.cli", "snapshot", "create", project, "by-hand"]
+        environment = os.environ | {"DATABASE_URL": self.url, "ITERDPO_DATA": str(self.data)}
+        command = subprocess.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.PIPE)
+        self.workers.append(command)
+        return command
+
     def builder(self, worker: subprocess.Popen[bytes]) -> psutil.Process:
         """The process that a worker has begun to build in, once it holds the snapshot."""
         found: list[psutil.Process] = []
@@ -61,6 +71,12 @@ class House:
     def is_now(self, snapshot_id: int, state: SnapshotState) -> Callable[[], bool]:
         """Whether a snapshot is in that state, asked again at each call."""
         return lambda: self.kept.row(snapshot_id).state is state
+
+    def is_begun(self) -> bool:
+        """Whether there is a snapshot that somebody builds."""
+        with self.kept.sessions() as db:
+            building = Snapshot.state == SnapshotState.BUILDING
+            return db.scalar(select(Snapshot.id).where(building)) is not None
 
     def until(self, holds: Callable[[], bool], *, within_s: float = 60) -> None:
         """Wait until it holds."""
@@ -159,6 +175,21 @@ def test_a_worker_that_stops_gives_back_what_it_builds(house: House) -> None:
         time.sleep(0.3)
     assert worker.wait(20) == 0
     assert house.kept.row(snapshot_id).state is SnapshotState.QUEUED
+
+
+def test_a_command_that_is_interrupted_leaves_it_to_a_worker(house: House) -> None:
+    with house.held_up():
+        command = house.create()
+        house.until(house.is_begun)
+        command.send_signal(signal.SIGINT)
+        _, said = command.communicate(timeout=30)
+    assert command.returncode == 130
+    assert b"It stays in the queue" in said
+    assert b"Traceback" not in said
+    assert house.kept.row(1).state is SnapshotState.QUEUED
+    house.start()
+    house.until(house.is_now(1, SnapshotState.READY))
+    assert house.kept.row(1).failures == 0
 
 
 def test_a_zombie_changes_nothing(house: House) -> None:
