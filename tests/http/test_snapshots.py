@@ -5,6 +5,7 @@ import io
 import re
 import zipfile
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,12 @@ from app.annotation import tasks
 from app.domain.filters import PairFilter
 from app.domain.quality import Gate
 from app.domain.splits import SplitPlan
-from app.models import Correction, Role, Snapshot, SnapshotState, now
+from app.models import AuditEvent, Correction, Role, Snapshot, SnapshotState, now
 from app.pairs.snapshots import pulse, service
 from app.pairs.snapshots.building import build
 from app.pairs.snapshots.store import SnapshotStore
 from tests.factories import add_draft, add_sample, add_user
-from tests.http.conftest import HTMX, World
+from tests.http.conftest import HTMX, Browse, World
 from tests.pairing import add_pair, show_images
 
 Make = Callable[..., Snapshot]
@@ -205,8 +206,110 @@ def test_annotators_and_strangers_see_no_snapshot(
     ]
     for path in paths:
         assert owner.get(path).status_code == 403
-        assert stranger.get(path).status_code == 404
+        assert stranger.get(path).status_code in (403, 404)
         assert visitor.get(path).status_code == 303
+
+
+def told(client: TestClient, path: str, headers: dict[str, str]) -> tuple[int, str]:
+    """What an answer says, without what is of this very request."""
+    answer = client.get(path, headers=headers)
+    if "json" in answer.headers["content-type"]:
+        return answer.status_code, answer.json()["detail"]
+    return answer.status_code, re.sub(r"<code>\w*</code>", "", answer.text)
+
+
+def test_a_hidden_snapshot_is_told_in_the_words_of_a_missing_one(
+    browse: Browse, stranger: TestClient, owner: TestClient, db: Session, make: Make
+) -> None:
+    hidden = make().id
+    outsider = add_user(db, role=Role.TRAINER)
+    secret = accounts.create_token(db, user_id=outsider.id, name="t", scopes=["pairs:read"], days=1)
+    db.commit()
+    token = {"Authorization": f"Bearer {secret}"}
+    ways = [(browse(outsider), "", {}), (stranger, "", {}), (owner, "", {})]
+    ways += [(browse(None), "/api/v1", token)]
+    for client, api, headers in ways:
+        for path in ("", "/state", "/archive", f"/changes?since={hidden}"):
+            if not (api and path == "/state"):
+                answers = [
+                    told(client, f"{api}/snapshots/{number}{path}", headers)
+                    for number in (hidden, hidden + 999)
+                ]
+                assert answers[0] == answers[1]
+                assert answers[0][0] in (403, 404)
+
+
+def downloads(db: Session, snapshot: Snapshot) -> list[int | None]:
+    """Who downloaded it, as the audit log says."""
+    return list(
+        db.scalars(
+            select(AuditEvent.actor_id).where(
+                AuditEvent.action == "snapshot_downloaded",
+                AuditEvent.object == f"snapshot:{snapshot.id}",
+            )
+        )
+    )
+
+
+@pytest.mark.parametrize("api", ["", "/api/v1"], ids=["page", "api"])
+def test_a_download_is_one_event_however_it_comes(
+    trainer: TestClient,
+    visitor: TestClient,
+    token: dict[str, str],
+    db: Session,
+    world: World,
+    make: Make,
+    api: str,
+) -> None:
+    made = make()
+    etag = f'"{made.archive_sha256}"'
+    client, sent = (visitor, token) if api else (trainer, {})
+    url = f"{api}/snapshots/{made.id}/archive"
+
+    def get(**headers: str) -> int:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return client.get(url, headers=sent | named).status_code
+
+    # Nothing but the rest of it, which nobody has begun here: this is the download.
+    assert get(Range="bytes=1-") == 206
+    assert downloads(db, made) == [world.trainer.id]
+    assert [get(Range="bytes=9-99"), get(Range="bytes=100-", If_Range=etag)] == [206, 206]
+    assert get(Range=f"bytes={made.size}-") == 416
+    assert get(If_None_Match=etag) == 304
+    assert len(downloads(db, made)) == 1
+    # Each of these begins anew.
+    assert get() == 200
+    assert get(Range="bytes=0-99") == 206
+    assert get(Range="bytes=5-", If_Range='"another"') == 200
+    assert get(Range="bytes=5-9,0-3") == 206
+    assert len(downloads(db, made)) == 5
+
+
+def test_asking_for_its_size_is_no_download(
+    visitor: TestClient, token: dict[str, str], db: Session, make: Make
+) -> None:
+    made = make()
+    assert visitor.head(f"/api/v1/snapshots/{made.id}/archive", headers=token).status_code == 200
+    assert downloads(db, made) == []
+
+
+def test_a_download_of_the_day_before_is_not_gone_on_with(
+    trainer: TestClient, db: Session, world: World, make: Make
+) -> None:
+    made = make()
+    long_ago = now() - timedelta(days=2)
+    db.add(
+        AuditEvent(
+            at=long_ago,
+            actor_id=world.trainer.id,
+            action="snapshot_downloaded",
+            object=f"snapshot:{made.id}",
+            details={},
+        )
+    )
+    db.commit()
+    trainer.get(f"/snapshots/{made.id}/archive", headers={"Range": "bytes=9-"})
+    assert len(downloads(db, made)) == 2
 
 
 def test_trainers_make_and_delete_none(trainer: TestClient, world: World, make: Make) -> None:
