@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from app.accounts import service as accounts
 from app.annotation import tasks
+from app.domain.corrections import Kind
 from app.domain.filters import PairFilter
 from app.domain.quality import Gate
 from app.domain.splits import SplitPlan
@@ -130,6 +131,52 @@ def test_a_form_that_is_wrong_comes_back(
     assert answer.status_code == 422
     assert word in answer.text
     assert db.scalar(select(Snapshot)) is None
+
+
+def field_of(page: str, name: str) -> str:
+    """The field of that name with its label and what is said of it."""
+    (found,) = re.findall(
+        rf'<div class="field">(?:(?!</div>).)* name="{name}".*?</div>', page, re.S
+    )
+    return str(found)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [
+        ({"max_edit": "3"}, "no pair can meet both"),
+        ({"until": "2026-13-01"}, "A day such as"),
+        ({"language": "Klingon!"}, "A language code"),
+        ({"kind": "insert", "format": "kto"}, "cannot be asked for by kind"),
+    ],
+)
+def test_a_filter_that_is_wrong_loses_nothing_that_was_typed(
+    admin: TestClient, world: World, wrong: dict[str, str], word: str
+) -> None:
+    typed = FORM | {"min_edit": "9", "on_policy": "true", "annotator": "lin <x>", "tag": "t"}
+    typed |= {"validation": "12.5", "seed": "7", "max_tokens": "9000"} | wrong
+    answer = admin.post(
+        f"/projects/{world.project.id}/snapshots", data=typed | {"allow": "language"}
+    )
+    assert answer.status_code == 422
+    for name, value in typed.items():
+        field, text = field_of(answer.text, name), html.escape(value)
+        assert f'value="{text}"' in field or f"<option selected>{text}" in field, name
+    assert 'value="language" checked' in answer.text
+    at = field_of(answer.text, next(iter(wrong)))
+    assert word in html.unescape(at)
+    assert 'aria-invalid="true"' in at
+
+
+def test_an_address_with_a_wrong_filter_fills_the_form_too(admin: TestClient, world: World) -> None:
+    page = admin.get(f"/projects/{world.project.id}/snapshots?min_edit=9&max_edit=3&name=kept").text
+    assert "no pair can meet both" in field_of(page, "max_edit")
+    assert 'value="kept"' in field_of(page, "name")
+
+
+def test_every_kind_of_pair_can_be_asked_for(admin: TestClient, world: World) -> None:
+    field = field_of(admin.get(f"/projects/{world.project.id}/snapshots").text, "kind")
+    assert {*re.findall(r'value="(\w+)"', field)} == {*Kind}
 
 
 def test_the_preview_counts_and_moves_the_address(
@@ -469,6 +516,12 @@ def test_a_list_names_its_pairs_in_the_address(
     page = admin.get(url).text
     shown = [f'id="p{pair.id}"' in page for pair in (first, middle, last)]
     assert shown == [True, True, False]
+    # What is counted is what is there.
+    assert '<small class="muted">2</small>' in page
+    assert '<small class="muted">2</small>' in admin.get(f"{url}&id=999999&id={first.id}").text
+    none = admin.get(f"/projects/{world.project.id}/pairs?id=999999").text
+    assert '<small class="muted">0</small>' in none
+    assert "None of these pairs" in none
     assert admin.get(f"/projects/{world.project.id}/pairs?id=0").status_code == 422
 
 

@@ -14,6 +14,7 @@ from app.domain.rowindex import Difference
 from app.models import Project, Role, Snapshot
 from app.pairs.formats import format_named
 from app.pairs.leaving import PAIRS
+from app.pairs.parameters import shown
 from app.pairs.queries import choices
 from app.pairs.selection import count_pairs
 from app.pairs.snapshots import queries, service
@@ -76,8 +77,8 @@ def add_snapshot(
 def preview(request: Request, db: SessionDep, actor: AdminUser, project_id: Id) -> Response:
     """How many pairs the filter of the form asks for; the page's address follows the filter."""
     project = access.project_of(db, actor, project_id)
+    form = snapshot_form(request.query_params)
     try:
-        form = snapshot_form(request.query_params)
         count = _count(db, project, form)
     except Invalid as fault:
         # In its place: what was typed last is what somebody is about to mend.
@@ -172,11 +173,13 @@ def _page(
         count, noun = _count(db, project, form), _noun(form)
     except Invalid as refused:
         fault = refused
+        form.errors.setdefault(refused.field or "name", refused.message)
     context: dict[str, Any] = {
         "project": project,
         "snapshots": queries.snapshots_of(db, project_id=project.id),
         "form": form,
-        "wanted": form.wanted,
+        "typed": shown(form.words),
+        "errors": form.errors,
         "fault": fault,
         "address": None,
         "count": count,
