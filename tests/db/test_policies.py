@@ -38,10 +38,16 @@ def second(db: Session, tmp_path: Path) -> Policy:
 
 
 def test_adding_the_same_again_changes_nothing(db: Session, first: Policy) -> None:
-    facts = {"name": "round-1", "adapter_hash": str(first.adapter_hash), "base_model": "/m"}
-    for adapter in (first.adapter, f"{first.adapter}/"):
-        assert service.register(db, adapter=adapter, **facts) is first
-    assert service.register(db, adapter=first.adapter, round=first.round, **facts) is first
+    for adapter, round in ((first.adapter, None), (f"{first.adapter}/", first.round)):
+        again = service.register(
+            db,
+            name="round-1",
+            adapter=adapter,
+            adapter_hash=str(first.adapter_hash),
+            base_model="/m",
+            round=round,
+        )
+        assert again is first
 
 
 @pytest.mark.parametrize(

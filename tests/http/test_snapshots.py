@@ -273,8 +273,12 @@ def test_a_hidden_snapshot_is_told_in_the_words_of_a_missing_one(
     secret = accounts.create_token(db, user_id=outsider.id, name="t", scopes=["pairs:read"], days=1)
     db.commit()
     token = {"Authorization": f"Bearer {secret}"}
-    ways = [(browse(outsider), "", {}), (stranger, "", {}), (owner, "", {})]
-    ways += [(browse(None), "/api/v1", token)]
+    ways: list[tuple[TestClient, str, dict[str, str]]] = [
+        (browse(outsider), "", {}),
+        (stranger, "", {}),
+        (owner, "", {}),
+        (browse(None), "/api/v1", token),
+    ]
     for client, api, headers in ways:
         for path in ("", "/state", "/archive", f"/changes?since={hidden}"):
             if not (api and path == "/state"):
