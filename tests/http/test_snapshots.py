@@ -336,6 +336,15 @@ def test_a_download_is_one_event_however_it_comes(
     assert len(downloads(db, made)) == 5
 
 
+@pytest.mark.parametrize(
+    "strange", ["items=0-1", "bytes=", "bytes=x", "bytes=--5", f"bytes={9**99}-"]
+)
+def test_a_range_that_is_none_is_passed_over(trainer: TestClient, make: Make, strange: str) -> None:
+    made = make()
+    answer = trainer.get(f"/snapshots/{made.id}/archive", headers={"Range": strange})
+    assert (answer.status_code, len(answer.content)) == (200, made.size)
+
+
 def test_asking_for_its_size_is_no_download(
     visitor: TestClient, token: dict[str, str], db: Session, make: Make
 ) -> None:
