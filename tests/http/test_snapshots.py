@@ -1,15 +1,9 @@
 """The pages of snapshots and their API: forms, lists, what changed, downloads that go on."""
 
 import html
-import io
 import re
-import zipfile
-from collections.abc import Callable
-from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
@@ -17,79 +11,11 @@ from starlette.testclient import TestClient
 from app.accounts import service as accounts
 from app.annotation import tasks
 from app.domain.corrections import Kind
-from app.domain.filters import PairFilter
-from app.domain.quality import Gate
-from app.domain.splits import SplitPlan
-from app.models import AuditEvent, Correction, Role, Snapshot, SnapshotState, now
-from app.pairs.snapshots import pulse, service
-from app.pairs.snapshots.building import build
+from app.models import Correction, Role, Snapshot, SnapshotState, now
 from app.pairs.snapshots.store import SnapshotStore
 from tests.factories import add_draft, add_sample, add_user
-from tests.http.conftest import HTMX, Browse, World
-from tests.pairing import add_pair, show_images
-
-Make = Callable[..., Snapshot]
-
-
-@pytest.fixture
-def store(app: FastAPI) -> SnapshotStore:
-    return SnapshotStore(app.state.settings.snapshots)
-
-
-@pytest.fixture
-def make(
-    db: Session,
-    app: FastAPI,
-    world: World,
-    store: SnapshotStore,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Make:
-    """Makes a snapshot of a project with three pairs; ready unless told otherwise."""
-    # All sessions of these tests are one connection, which no second thread may use.
-    monkeypatch.setattr(pulse, "_BEAT_S", 3600)
-    for number in range(3):
-        sample = add_sample(db, project=world.project, source_id=f"slides-{number}")
-        show_images(db, app.state.image_store, sample, f"#0{number}4080")
-        add_pair(db, sample=sample, number=1, text=f"## Slide 1\nBetter {number}.\n\n")
-    db.commit()
-
-    def made(name: str = "round-1", *, ready: bool = True, **plan: float) -> Snapshot:
-        snapshot = service.create(
-            db,
-            store=store,
-            project=world.project,
-            name=name,
-            format="trl",
-            filter=PairFilter(),
-            gate=Gate(),
-            plan=SplitPlan(**plan),  # type: ignore[arg-type] # shares only
-            actor_id=world.admin.id,
-        )
-        db.commit()
-        if ready:
-            assert build(
-                app.state.sessions,
-                snapshot_id=snapshot.id,
-                worker="test",
-                store=store,
-                images=app.state.image_store,
-                lease_s=60,
-            )
-            db.refresh(snapshot)
-        return snapshot
-
-    return made
-
-
-@pytest.fixture
-def token(db: Session, world: World) -> dict[str, str]:
-    """The header of the project's trainer."""
-    made = accounts.create_token(
-        db, user_id=world.trainer.id, name="t", scopes=["pairs:read"], days=1
-    )
-    db.commit()
-    return {"Authorization": f"Bearer {made}"}
-
+from tests.http.conftest import HTMX, Browse, Make, World
+from tests.pairing import add_pair
 
 FORM = {"name": "round-2", "format": "raw", "template": "qwen3-vl", "kind": "rewrite"}
 
@@ -290,88 +216,6 @@ def test_a_hidden_snapshot_is_told_in_the_words_of_a_missing_one(
                 assert answers[0][0] in (403, 404)
 
 
-def downloads(db: Session, snapshot: Snapshot) -> list[int | None]:
-    """Who downloaded it, as the audit log says."""
-    return list(
-        db.scalars(
-            select(AuditEvent.actor_id).where(
-                AuditEvent.action == "snapshot_downloaded",
-                AuditEvent.object == f"snapshot:{snapshot.id}",
-            )
-        )
-    )
-
-
-@pytest.mark.parametrize("api", ["", "/api/v1"], ids=["page", "api"])
-def test_a_download_is_one_event_however_it_comes(
-    trainer: TestClient,
-    visitor: TestClient,
-    token: dict[str, str],
-    db: Session,
-    world: World,
-    make: Make,
-    api: str,
-) -> None:
-    made = make()
-    etag = f'"{made.archive_sha256}"'
-    client, sent = (visitor, token) if api else (trainer, {})
-    url = f"{api}/snapshots/{made.id}/archive"
-
-    def get(**headers: str) -> int:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return client.get(url, headers=sent | named).status_code
-
-    # Nothing but the rest of it, which nobody has begun here: this is the download.
-    assert get(Range="bytes=1-") == 206
-    assert downloads(db, made) == [world.trainer.id]
-    assert [get(Range="bytes=9-99"), get(Range="bytes=100-", If_Range=etag)] == [206, 206]
-    assert get(Range=f"bytes={made.size}-") == 416
-    assert get(If_None_Match=etag) == 304
-    assert len(downloads(db, made)) == 1
-    # Each of these begins anew.
-    assert get() == 200
-    assert get(Range="bytes=0-99") == 206
-    assert get(Range="bytes=5-", If_Range='"another"') == 200
-    assert get(Range="bytes=5-9,0-3") == 206
-    assert len(downloads(db, made)) == 5
-
-
-@pytest.mark.parametrize(
-    "strange", ["items=0-1", "bytes=", "bytes=x", "bytes=--5", f"bytes={9**99}-"]
-)
-def test_a_range_that_is_none_is_passed_over(trainer: TestClient, make: Make, strange: str) -> None:
-    made = make()
-    answer = trainer.get(f"/snapshots/{made.id}/archive", headers={"Range": strange})
-    assert (answer.status_code, len(answer.content)) == (200, made.size)
-
-
-def test_asking_for_its_size_is_no_download(
-    visitor: TestClient, token: dict[str, str], db: Session, make: Make
-) -> None:
-    made = make()
-    assert visitor.head(f"/api/v1/snapshots/{made.id}/archive", headers=token).status_code == 200
-    assert downloads(db, made) == []
-
-
-def test_a_download_of_the_day_before_is_not_gone_on_with(
-    trainer: TestClient, db: Session, world: World, make: Make
-) -> None:
-    made = make()
-    long_ago = now() - timedelta(days=2)
-    db.add(
-        AuditEvent(
-            at=long_ago,
-            actor_id=world.trainer.id,
-            action="snapshot_downloaded",
-            object=f"snapshot:{made.id}",
-            details={},
-        )
-    )
-    db.commit()
-    trainer.get(f"/snapshots/{made.id}/archive", headers={"Range": "bytes=9-"})
-    assert len(downloads(db, made)) == 2
-
-
 def test_trainers_make_and_delete_none(trainer: TestClient, world: World, make: Make) -> None:
     made = make()
     assert trainer.post(f"/projects/{world.project.id}/snapshots", data=FORM).status_code == 403
@@ -415,38 +259,6 @@ def test_two_snapshots_are_compared(
     assert "the same pairs" in admin.get(f"/snapshots/{one.id}/changes?since={one.id}").text
 
 
-def test_a_download_that_broke_off_goes_on(
-    trainer: TestClient, make: Make, store: SnapshotStore
-) -> None:
-    made = make()
-    content = store.archive(made.id, made.attempt).read_bytes()
-    url = f"/snapshots/{made.id}/archive"
-    whole = trainer.get(url)
-    assert whole.content == content
-    assert zipfile.ZipFile(io.BytesIO(whole.content)).testzip() is None
-    etag = whole.headers["etag"]
-    assert etag == f'"{made.archive_sha256}"'
-    half = len(content) // 2
-    rest = trainer.get(url, headers={"Range": f"bytes={half}-", "If-Range": etag})
-    assert rest.status_code == 206
-    assert content[:half] + rest.content == content
-    # Another file by now: all of it, never two halves of different files.
-    other = trainer.get(url, headers={"Range": f"bytes={half}-", "If-Range": '"x"'})
-    assert (other.status_code, other.content) == (200, content)
-    beyond = trainer.get(url, headers={"Range": f"bytes={len(content)}-"})
-    assert beyond.status_code == 416
-
-
-def test_what_is_not_ready_is_not_downloaded(
-    trainer: TestClient, visitor: TestClient, token: dict[str, str], make: Make
-) -> None:
-    made = make(ready=False)
-    assert trainer.get(f"/snapshots/{made.id}/archive").status_code == 409
-    answer = visitor.get(f"/api/v1/snapshots/{made.id}/archive", headers=token)
-    assert answer.status_code == 409
-    assert answer.json()["detail"] == "The snapshot round-1 is not ready: it is queued."
-
-
 def test_the_api_lists_shows_and_sends(
     visitor: TestClient, token: dict[str, str], world: World, make: Make
 ) -> None:
@@ -478,16 +290,6 @@ def test_the_api_shows_nothing_to_members_of_other_projects(
     headers = {"Authorization": f"Bearer {secret}"}
     for path in ("", "/archive", f"/changes?since={made.id}"):
         assert visitor.get(f"/api/v1/snapshots/{made.id}{path}", headers=headers).status_code == 404
-
-
-def test_a_file_that_is_lost_is_said_to_be(
-    trainer: TestClient, make: Make, store: SnapshotStore, tmp_path: Path
-) -> None:
-    made = make()
-    store.drop(made.id)
-    answer = trainer.get(f"/snapshots/{made.id}/archive")
-    assert answer.status_code == 404
-    assert "make it again" in answer.text.replace("\n", " ")
 
 
 def test_a_pair_names_the_snapshots_that_hold_it_and_its_rows(
