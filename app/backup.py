@@ -1,8 +1,8 @@
-"""A whole studio in one file: the database as pg_dump writes it, and the bytes of every image.
+"""A whole studio in one file: the database as pg_dump writes it, every image, every snapshot.
 
 The file is a tar (its parts are compressed already): `manifest.json`, `database.dump` (pg_dump's
-custom format, its SHA-256 in the manifest), `images/<sha256>.<format>`. Renditions are left out;
-the store makes them again.
+custom format), `images/<sha256>.<format>`, `snapshots/<id>/…` as their store has them. The SHA-256
+of each is its name or stands in the manifest. Renditions are left out; the store makes them again.
 """
 
 import hashlib
@@ -25,10 +25,14 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from app import migrate
+from app.pairs.snapshots.saved import FOLDER as SNAPSHOTS
+from app.pairs.snapshots.saved import NAME as SNAPSHOT
+from app.pairs.snapshots.saved import Files, bring_back, snapshot_files
 from app.postgres import tool
 from app.refusals import Conflict, Invalid
 
-FORMAT = 1
+# 1: without snapshots.
+FORMAT = 2
 MANIFEST = "manifest.json"
 DUMP = "database.dump"
 IMAGE = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,8}")
@@ -41,29 +45,32 @@ Advance = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a backup holds."""
+    """What a backup holds. lost: of how many ready snapshots the studio has no files any more."""
 
     made_at: str
     images: int
+    snapshots: int
+    lost: int
     bytes: int
 
 
-def back_up(url: str, images: Path, file: Path, *, advance: Advance) -> Contents:
-    """Write the database and the images to `file`, replacing it whole or not at all.
+def back_up(
+    url: str, images: Path, snapshots: Path | None, file: Path, *, advance: Advance
+) -> Contents:
+    """Write the database and the files to `file`, replacing it whole or not at all.
 
-    The studio may work on meanwhile. The database is dumped first, in one snapshot; images are
-    never changed and come before the rows that name them, so each one the dump names is there.
-    Raises Invalid with pg_dump's words, or when an image's bytes are not those of its name.
+    snapshots: their directory; None leaves their files out. The studio may work on meanwhile. The
+    database is dumped first, in one transaction's view, which also says which snapshots there are;
+    images are never changed and come before the rows that name them, so each one the dump names
+    is there. Raises Invalid with pg_dump's words, or when the bytes of an image or a snapshot are
+    not those that they were.
     """
     unfinished = file.with_name(f"{file.name}.unfinished")
     try:
         with tempfile.TemporaryDirectory(dir=file.parent, prefix=".iterdpo-backup-") as scratch:
             dump = Path(scratch) / DUMP
             advance("Dumping the database", 0, 0)
-            with _client(url, Path(scratch)) as dsn:
-                _run(
-                    "pg_dump", "--format=custom", "--no-owner", f"--file={dump}", f"--dbname={dsn}"
-                )
+            kept = _dump(url, dump, snapshots)
             originals = sorted(path for path in images.rglob("*") if IMAGE.fullmatch(path.name))
             manifest = {
                 "format": FORMAT,
@@ -71,6 +78,9 @@ def back_up(url: str, images: Path, file: Path, *, advance: Advance) -> Contents
                 "schema": _revision(url),
                 "database_sha256": _sha256(dump),
                 "images": len(originals),
+                "snapshots": kept.whole,
+                "snapshots_lost": kept.lost,
+                "snapshot_files": _snapshot_sums(kept, advance),
             }
             with tarfile.open(unfinished, "w") as archive:
                 _add_bytes(archive, MANIFEST, orjson.dumps(manifest))
@@ -80,15 +90,20 @@ def back_up(url: str, images: Path, file: Path, *, advance: Advance) -> Contents
                     if _sha256(path) != path.stem:
                         raise Invalid(f"The image file {path} is damaged; its bytes have changed.")
                     archive.add(path, f"images/{path.name}")
+                for done, (name, path) in enumerate(kept.paths.items()):
+                    advance("Snapshots", done, len(kept.paths))
+                    archive.add(path, f"{SNAPSHOTS}{name}")
         with unfinished.open("rb") as written:
             os.fsync(written.fileno())
         unfinished.replace(file)
     finally:
         unfinished.unlink(missing_ok=True)
-    return Contents(str(manifest["made_at"]), len(originals), file.stat().st_size)
+    return _contents(manifest, file)
 
 
-def restore(url: str, images: Path, file: Path, *, force: bool, advance: Advance) -> Contents:
+def restore(
+    url: str, images: Path, snapshots: Path, file: Path, *, force: bool, advance: Advance
+) -> Contents:
     """Bring a backup back, then migrate it to this code's schema.
 
     Every part is checked before the first change. The database is replaced in one transaction: an
@@ -108,7 +123,10 @@ def restore(url: str, images: Path, file: Path, *, force: bool, advance: Advance
         dump = str(Path(scratch) / DUMP)
         _run("pg_restore", "--no-owner", "--no-privileges", f"--file={script}", dump)
         # Images first, as everywhere: a row must never name one that is not there.
+        files = [name for name in names if "/" in name]
         for name in names:
+            if name in files:
+                continue
             place = images / name[:2] / name
             place.parent.mkdir(exist_ok=True)
             (Path(scratch) / name).replace(place)
@@ -128,14 +146,48 @@ def restore(url: str, images: Path, file: Path, *, force: bool, advance: Advance
                 "--command=GRANT USAGE ON SCHEMA public TO PUBLIC",
                 f"--file={script}",
             )
+        # Last: they replace what belongs to the database that was there.
+        with psycopg.connect(url) as db:
+            bring_back(db, snapshots, Path(scratch), files)
     migrate.upgrade(url)
-    return Contents(str(manifest["made_at"]), len(names), file.stat().st_size)
+    return _contents(manifest, file)
+
+
+def _dump(url: str, to: Path, snapshots: Path | None) -> Files:
+    """The database in `to`, and the files of the snapshots that are in the dump."""
+    with psycopg.connect(url) as db, _client(url, to.parent) as dsn:
+        db.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        (view,) = db.execute("SELECT pg_export_snapshot()").fetchone() or ("",)
+        words = ["--format=custom", "--no-owner", f"--snapshot={view}", f"--file={to}"]
+        _run("pg_dump", *words, f"--dbname={dsn}")
+        return snapshot_files(db, snapshots) if snapshots else Files({}, {}, 0, 0)
+
+
+def _snapshot_sums(kept: Files, advance: Advance) -> dict[str, str]:
+    sums = {}
+    for done, (name, path) in enumerate(kept.paths.items()):
+        advance("Checking snapshots", done, len(kept.paths))
+        sums[name] = _sha256(path)
+        if sums[name] != kept.archives.get(name, sums[name]):
+            raise Invalid(f"The snapshot file {path} is damaged; its bytes have changed.")
+    return sums
+
+
+def _contents(manifest: dict[str, Any], file: Path) -> Contents:
+    return Contents(
+        made_at=str(manifest["made_at"]),
+        images=manifest["images"],
+        snapshots=manifest.get("snapshots", 0),
+        lost=manifest.get("snapshots_lost", 0),
+        bytes=file.stat().st_size,
+    )
 
 
 def _unpack(file: Path, into: Path, advance: Advance) -> tuple[dict[str, Any], list[str]]:
-    """The manifest and the image names, after every part was written to `into` and checked.
+    """The manifest and the names, after every part was written to `into` and checked.
 
-    No name from the file is used as a path: images must be named by their hash.
+    names: of images, and with a slash those beneath SNAPSHOTS. No other is used as a path: images
+    must be named by their hash, files of snapshots as their store names them.
     """
     size = file.stat().st_size
     names = []
@@ -146,20 +198,33 @@ def _unpack(file: Path, into: Path, advance: Advance) -> tuple[dict[str, Any], l
                 if part.name == MANIFEST:
                     continue
                 advance("Checking the backup", part.offset_data, size)
-                name = part.name.removeprefix("images/")
-                if not part.isreg() or (name != DUMP and not IMAGE.fullmatch(name)):
-                    raise Invalid(f"This is no backup of IterDPO Studio: it holds {part.name!r}.")
+                name, wanted = _expected(part, manifest)
+                (into / name).parent.mkdir(parents=True, exist_ok=True)
                 source = archive.extractfile(part)
-                wanted = manifest["database_sha256"] if name == DUMP else name[:64]
                 if source is None or _copy(source, into / name) != wanted:
                     raise Invalid(f"The backup is damaged: {part.name} is not what was saved.")
                 if name != DUMP:
                     names.append(name)
     except (tarfile.TarError, EOFError) as error:
         raise Invalid(f"{file} is no intact backup of IterDPO Studio: {error}.") from error
-    if len(names) != manifest["images"] or not (into / DUMP).exists():
+    expected = manifest["images"] + len(manifest.get("snapshot_files", {}))
+    if len(names) != expected or not (into / DUMP).exists():
         raise Invalid("The backup is incomplete: it ends before its last part.")
     return manifest, names
+
+
+def _expected(part: tarfile.TarInfo, manifest: dict[str, Any]) -> tuple[str, str | None]:
+    """The name of a part and its SHA-256. Raises Invalid for one that no backup holds."""
+    name = part.name
+    if part.isreg():
+        if name == DUMP:
+            return name, manifest["database_sha256"]
+        image, file = name.removeprefix("images/"), name.removeprefix(SNAPSHOTS)
+        if IMAGE.fullmatch(image):
+            return image, image[:64]
+        if SNAPSHOT.fullmatch(file):
+            return file, manifest.get("snapshot_files", {}).get(file)
+    raise Invalid(f"This is no backup of IterDPO Studio: it holds {name!r}.")
 
 
 def _manifest(archive: tarfile.TarFile) -> dict[str, Any]:
@@ -171,7 +236,7 @@ def _manifest(archive: tarfile.TarFile) -> dict[str, Any]:
         manifest = None
     if not isinstance(manifest, dict) or not {"format", "images", "database_sha256"} <= {*manifest}:
         raise Invalid("This is no backup of IterDPO Studio: it does not begin with a manifest.")
-    if manifest["format"] != FORMAT or not migrate.knows(manifest["schema"]):
+    if manifest["format"] not in (1, FORMAT) or not migrate.knows(manifest["schema"]):
         raise Invalid("The backup was made by a newer version of IterDPO Studio; update first.")
     return manifest
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from app.models import ApiToken, LoginSession, Role, User, now
+from app.ratelimit import LET_IN
 from app.refusals import Forbidden, LoginRequired
 from app.security import SESSION_COOKIE, TOKEN_PREFIX, Actor, digest
 
@@ -126,6 +127,8 @@ def token_user(scope: str) -> Callable[..., Actor | Awaitable[Actor]]:
         row = db.execute(_BY_TOKEN, {"token_hash": secret, "at": at}).one_or_none()
         if row is None:
             raise LoginRequired("This API token is unknown, expired or revoked.")
+        # For the rate limit, which counts what follows for this token.
+        setattr(request.state, LET_IN, True)
         actor = _actor(row, scopes=frozenset(row.scopes))
         if scope not in actor.scopes:
             raise Forbidden(f"This API token lacks the scope {scope}.")

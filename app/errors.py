@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.refusals import Conflict, Forbidden, Invalid, LoginRequired, NotFound, Refusal
+from app.refusals import Conflict, Forbidden, Invalid, LoginRequired, NotFound, Outdated, Refusal
 from app.web import is_htmx, local_path, render
 
 log = structlog.get_logger("errors")
@@ -35,12 +35,13 @@ _NEVER_SHOWN = frozenset({"password", "new_password", "repeated", "token"})
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What went wrong, for the user. field: the input to blame; faults: (field, message) each."""
+    """What went wrong, for the user. faults: (field, message) each. outdated: look afresh."""
 
     status: int
     detail: str
     faults: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] | None = None
+    outdated: bool = False
 
     @property
     def title(self) -> str:
@@ -133,7 +134,7 @@ def _fault(request: Request, exception: Exception) -> Fault:
         status = next(_STATUS[kind] for kind in type(exception).__mro__ if kind in _STATUS)
         field = getattr(exception, "field", None)
         faults = ((field, exception.message),) if field else ()
-        return Fault(status, exception.message, faults)
+        return Fault(status, exception.message, faults, outdated=isinstance(exception, Outdated))
     if isinstance(exception, RequestValidationError):
         return _validation_fault(exception)
     if isinstance(exception, HTTPException):

@@ -31,6 +31,10 @@ class Forbidden(Refusal):
 
 
 class Conflict(Refusal):
+    """It cannot be done as things stand."""
+
+
+class Outdated(Conflict):
     """The state has moved on since the user looked; trying again with a fresh look may work."""
 
 

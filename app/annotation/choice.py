@@ -8,7 +8,7 @@ from app.annotation.path import Path
 from app.annotation.steps import begin, record, standing
 from app.domain.corrections import Kind
 from app.models import Action, Draft
-from app.refusals import Conflict
+from app.refusals import Outdated
 
 
 def choose(
@@ -27,7 +27,7 @@ def choose(
             db, draft=draft, regeneration_id=regeneration_id, segment_id=segment_id
         )
     if taken is None:
-        raise Conflict(
+        raise Outdated(
             "This continuation is no longer offered. Reload to see how the text goes on."
         )
     segment, others = taken

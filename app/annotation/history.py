@@ -8,7 +8,7 @@ from app.annotation.path import Path, add_copies, whole
 from app.annotation.steps import begin, record, standing, verdicts_of
 from app.domain.corrections import Kind, Verdict
 from app.models import Action, Correction, Draft, Regeneration, Revision, RunState, now
-from app.refusals import Conflict, NotFound
+from app.refusals import Conflict, NotFound, Outdated
 
 # Steps that wrote a segment of their own: every pair in which it is chosen came with them.
 _WRITES = (Action.CORRECT, Action.KEEP, Action.INSERT)
@@ -83,7 +83,7 @@ def restore(db: Session, *, draft: Draft, base_version: int, regeneration_id: in
     before = standing(db, draft)
     anchor = before.path.find(run.anchor_id)
     if anchor is None:
-        raise Conflict("The text before this continuation has changed; it cannot be restored.")
+        raise Outdated("The text before this continuation has changed; it cannot be restored.")
     displaced = Path.load(db, run.displaced_id)
     old = displaced.deeper_than(run.displaced_depth)
     if not old:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 from app.domain.certainty import from_rows, shifted, to_rows, within
 from app.domain.tree import Origin
 from app.models import Policy, Segment, table_of
-from app.refusals import Conflict
+from app.refusals import Outdated
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Path:
         """The segment with that id. Raises Conflict when the path does not hold it (any more)."""
         found = self.find(segment_id)
         if found is None or found.parent_id is None:
-            raise Conflict(GONE)
+            raise Outdated(GONE)
         return found
 
     def after(self, step: Step) -> tuple[Step, ...]:

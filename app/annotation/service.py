@@ -15,7 +15,7 @@ from app.annotation.unsaved import forget
 from app.domain.corrections import Kind, Verdict
 from app.domain.text import defect, keep_newlines
 from app.models import Action, Correction, Draft, Regeneration, Remark, now
-from app.refusals import Conflict, Invalid
+from app.refusals import Conflict, Invalid, Outdated
 
 _LINKED = select(Remark.image_index).where(
     Remark.draft_id == bindparam("draft"), Remark.segment_id == bindparam("segment")
@@ -117,7 +117,7 @@ def regenerate(db: Session, *, draft: Draft, base_version: int, segment_id: int)
     before = standing(db, draft)
     step = before.path.find(segment_id)
     if step is None:
-        raise Conflict(GONE)
+        raise Outdated(GONE)
     if step.ends_output:
         raise Conflict("The text ends here; there is nothing to continue.")
     run = regenerations.request(

@@ -23,7 +23,7 @@ from app.models import (
     RunState,
     now,
 )
-from app.refusals import Conflict, Forbidden
+from app.refusals import Forbidden, Outdated
 
 # Statements are built once: to put one together costs SQLAlchemy more than to run it.
 _VERDICTS = select(DraftVerdict.segment_id, DraftVerdict.verdict).where(
@@ -53,7 +53,7 @@ _RECORD = text(
 )
 
 
-class Stale(Conflict):
+class Stale(Outdated):
     """The draft has changed since the page that sends this was rendered."""
 
 

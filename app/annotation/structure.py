@@ -12,7 +12,7 @@ from app.domain.corrections import Kind, Verdict
 from app.domain.text import normalise_newlines
 from app.domain.tree import Origin
 from app.models import Action, Draft
-from app.refusals import Conflict, Invalid
+from app.refusals import Invalid, Outdated
 
 PARAGRAPH = "\n\n"
 
@@ -29,7 +29,7 @@ def insert(
     before = standing(db, draft)
     parent = before.path.find(after_id)
     if parent is None:
-        raise Conflict(GONE)
+        raise Outdated(GONE)
     following = before.path.after(parent)
     if parent.ends_output or (parent.parent_id and not parent.separator and not following):
         raise Invalid(

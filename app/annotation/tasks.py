@@ -16,7 +16,7 @@ from app.models import (
     Sample,
     now,
 )
-from app.refusals import Conflict, NotFound
+from app.refusals import Conflict, NotFound, Outdated
 
 
 def open_draft(db: Session, *, sample_id: int, user_id: int) -> Draft:
@@ -42,7 +42,7 @@ def open_draft(db: Session, *, sample_id: int, user_id: int) -> Draft:
     if draft is not None:
         return draft
     if sample.taken >= project.annotators_per_sample:
-        raise Conflict("Somebody else took this task in the meantime. Take the next one.")
+        raise Outdated("Somebody else took this task in the meantime. Take the next one.")
     sample.taken += 1
     db.execute(insert(Draft).values(sample_id=sample_id, user_id=user_id, head_id=sample.head_id))
     draft = _draft(db, sample_id, user_id)

@@ -47,9 +47,13 @@ def migrate(
 @commands.command()
 def backup(
     file: Annotated[Path, typer.Argument(help="The file to write; an old one is replaced.")],
+    without_snapshots: Annotated[
+        bool,
+        typer.Option("--without-snapshots", help="Leave the snapshots' files out, for its size."),
+    ] = False,
     data: Data = None,
 ) -> None:
-    """Save everything, database and images, in one file. The studio may keep running.
+    """Save everything, database, images and snapshots, in one file. The studio may keep running.
 
     Examples:
 
@@ -59,8 +63,19 @@ def backup(
     if not file.parent.is_dir():
         raise Conflict(f"The directory {file.parent} does not exist.")
     with database(settings) as url, progress() as bars:
-        saved = backups.back_up(url, settings.images, file, advance=_bar(bars))
-    say(f"Saved the database and {saved.images} images in {file} ({saved.bytes / 1e6:.1f} MB).")
+        saved = backups.back_up(
+            url,
+            settings.images,
+            None if without_snapshots else settings.snapshots,
+            file,
+            advance=_bar(bars),
+        )
+    size = f"{file} ({saved.bytes / 1e6:.1f} MB)"
+    if without_snapshots:
+        say(f"Saved the database and {saved.images} images, no snapshot's files, in {size}.")
+    else:
+        say(f"Saved the database, {saved.images} images and {saved.snapshots} snapshots in {size}.")
+    _say_lost(saved)
 
 
 @commands.command()
@@ -82,8 +97,19 @@ def restore(
     """
     settings = settings_for(data=data)
     with open_database(settings) as url, progress() as bars:
-        had = backups.restore(url, settings.images, file, force=force, advance=_bar(bars))
-    say(f"Restored the database and {had.images} images as they were at {had.made_at}.")
+        had = backups.restore(
+            url, settings.images, settings.snapshots, file, force=force, advance=_bar(bars)
+        )
+    say(
+        f"Restored the database, {had.images} images and the files of {had.snapshots} snapshots as "
+        f"they were at {had.made_at}."
+    )
+    _say_lost(had)
+
+
+def _say_lost(contents: backups.Contents) -> None:
+    if contents.lost:
+        say(f"{contents.lost} snapshots had no files to save: delete them and make them again.")
 
 
 def _bar(bars: Progress) -> backups.Advance:

@@ -19,6 +19,7 @@ from app.domain.prompts import Template
 from app.domain.quality import MIN_SHARE, Check
 from app.pairs import feed
 from app.pairs.apidocs import GATE_RESPONSES, IMAGE_RESPONSES, PAIR_RESPONSES
+from app.pairs.etags import matches
 from app.pairs.formats import PAIR_FORMATS, Rendering, pair_lines_format
 from app.pairs.leaving import PAIRS
 from app.pairs.ndjson import chunked, coding_for, packed, pair_lines
@@ -107,7 +108,7 @@ def pairs(
         words = [(name, text) for name, text in words if name not in ("after", "limit")]
         query = urlencode([*words, ("after", window.until), ("limit", limit)])
         headers["Link"] = f'<{base}/api/v1/pairs?{query}>; rel="next"'
-    if _matches(if_none_match, headers["ETag"]):
+    if matches(if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     lines = pair_lines(
         request.app.state.sessions,
@@ -173,7 +174,7 @@ def image(
         "ETag": f'"{found.sha256}"',
         "Cache-Control": "private, max-age=31536000, immutable",
     }
-    if _matches(if_none_match, headers["ETag"]):
+    if matches(if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     path = request.app.state.image_store.original(found.sha256, kind)
     return FileResponse(path, headers=headers, media_type=f"image/{kind}")
@@ -196,11 +197,3 @@ def _base(request: Request) -> str:
 def _digest(*parts: str) -> str:
     # The digest of a window covers its places; its lines also hold the address of this site.
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
-
-
-def _matches(if_none_match: str | None, etag: str) -> bool:
-    """Weak comparison (RFC 9110, 13.1.2)."""
-    if not if_none_match:
-        return False
-    known = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
-    return "*" in known or etag.removeprefix("W/") in known

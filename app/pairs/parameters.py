@@ -43,6 +43,14 @@ def filter_of(request: Request, *, besides: Collection[str] = ()) -> PairFilter:
         raise Invalid(error.message, error.field) from None
 
 
+def shown(words: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """What the fields of a filter's form hold: of each filter its first value, as typed."""
+    held = dict.fromkeys(FILTERS, "")
+    for name, text in words:
+        held[name] = held[name] or text
+    return held
+
+
 def gate_of(
     template: Template,
     allowed: Iterable[str],

@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 
 from app import access, audit
 from app.deps import AdminUser, CurrentUser, Id, SessionDep
-from app.domain.corrections import Kind
 from app.domain.filters import PairFilter
 from app.domain.prompts import Template
 from app.domain.quality import CHECKS, MIN_SHARE, NEVER_ALLOWED, Check
@@ -24,7 +23,7 @@ from app.pairs.archive import Handover, ZipSink, zipped
 from app.pairs.export import Order, exporting
 from app.pairs.formats import FORMATS, Rendering, format_named
 from app.pairs.leaving import PAIRS
-from app.pairs.parameters import filter_of, gate_of
+from app.pairs.parameters import filter_of, gate_of, shown
 from app.pairs.queries import choices
 from app.pairs.selection import count_pairs, select_pairs
 from app.pairs.snapshots.store import SnapshotStore
@@ -56,11 +55,16 @@ def pair_list(
     ids, also those that were taken back."""
     project = _project(db, actor, project_id)
     wanted = _wanted(request, project)
+    if ids:
+        named = list(dict.fromkeys(ids))
+        page = pages.PairPage(pages.some_pairs(db, project_id=project.id, ids=named), None)
+        count = len(page.pairs)
+    else:
+        page = pages.newest_pairs(db, wanted, project_id=project.id, before=before)
+        count = count_pairs(db, wanted, [project.id])
     context = _about(request, db, project, wanted) | {
-        "page": pages.PairPage(pages.some_pairs(db, project_id=project.id, ids=ids), None)
-        if ids
-        else pages.newest_pairs(db, wanted, project_id=project.id, before=before),
-        "count": len(ids) if ids else count_pairs(db, wanted, [project.id]),
+        "page": page,
+        "count": count,
         "named": bool(ids),
         "first": before is None,
         "base": (request.app.state.settings.public_url or str(request.base_url)).rstrip("/"),
@@ -199,11 +203,11 @@ def _about(
     own = replace(wanted, project=())
     return {
         "project": project,
-        "wanted": own,
+        "typed": shown(own.words()),
+        "errors": {},
         "words": own.words(),
         "query": urlencode(own.words()),
         "choices": choices(db, project_id=project.id),
-        "kinds": list(Kind),
     }
 
 

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from app import audit
 from app.models import Correction, Draft, Sample, now
 from app.models.live import is_live_pair
-from app.refusals import Conflict, Invalid, NotFound
+from app.refusals import Invalid, NotFound, Outdated
 
 MAX_REASON = 500
 
@@ -36,7 +36,7 @@ def retract(db: Session, *, project_id: int, pair_id: int, reason: str, actor_id
         .execution_options(populate_existing=True)
     )
     if pair is None:
-        raise Conflict("This pair has been taken back or replaced already.")
+        raise Outdated("This pair has been taken back or replaced already.")
     pair.retracted_at, pair.retract_reason = now(), reason
     db.flush()
     audit.record(db, actor_id, "retracted", f"pair:{pair_id}", project=project_id)

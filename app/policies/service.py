@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from pathlib import PurePosixPath
 
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.exc import IntegrityError
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 from app import audit, changes
 from app.domain.corrections import REPLAY_ENGINE
 from app.models import Policy, Worker, now
-from app.refusals import Conflict, Invalid, NotFound
+from app.refusals import Conflict, Invalid, NotFound, Outdated
 
 # The key that workers watch.
 CHANGED = "policies"
@@ -21,6 +22,14 @@ GONE_AFTER = timedelta(seconds=40)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _LONGEST = 1000
+# What tells one adapter from another.
+_WORDS = {
+    "base_model": "its base model",
+    "revision": "its revision",
+    "adapter": "its directory",
+    "adapter_hash": "the hash of its files",
+    "round": "its round",
+}
 
 
 def register(
@@ -39,7 +48,8 @@ def register(
     adapter: the directory, as the model server sees it. adapter_hash: fingerprint.adapter_hash of
     its files. base_model: as workers name theirs, or as their servers do. round: by default one
     more than the latest of its base model. actor_id: None on the command line.
-    Raises Invalid naming the field, Conflict when the name stands for another adapter.
+    Raises Invalid naming the field, Conflict when the name stands for another adapter, naming
+    what differs.
     """
     if not _NAME.fullmatch(name):
         raise Invalid(
@@ -57,10 +67,19 @@ def register(
         raise Invalid("A revision is one line.", "revision")
     if round is not None and not 0 <= round < 2**31:
         raise Invalid("A round is a whole number from 0 on.", "round")
+    # As the command line gives it: without a slash at its end.
+    adapter = str(PurePosixPath(adapter))
     base_model = _known_base(db, base_model)
     known = db.scalar(select(Policy).where(Policy.name == name))
     if known is not None:
-        _require_same(known, adapter_hash, base_model, round)
+        _require_same(
+            known,
+            base_model=base_model,
+            revision=revision,
+            adapter=adapter,
+            adapter_hash=adapter_hash,
+            round=known.round if round is None else round,
+        )
         return known
     policy = Policy(
         name=name,
@@ -78,7 +97,7 @@ def register(
         with db.begin_nested():
             db.add(policy)
     except IntegrityError as error:
-        raise Conflict(f"Somebody has just added a policy named {name}.") from error
+        raise Outdated(f"Somebody has just added a policy named {name}.") from error
     audit.record(db, actor_id, "added_policy", f"policy:{policy.id}", name=name)
     return policy
 
@@ -172,17 +191,23 @@ def _known_base(db: Session, base_model: str) -> str:
     return known or base_model
 
 
-def _require_same(known: Policy, adapter_hash: str, base_model: str, round: int | None) -> None:
-    same = (
-        known.adapter_hash == adapter_hash
-        and known.base_model == base_model
-        and round in (None, known.round)
-    )
-    if not same:
+def _require_same(known: Policy, **wanted: object) -> None:
+    """Raises Conflict naming what differs. The directory counts too: servers load from it."""
+    differing = [
+        f"{_WORDS[name]} is {_said(getattr(known, name))}, not {_said(value)}"
+        for name, value in wanted.items()
+        if getattr(known, name) != value
+    ]
+    if differing:
         raise Conflict(
-            f"The name {known.name} stands for another adapter already. What a policy is never "
-            "changes, or nobody could say what wrote a text: choose another name."
+            f"The name {known.name} stands for another adapter already: {'; '.join(differing)}. "
+            "What a policy is never changes, or nobody could say what wrote a text: choose another "
+            "name."
         )
+
+
+def _said(value: object) -> object:
+    return "none" if value in ("", None) else value
 
 
 def _next_round(db: Session, base_model: str) -> int:

@@ -37,18 +37,36 @@ def second(db: Session, tmp_path: Path) -> Policy:
     return add_adapter(db, make_adapter(tmp_path / "second", weights=b"2"), name="round-2")
 
 
-def test_adding_the_same_again_changes_nothing(db: Session, first: Policy, tmp_path: Path) -> None:
-    again = add_adapter(db, make_adapter(tmp_path / "copy"), name="round-1")
-    assert again is first
-    assert again.adapter.endswith("/first")
+def test_adding_the_same_again_changes_nothing(db: Session, first: Policy) -> None:
+    for adapter, round in ((first.adapter, None), (f"{first.adapter}/", first.round)):
+        again = service.register(
+            db,
+            name="round-1",
+            adapter=adapter,
+            adapter_hash=str(first.adapter_hash),
+            base_model="/m",
+            round=round,
+        )
+        assert again is first
 
 
-def test_a_name_stands_for_one_adapter(db: Session, first: Policy, tmp_path: Path) -> None:
-    other = make_adapter(tmp_path / "other", weights=b"other")
-    with pytest.raises(Conflict, match="round-1 stands for another adapter"):
-        add_adapter(db, other, name=first.name)
-    with pytest.raises(Conflict):
-        add_adapter(db, Path(first.adapter), name=first.name, base="/another")
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"adapter": "/srv/moved"}, "its directory is .*/first, not /srv/moved"),
+        ({"revision": "v2"}, "its revision is none, not v2"),
+        ({"base_model": "/another"}, "its base model is /m, not /another"),
+        ({"adapter_hash": "b" * 64}, "the hash of its files is [0-9a-f]{64}, not bbb"),
+        ({"round": 0}, "its round is 1, not 0"),
+        ({"adapter": "/x", "round": 3}, "its directory is .*; its round is 1, not 3"),
+    ],
+)
+def test_a_name_stands_for_one_adapter(
+    db: Session, first: Policy, other: dict[str, object], told: str
+) -> None:
+    facts = {"adapter": first.adapter, "adapter_hash": first.adapter_hash, "base_model": "/m"}
+    with pytest.raises(Conflict, match=f"round-1 stands for another adapter already: {told}"):
+        service.register(db, name="round-1", **{**facts, **other})  # type: ignore[arg-type] # each has its own type
 
 
 def test_rounds_count_up_by_base_model(db: Session, first: Policy, second: Policy) -> None:

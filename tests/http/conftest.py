@@ -10,11 +10,19 @@ from pydantic import PostgresDsn
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
 
+from app.accounts import service as accounts
+from app.domain.filters import PairFilter
+from app.domain.quality import Gate
+from app.domain.splits import SplitPlan
 from app.main import create_app
-from app.models import Draft, LoginSession, Project, Role, Sample, User, now
+from app.models import Draft, LoginSession, Project, Role, Sample, Snapshot, User, now
+from app.pairs.snapshots import pulse, service
+from app.pairs.snapshots.building import build
+from app.pairs.snapshots.store import SnapshotStore
 from app.security import SESSION_COOKIE, digest, new_secret
 from app.settings import Settings
 from tests.factories import add_draft, add_policy, add_project, add_sample, add_user
+from tests.pairing import add_pair, show_images
 
 # What a browser sends with a form on one of our own pages.
 BROWSER = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "document"}
@@ -153,3 +161,66 @@ def expired(browse: Browse, world: World, db: Session) -> TestClient:
     token = log_in(db, world.owner, ends_in=timedelta(seconds=-1))
     client.cookies.set(SESSION_COOKIE, token, domain="testserver.local")
     return client
+
+
+Make = Callable[..., Snapshot]
+
+
+@pytest.fixture
+def store(app: FastAPI) -> SnapshotStore:
+    return SnapshotStore(app.state.settings.snapshots)
+
+
+@pytest.fixture
+def make(
+    db: Session,
+    app: FastAPI,
+    world: World,
+    store: SnapshotStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Make:
+    """Makes a snapshot of a project with three pairs; ready unless told otherwise."""
+    # All sessions of these tests are one connection, which no second thread may use.
+    monkeypatch.setattr(pulse, "_BEAT_S", 3600)
+    for number in range(3):
+        sample = add_sample(db, project=world.project, source_id=f"slides-{number}")
+        show_images(db, app.state.image_store, sample, f"#0{number}4080")
+        add_pair(db, sample=sample, number=1, text=f"## Slide 1\nBetter {number}.\n\n")
+    db.commit()
+
+    def made(name: str = "round-1", *, ready: bool = True, **plan: float) -> Snapshot:
+        snapshot = service.create(
+            db,
+            store=store,
+            project=world.project,
+            name=name,
+            format="trl",
+            filter=PairFilter(),
+            gate=Gate(),
+            plan=SplitPlan(**plan),  # type: ignore[arg-type] # shares only
+            actor_id=world.admin.id,
+        )
+        db.commit()
+        if ready:
+            assert build(
+                app.state.sessions,
+                snapshot_id=snapshot.id,
+                worker="test",
+                store=store,
+                images=app.state.image_store,
+                lease_s=60,
+            )
+            db.refresh(snapshot)
+        return snapshot
+
+    return made
+
+
+@pytest.fixture
+def token(db: Session, world: World) -> dict[str, str]:
+    """The header of the project's trainer."""
+    made = accounts.create_token(
+        db, user_id=world.trainer.id, name="t", scopes=["pairs:read"], days=1
+    )
+    db.commit()
+    return {"Authorization": f"Bearer {made}"}

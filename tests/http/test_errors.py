@@ -14,7 +14,7 @@ from app.db import make_engine, make_sessions
 from app.deps import CurrentUser, Id, SessionDep
 from app.main import create_app
 from app.models import User
-from app.refusals import Conflict, Forbidden, Invalid, NotFound
+from app.refusals import Conflict, Forbidden, Invalid, NotFound, Outdated
 from app.settings import Settings
 from tests.http.conftest import BROWSER, HTMX
 
@@ -22,11 +22,19 @@ TYPED = "\n  What I typed <b>for an hour</b>.\n"
 REFUSALS = {
     "missing": NotFound("No such thing."),
     "forbidden": Forbidden("Not for you."),
-    "moved": Conflict("Somebody was faster."),
+    "moved": Outdated("Somebody was faster."),
+    "impossible": Conflict("Nothing is left."),
     "wrong": Invalid("Too long.", "text"),
     "broken": ZeroDivisionError("secret detail"),
 }
-STATUS = {"missing": 404, "forbidden": 403, "moved": 409, "wrong": 422, "broken": 500}
+STATUS = {
+    "missing": 404,
+    "forbidden": 403,
+    "moved": 409,
+    "impossible": 409,
+    "wrong": 422,
+    "broken": 500,
+}
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +112,12 @@ def test_a_page_is_answered_with_a_page(client: TestClient, why: str) -> None:
         assert answer.headers["x-request-id"] in answer.text
     else:
         assert str(REFUSALS[why]) in answer.text
+
+
+def test_only_what_has_changed_is_said_to_have(client: TestClient) -> None:
+    words = "It has changed in the meantime"
+    headed = {why: words in client.get(f"/refuse/{why}", headers=BROWSER).text for why in STATUS}
+    assert [why for why, is_headed in headed.items() if is_headed] == ["moved"]
 
 
 @pytest.mark.parametrize("why", REFUSALS)

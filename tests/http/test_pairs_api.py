@@ -347,7 +347,14 @@ def test_every_answer_tells_the_rate_limit(
 ) -> None:
     answer = script(world.trainer).get(address(world))
     assert answer.headers["ratelimit-policy"] == '"requests";q=3000;w=60'
-    assert answer.headers["ratelimit"].startswith('"requests";r=')
+    assert answer.headers["ratelimit"] == '"requests";r=2999;t=60'
+
+
+def test_what_a_token_may_not_do_counts_for_the_token(script: Script, world: World) -> None:
+    client = script(world.trainer, "projects:read")
+    answers = [client.get(address(world)), client.get("/api/v1/projects")]
+    assert [answer.status_code for answer in answers] == [403, 200]
+    assert answers[1].headers["ratelimit"].startswith('"requests";r=2998;')
 
 
 def test_openapi_describes_the_lines(running_app: TestClient) -> None:

@@ -77,7 +77,15 @@ def test_the_same_again_changes_nothing(add: Add, db: Session) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"adapter_hash": "b" * 64}, {"base_model": "other"}, {"round": 7}], ids=str
+    "fields",
+    [
+        {"adapter_hash": "b" * 64},
+        {"base_model": "other"},
+        {"round": 7},
+        {"adapter": "/srv/adapters/moved"},
+        {"revision": "v2"},
+    ],
+    ids=str,
 )
 def test_a_name_stands_for_one_adapter(add: Add, fields: dict[str, object]) -> None:
     assert add(round=1).status_code == 201
@@ -85,6 +93,8 @@ def test_a_name_stands_for_one_adapter(add: Add, fields: dict[str, object]) -> N
     assert answer.status_code == 409
     assert answer.headers["content-type"] == "application/problem+json"
     assert "stands for another adapter" in answer.json()["detail"]
+    (value,) = fields.values()
+    assert str(value) in answer.json()["detail"]
 
 
 def test_the_next_round_follows_by_itself(add: Add) -> None:

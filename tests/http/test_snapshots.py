@@ -1,93 +1,21 @@
 """The pages of snapshots and their API: forms, lists, what changed, downloads that go on."""
 
 import html
-import io
 import re
-import zipfile
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from app.accounts import service as accounts
 from app.annotation import tasks
-from app.domain.filters import PairFilter
-from app.domain.quality import Gate
-from app.domain.splits import SplitPlan
+from app.domain.corrections import Kind
 from app.models import Correction, Role, Snapshot, SnapshotState, now
-from app.pairs.snapshots import pulse, service
-from app.pairs.snapshots.building import build
 from app.pairs.snapshots.store import SnapshotStore
 from tests.factories import add_draft, add_sample, add_user
-from tests.http.conftest import HTMX, World
-from tests.pairing import add_pair, show_images
-
-Make = Callable[..., Snapshot]
-
-
-@pytest.fixture
-def store(app: FastAPI) -> SnapshotStore:
-    return SnapshotStore(app.state.settings.snapshots)
-
-
-@pytest.fixture
-def make(
-    db: Session,
-    app: FastAPI,
-    world: World,
-    store: SnapshotStore,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Make:
-    """Makes a snapshot of a project with three pairs; ready unless told otherwise."""
-    # All sessions of these tests are one connection, which no second thread may use.
-    monkeypatch.setattr(pulse, "_BEAT_S", 3600)
-    for number in range(3):
-        sample = add_sample(db, project=world.project, source_id=f"slides-{number}")
-        show_images(db, app.state.image_store, sample, f"#0{number}4080")
-        add_pair(db, sample=sample, number=1, text=f"## Slide 1\nBetter {number}.\n\n")
-    db.commit()
-
-    def made(name: str = "round-1", *, ready: bool = True, **plan: float) -> Snapshot:
-        snapshot = service.create(
-            db,
-            store=store,
-            project=world.project,
-            name=name,
-            format="trl",
-            filter=PairFilter(),
-            gate=Gate(),
-            plan=SplitPlan(**plan),  # type: ignore[arg-type] # shares only
-            actor_id=world.admin.id,
-        )
-        db.commit()
-        if ready:
-            assert build(
-                app.state.sessions,
-                snapshot_id=snapshot.id,
-                worker="test",
-                store=store,
-                images=app.state.image_store,
-                lease_s=60,
-            )
-            db.refresh(snapshot)
-        return snapshot
-
-    return made
-
-
-@pytest.fixture
-def token(db: Session, world: World) -> dict[str, str]:
-    """The header of the project's trainer."""
-    made = accounts.create_token(
-        db, user_id=world.trainer.id, name="t", scopes=["pairs:read"], days=1
-    )
-    db.commit()
-    return {"Authorization": f"Bearer {made}"}
-
+from tests.http.conftest import HTMX, Browse, Make, World
+from tests.pairing import add_pair
 
 FORM = {"name": "round-2", "format": "raw", "template": "qwen3-vl", "kind": "rewrite"}
 
@@ -129,6 +57,52 @@ def test_a_form_that_is_wrong_comes_back(
     assert answer.status_code == 422
     assert word in answer.text
     assert db.scalar(select(Snapshot)) is None
+
+
+def field_of(page: str, name: str) -> str:
+    """The field of that name with its label and what is said of it."""
+    (found,) = re.findall(
+        rf'<div class="field">(?:(?!</div>).)* name="{name}".*?</div>', page, re.S
+    )
+    return str(found)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [
+        ({"max_edit": "3"}, "no pair can meet both"),
+        ({"until": "2026-13-01"}, "A day such as"),
+        ({"language": "Klingon!"}, "A language code"),
+        ({"kind": "insert", "format": "kto"}, "cannot be asked for by kind"),
+    ],
+)
+def test_a_filter_that_is_wrong_loses_nothing_that_was_typed(
+    admin: TestClient, world: World, wrong: dict[str, str], word: str
+) -> None:
+    typed = FORM | {"min_edit": "9", "on_policy": "true", "annotator": "lin <x>", "tag": "t"}
+    typed |= {"validation": "12.5", "seed": "7", "max_tokens": "9000"} | wrong
+    answer = admin.post(
+        f"/projects/{world.project.id}/snapshots", data=typed | {"allow": "language"}
+    )
+    assert answer.status_code == 422
+    for name, value in typed.items():
+        field, text = field_of(answer.text, name), html.escape(value)
+        assert f'value="{text}"' in field or f"<option selected>{text}" in field, name
+    assert 'value="language" checked' in answer.text
+    at = field_of(answer.text, next(iter(wrong)))
+    assert word in html.unescape(at)
+    assert 'aria-invalid="true"' in at
+
+
+def test_an_address_with_a_wrong_filter_fills_the_form_too(admin: TestClient, world: World) -> None:
+    page = admin.get(f"/projects/{world.project.id}/snapshots?min_edit=9&max_edit=3&name=kept").text
+    assert "no pair can meet both" in field_of(page, "max_edit")
+    assert 'value="kept"' in field_of(page, "name")
+
+
+def test_every_kind_of_pair_can_be_asked_for(admin: TestClient, world: World) -> None:
+    field = field_of(admin.get(f"/projects/{world.project.id}/snapshots").text, "kind")
+    assert {*re.findall(r'value="(\w+)"', field)} == {*Kind}
 
 
 def test_the_preview_counts_and_moves_the_address(
@@ -205,8 +179,41 @@ def test_annotators_and_strangers_see_no_snapshot(
     ]
     for path in paths:
         assert owner.get(path).status_code == 403
-        assert stranger.get(path).status_code == 404
+        assert stranger.get(path).status_code in (403, 404)
         assert visitor.get(path).status_code == 303
+
+
+def told(client: TestClient, path: str, headers: dict[str, str]) -> tuple[int, str]:
+    """What an answer says, without what is of this very request."""
+    answer = client.get(path, headers=headers)
+    if "json" in answer.headers["content-type"]:
+        return answer.status_code, answer.json()["detail"]
+    return answer.status_code, re.sub(r"<code>\w*</code>", "", answer.text)
+
+
+def test_a_hidden_snapshot_is_told_in_the_words_of_a_missing_one(
+    browse: Browse, stranger: TestClient, owner: TestClient, db: Session, make: Make
+) -> None:
+    hidden = make().id
+    outsider = add_user(db, role=Role.TRAINER)
+    secret = accounts.create_token(db, user_id=outsider.id, name="t", scopes=["pairs:read"], days=1)
+    db.commit()
+    token = {"Authorization": f"Bearer {secret}"}
+    ways: list[tuple[TestClient, str, dict[str, str]]] = [
+        (browse(outsider), "", {}),
+        (stranger, "", {}),
+        (owner, "", {}),
+        (browse(None), "/api/v1", token),
+    ]
+    for client, api, headers in ways:
+        for path in ("", "/state", "/archive", f"/changes?since={hidden}"):
+            if not (api and path == "/state"):
+                answers = [
+                    told(client, f"{api}/snapshots/{number}{path}", headers)
+                    for number in (hidden, hidden + 999)
+                ]
+                assert answers[0] == answers[1]
+                assert answers[0][0] in (403, 404)
 
 
 def test_trainers_make_and_delete_none(trainer: TestClient, world: World, make: Make) -> None:
@@ -252,38 +259,6 @@ def test_two_snapshots_are_compared(
     assert "the same pairs" in admin.get(f"/snapshots/{one.id}/changes?since={one.id}").text
 
 
-def test_a_download_that_broke_off_goes_on(
-    trainer: TestClient, make: Make, store: SnapshotStore
-) -> None:
-    made = make()
-    content = store.archive(made.id, made.attempt).read_bytes()
-    url = f"/snapshots/{made.id}/archive"
-    whole = trainer.get(url)
-    assert whole.content == content
-    assert zipfile.ZipFile(io.BytesIO(whole.content)).testzip() is None
-    etag = whole.headers["etag"]
-    assert etag == f'"{made.archive_sha256}"'
-    half = len(content) // 2
-    rest = trainer.get(url, headers={"Range": f"bytes={half}-", "If-Range": etag})
-    assert rest.status_code == 206
-    assert content[:half] + rest.content == content
-    # Another file by now: all of it, never two halves of different files.
-    other = trainer.get(url, headers={"Range": f"bytes={half}-", "If-Range": '"x"'})
-    assert (other.status_code, other.content) == (200, content)
-    beyond = trainer.get(url, headers={"Range": f"bytes={len(content)}-"})
-    assert beyond.status_code == 416
-
-
-def test_what_is_not_ready_is_not_downloaded(
-    trainer: TestClient, visitor: TestClient, token: dict[str, str], make: Make
-) -> None:
-    made = make(ready=False)
-    assert trainer.get(f"/snapshots/{made.id}/archive").status_code == 409
-    answer = visitor.get(f"/api/v1/snapshots/{made.id}/archive", headers=token)
-    assert answer.status_code == 409
-    assert answer.json()["detail"] == "The snapshot round-1 is not ready: it is queued."
-
-
 def test_the_api_lists_shows_and_sends(
     visitor: TestClient, token: dict[str, str], world: World, make: Make
 ) -> None:
@@ -315,16 +290,6 @@ def test_the_api_shows_nothing_to_members_of_other_projects(
     headers = {"Authorization": f"Bearer {secret}"}
     for path in ("", "/archive", f"/changes?since={made.id}"):
         assert visitor.get(f"/api/v1/snapshots/{made.id}{path}", headers=headers).status_code == 404
-
-
-def test_a_file_that_is_lost_is_said_to_be(
-    trainer: TestClient, make: Make, store: SnapshotStore, tmp_path: Path
-) -> None:
-    made = make()
-    store.drop(made.id)
-    answer = trainer.get(f"/snapshots/{made.id}/archive")
-    assert answer.status_code == 404
-    assert "make it again" in answer.text.replace("\n", " ")
 
 
 def test_a_pair_names_the_snapshots_that_hold_it_and_its_rows(
@@ -366,6 +331,12 @@ def test_a_list_names_its_pairs_in_the_address(
     page = admin.get(url).text
     shown = [f'id="p{pair.id}"' in page for pair in (first, middle, last)]
     assert shown == [True, True, False]
+    # What is counted is what is there.
+    assert '<small class="muted">2</small>' in page
+    assert '<small class="muted">2</small>' in admin.get(f"{url}&id=999999&id={first.id}").text
+    none = admin.get(f"/projects/{world.project.id}/pairs?id=999999").text
+    assert '<small class="muted">0</small>' in none
+    assert "None of these pairs" in none
     assert admin.get(f"/projects/{world.project.id}/pairs?id=0").status_code == 422
 
 

@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.responses import FileResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
@@ -48,6 +48,7 @@ _ARCHIVE: dict[int | str, dict[str, Any]] = {
         },
     },
     206: {"description": "The part that Range asked for."},
+    304: {"description": "If-None-Match names this file."},
     416: {"description": "There is no such part."},
     **_NOT_READY,
     **_REFUSALS,
@@ -167,16 +168,23 @@ def changes(
     response_class=FileResponse,
     responses=_ARCHIVE,
 )
-def archive(request: Request, db: SessionDep, actor: Reader, snapshot_id: Id) -> FileResponse:
+def archive(
+    request: Request,
+    db: SessionDep,
+    actor: Reader,
+    snapshot_id: Id,
+    _if_none_match: Annotated[
+        str | None, Header(description="The ETag of a file that you have: 304 when it is this one.")
+    ] = None,
+) -> Response:
     """With ranges: a download that broke off goes on with `Range: bytes=N-` and, so that the
     halves belong together, `If-Range` with the ETag. The file never changes."""
-    return archive_response(_store(request), _view(db, actor, snapshot_id))
+    view = _view(db, actor, snapshot_id)
+    return archive_response(request, db, store=_store(request), snapshot=view, actor_id=actor.id)
 
 
 def _view(db: Session, actor: Actor, snapshot_id: int) -> SnapshotView:
-    view = queries.snapshot_view(db, snapshot_id=snapshot_id)
-    access.project_of(db, actor, view.project_id)
-    return view
+    return queries.snapshot_view(db, snapshot_id=snapshot_id, actor=actor)
 
 
 def _out(view: SnapshotView) -> SnapshotOut:

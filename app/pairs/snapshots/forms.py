@@ -5,7 +5,6 @@ from urllib.parse import urlencode
 
 from starlette.datastructures import FormData, QueryParams
 
-from app.domain.corrections import Kind
 from app.domain.filters import FILTERS, FilterError, PairFilter, parse
 from app.domain.prompts import Template
 from app.domain.quality import CHECKS, MIN_SHARE, NEVER_ALLOWED, Check, Gate
@@ -20,9 +19,9 @@ ALLOWABLE = tuple(check for check in Check if check not in NEVER_ALLOWED)
 
 @dataclass(frozen=True, slots=True)
 class SnapshotForm:
-    """What was typed, as text, and what is wrong with it by field."""
+    """What was typed, as text, and what is wrong with it by field. words: of the filter."""
 
-    wanted: PairFilter
+    words: tuple[tuple[str, str], ...] = ()
     name: str = ""
     format: str = "trl"
     template: str = Template.QWEN2_5_VL.value
@@ -34,6 +33,14 @@ class SnapshotForm:
     separate_images: bool = False
     seed: str = "0"
     errors: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def wanted(self) -> PairFilter:
+        """The filter that was asked for. Raises Invalid, naming the field."""
+        try:
+            return parse(self.words)
+        except FilterError as error:
+            raise Invalid(error.message, error.field) from error
 
     @property
     def query(self) -> str:
@@ -82,13 +89,17 @@ class SnapshotForm:
 
 
 def snapshot_form(sent: QueryParams | FormData) -> SnapshotForm:
-    """The form that a request carries. Raises Invalid for a filter that cannot be."""
+    """The form that a request carries. The page says which project, so no filter does."""
 
     def one(name: str, otherwise: str) -> str:
         return str(sent.get(name, otherwise)).strip()
 
     return SnapshotForm(
-        wanted=_filter(sent),
+        words=tuple(
+            (name, str(value).strip())
+            for name, value in sent.multi_items()
+            if name in FILTERS and name != "project" and str(value).strip()
+        ),
         name=one("name", ""),
         format=one("format", "trl"),
         template=one("template", Template.QWEN2_5_VL.value),
@@ -107,20 +118,8 @@ def offered() -> dict[str, object]:
     return {
         "formats": list(FORMATS.values()),
         "templates": list(Template),
-        "kinds": list(Kind),
         "allowable": [(check, *CHECKS[check]) for check in ALLOWABLE],
     }
-
-
-def _filter(sent: QueryParams | FormData) -> PairFilter:
-    """The filter among the fields; the page says which project."""
-    words = ((name, str(value)) for name, value in sent.multi_items())
-    try:
-        return parse(
-            (name, value) for name, value in words if name in FILTERS and name != "project"
-        )
-    except FilterError as error:
-        raise Invalid(f"{error.field}: {error.message}", error.field) from error
 
 
 def _whole(typed: str, name: str) -> int:

@@ -8,12 +8,14 @@ from typing import Any
 from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import Session
 
+from app.access import visible_projects
 from app.domain.filters import from_canonical
 from app.domain.rowindex import Comparison, compare, read_index
 from app.models import Project, Snapshot, SnapshotState, User
 from app.pairs.formats import format_named
 from app.pairs.snapshots.store import SnapshotStore
 from app.refusals import Conflict, NotFound
+from app.security import Actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,17 @@ def snapshots_of(db: Session, *, project_id: int) -> Sequence[SnapshotView]:
     return [_view(row) for row in rows]
 
 
-def snapshot_view(db: Session, *, snapshot_id: int) -> SnapshotView:
-    """One snapshot. Raises NotFound."""
-    row = db.execute(_VIEWS.where(Snapshot.id == snapshot_id)).one_or_none()
+def snapshot_view(db: Session, *, snapshot_id: int, actor: Actor | None = None) -> SnapshotView:
+    """One snapshot. actor: who must be able to see its project; None: the command line.
+
+    Raises NotFound, in the same words for one that is hidden and one that is not there.
+    """
+    query = _VIEWS.where(Snapshot.id == snapshot_id)
+    if actor is not None:
+        query = query.where(visible_projects(actor))
+    row = db.execute(query).one_or_none()
     if row is None:
-        raise NotFound("There is no such snapshot.")
+        raise NotFound("There is no such snapshot, or you are not a member of its project.")
     return _view(row)
 
 

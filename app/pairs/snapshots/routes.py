@@ -3,17 +3,18 @@
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import FileResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 from starlette.datastructures import FormData
 
-from app import access, audit
+from app import access
 from app.deps import AdminUser, CurrentUser, Id, SessionDep
 from app.domain.quality import CHECKS
 from app.domain.rowindex import Difference
 from app.models import Project, Role, Snapshot
 from app.pairs.formats import format_named
 from app.pairs.leaving import PAIRS
+from app.pairs.parameters import shown
 from app.pairs.queries import choices
 from app.pairs.selection import count_pairs
 from app.pairs.snapshots import queries, service
@@ -76,8 +77,8 @@ def add_snapshot(
 def preview(request: Request, db: SessionDep, actor: AdminUser, project_id: Id) -> Response:
     """How many pairs the filter of the form asks for; the page's address follows the filter."""
     project = access.project_of(db, actor, project_id)
+    form = snapshot_form(request.query_params)
     try:
-        form = snapshot_form(request.query_params)
         count = _count(db, project, form)
     except Invalid as fault:
         # In its place: what was typed last is what somebody is about to mend.
@@ -140,11 +141,10 @@ def changes(
 
 
 @router.get("/snapshots/{snapshot_id}/archive")
-def archive(request: Request, db: SessionDep, actor: CurrentUser, snapshot_id: Id) -> FileResponse:
+def archive(request: Request, db: SessionDep, actor: CurrentUser, snapshot_id: Id) -> Response:
     """The zip file; a download that broke off goes on where it was (RFC 9110, 14.2)."""
     view, _project = _snapshot(db, actor, snapshot_id)
-    audit.record(db, actor.id, "snapshot_downloaded", f"snapshot:{view.id}")
-    return archive_response(_store(request), view)
+    return archive_response(request, db, store=_store(request), snapshot=view, actor_id=actor.id)
 
 
 @router.post("/snapshots/{snapshot_id}/attempts")
@@ -173,11 +173,13 @@ def _page(
         count, noun = _count(db, project, form), _noun(form)
     except Invalid as refused:
         fault = refused
+        form.errors.setdefault(refused.field or "name", refused.message)
     context: dict[str, Any] = {
         "project": project,
         "snapshots": queries.snapshots_of(db, project_id=project.id),
         "form": form,
-        "wanted": form.wanted,
+        "typed": shown(form.words),
+        "errors": form.errors,
         "fault": fault,
         "address": None,
         "count": count,
@@ -203,16 +205,22 @@ def _noun(form: SnapshotForm) -> str:
 
 
 def _snapshot(db: Session, actor: Actor, snapshot_id: int) -> tuple[SnapshotView, Project]:
-    """Whoever may not see its project learns nothing of it. Raises NotFound or Forbidden."""
-    view = queries.snapshot_view(db, snapshot_id=snapshot_id)
-    return view, _project(db, actor, view.project_id)
+    """Whoever may not see it learns nothing of it. Raises NotFound, or Forbidden for annotators,
+    whatever the number is."""
+    _refuse_annotators(actor)
+    view = queries.snapshot_view(db, snapshot_id=snapshot_id, actor=actor)
+    return view, access.project_of(db, actor, view.project_id)
 
 
 def _project(db: Session, actor: Actor, project_id: int) -> Project:
     project = access.project_of(db, actor, project_id)
+    _refuse_annotators(actor)
+    return project
+
+
+def _refuse_annotators(actor: Actor) -> None:
     if actor.role is Role.ANNOTATOR:
         raise Forbidden("Snapshots are for admins and trainers: they hold others' work.")
-    return project
 
 
 def _store(request: Request) -> SnapshotStore:
