@@ -148,7 +148,10 @@ def _commit(session: Session) -> None:
 
 
 def _actor(
-    row: Row[*tuple[Any, ...]], *, session_id: int | None = None, scopes: frozenset[str] = frozenset()
+    row: Row[*tuple[Any, ...]],
+    *,
+    session_id: int | None = None,
+    scopes: frozenset[str] = frozenset(),
 ) -> Actor:
     return Actor(
         id=row.user_id,
