@@ -13,16 +13,13 @@ from app.refusals import Conflict, NotFound, Outdated
 # Steps that wrote a segment of their own: every pair in which it is chosen came with them.
 _WRITES = (Action.CORRECT, Action.KEEP, Action.INSERT)
 
-_LAST = (
-    select(Revision)
-    .where(
-        Revision.draft_id == bindparam("draft"),
-        Revision.undone_by.is_(None),
-        Revision.action != Action.UNDO,
-    )
-    .order_by(Revision.version.desc())
-    .limit(1)
+# What Undo can take back of the draft with the id `draft`.
+UNDOABLE = and_(
+    Revision.draft_id == bindparam("draft"),
+    Revision.undone_by.is_(None),
+    Revision.action != Action.UNDO,
 )
+_LAST = select(Revision).where(UNDOABLE).order_by(Revision.version.desc()).limit(1)
 
 
 def undo(db: Session, *, draft: Draft, base_version: int) -> Revision | None:

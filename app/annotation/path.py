@@ -1,11 +1,11 @@
 """A draft's path through the segment tree, read in one query and forked by inserting rows."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 from sqlalchemy import Select, bindparam, insert, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from app.domain.certainty import from_rows, shifted, to_rows, within
 from app.domain.tree import Origin
@@ -41,38 +41,32 @@ class Step:
 
 GONE = "This segment is no longer part of the text. Reload to see the text as it is."
 
-_COLUMNS = (
-    Segment.id,
-    Segment.parent_id,
-    Segment.depth,
-    Segment.text,
-    Segment.origin,
-    Segment.ends_output,
-    Segment.image_index,
-    Segment.copied_from,
-    Segment.policy_id,
-    Segment.author_id,
-    Segment.regeneration_id,
-    Segment.certainty,
-    Segment.weak_words,
-)
+# The fields of Step that are columns of segments; the last one, the engine, is its policy's.
+_COLUMNS = tuple(field.name for field in fields(Step))[:-1]
 
 
 def _walk() -> Select[Any]:
-    walk = select(*_COLUMNS).where(Segment.id == bindparam("leaf")).cte("walk", recursive=True)
-    parent = aliased(Segment)
-    columns = [getattr(parent, column.key) for column in _COLUMNS]
-    walk = walk.union_all(select(*columns).join(walk, parent.id == walk.c.parent_id))
+    segment, parent, policy = _SEGMENTS, _SEGMENTS.alias(), table_of(Policy)
+    walk = (
+        select(*(segment.c[name] for name in _COLUMNS))
+        .where(segment.c.id == bindparam("leaf"))
+        .cte("walk", recursive=True)
+    )
+    walk = walk.union_all(
+        select(*(parent.c[name] for name in _COLUMNS)).join(walk, parent.c.id == walk.c.parent_id)
+    )
     return (
-        select(*walk.c, Policy.engine)
-        .outerjoin(Policy, Policy.id == walk.c.policy_id)
+        select(*walk.c, policy.c.engine)
+        .outerjoin(policy, policy.c.id == walk.c.policy_id)
         .order_by(walk.c.depth)
     )
 
 
-# Statements are built once: to put one together costs SQLAlchemy more than to run it.
+# Statements are built once, of tables: to put one together costs SQLAlchemy more than to run it,
+# and what the ORM adds to rows without objects is for nothing.
+_SEGMENTS = table_of(Segment)
 _WALK = _walk()
-_ADD = insert(table_of(Segment)).returning(table_of(Segment).c.id)
+_ADD = insert(_SEGMENTS).returning(_SEGMENTS.c.id)
 
 
 @dataclass(frozen=True, slots=True)

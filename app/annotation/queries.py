@@ -1,14 +1,13 @@
 """What the workspace reads: one draft, one segment, what a save changes."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, bindparam, func, select
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, bindparam, exists, func, select
+from sqlalchemy.orm import Session, aliased
 
 from app import regenerations
-from app.annotation.history import undoable
+from app.annotation.history import UNDOABLE
 from app.annotation.reading import (
     Line,
     anchor_number,
@@ -31,6 +30,7 @@ from app.annotation.views import (
     SupersededView,
     WorkspaceView,
 )
+from app.domain.corrections import REPLAY_ENGINE
 from app.domain.diffs import tally
 from app.domain.words import words
 from app.models import (
@@ -52,24 +52,56 @@ from app.refusals import NotFound
 # Statements are built once: to put one together costs SQLAlchemy more than to run it.
 _NUMBER = select(Regeneration.number).where(Regeneration.id == bindparam("run"))
 _DEPTH = select(Segment.depth).where(Segment.id == bindparam("segment"))
-_ENDS = select(Segment.id, Segment.depth, Segment.regeneration_id).where(
-    Segment.id == func.any(bindparam("ids", type_=ARRAY(BigInteger)))
+
+
+def _around() -> Select[*tuple[Any, ...]]:
+    """What stands beside a draft's path, in one row: see _Around."""
+    anchor, displaced = aliased(Segment), aliased(Segment)
+    displaced_run = aliased(Regeneration)
+    return (
+        select(
+            exists().where(UNDOABLE),
+            Regeneration,
+            anchor.depth,
+            displaced.depth,
+            func.coalesce(displaced_run.number, 1),
+            Policy.engine,
+        )
+        .select_from(Draft)
+        .outerjoin(Regeneration, Regeneration.id == Draft.regeneration_id)
+        .outerjoin(anchor, anchor.id == Regeneration.anchor_id)
+        .outerjoin(displaced, displaced.id == Regeneration.displaced_id)
+        .outerjoin(displaced_run, displaced_run.id == displaced.regeneration_id)
+        .outerjoin(Policy, Policy.id == Regeneration.policy_id)
+        .where(Draft.id == bindparam("draft"))
+    )
+
+
+_AROUND = _around()
+_TASK = (
+    select(Sample, Project)
+    .join(Project, Project.id == Sample.project_id)
+    .where(Sample.id == bindparam("sample"))
+)
+_IMAGES = (
+    select(SampleImage.position, Image.sha256, Image.width, Image.height)
+    .join(Image, Image.sha256 == SampleImage.sha256)
+    .where(SampleImage.sample_id == bindparam("sample"))
+    .order_by(SampleImage.position)
+)
+_UNSAVED = (
+    select(Segment, Sample.language, UnsavedEdit.text)
+    .join(Sample, Sample.id == Segment.sample_id)
+    .join(UnsavedEdit, UnsavedEdit.segment_id == Segment.id)
+    .where(UnsavedEdit.draft_id == bindparam("draft"))
+    .order_by(Segment.depth)
 )
 
 
 def workspace(db: Session, *, draft: Draft, read_only: bool = False) -> WorkspaceView:
     """The whole page of a draft."""
-    sample, project = db.execute(
-        select(Sample, Project)
-        .join(Project, Project.id == Sample.project_id)
-        .where(Sample.id == draft.sample_id)
-    ).one()
-    images = db.execute(
-        select(SampleImage.position, Image.sha256, Image.width, Image.height)
-        .join(Image, Image.sha256 == SampleImage.sha256)
-        .where(SampleImage.sample_id == sample.id)
-        .order_by(SampleImage.position)
-    )
+    sample, project = db.execute(_TASK, {"sample": draft.sample_id}).one()
+    images = db.execute(_IMAGES, {"sample": draft.sample_id})
     reading = _Reading(db, draft)
     return WorkspaceView(
         draft_id=draft.id,
@@ -88,7 +120,7 @@ def workspace(db: Session, *, draft: Draft, read_only: bool = False) -> Workspac
         progress=reading.progress(),
         finished_at=draft.finished_at,
         updated_at=draft.updated_at,
-        can_undo=undoable(db, draft) is not None,
+        can_undo=reading.can_undo,
         read_only=read_only or draft.finished_at is not None,
         orphans=reading.orphans(),
     )
@@ -132,7 +164,7 @@ def saved(db: Session, *, draft: Draft, segment_id: int | None) -> SavedView:
         run=reading.run_view(),
         superseded=reading.superseded_view(),
         progress=reading.progress(),
-        can_undo=undoable(db, draft) is not None,
+        can_undo=reading.can_undo,
     )
 
 
@@ -196,10 +228,17 @@ def depth_of(db: Session, segment_id: int) -> int:
     return db.scalars(_DEPTH, {"segment": segment_id}).one()
 
 
-class _End(NamedTuple):
-    id: int
-    depth: int
-    regeneration_id: int | None
+class _Around(NamedTuple):
+    """Whether a step can be undone; the draft's run, and of that, None without one: the depths of
+    its anchor and of the leaf that it displaces, the number of the run that wrote that leaf, and
+    what its policy is run by."""
+
+    can_undo: bool
+    run: Regeneration | None
+    anchor_depth: int | None
+    displaced_depth: int | None
+    displaced_number: int
+    engine: str | None
 
 
 class _Reading:
@@ -208,9 +247,9 @@ class _Reading:
     def __init__(self, db: Session, draft: Draft) -> None:
         self._db = db
         self._draft = draft
-        self.run = db.get(Regeneration, draft.regeneration_id) if draft.regeneration_id else None
+        self._around = _Around(*db.execute(_AROUND, {"draft": draft.id}).one())
+        self.run, self.can_undo = self._around.run, self._around.can_undo
         self.path = lines(db, draft, self.run.leaf_id if self.run else draft.head_id)
-        self._anchored: tuple[_End, _End] | None = None
         self._unfinished = self.run is not None and self.run.state in UNFINISHED
         self._after = anchor_number(self.path, self.run)
 
@@ -224,7 +263,7 @@ class _Reading:
         return segment_view(line, self._after)
 
     def progress(self) -> Progress:
-        depth = self._ends(self.run)[1].depth if self.run and self._unfinished else None
+        depth = self._around.displaced_depth if self._unfinished else None
         return progress_view(self.path, self._after, displaced_depth=depth)
 
     def run_view(self) -> RunView | None:
@@ -246,12 +285,11 @@ class _Reading:
             tail = kept[len(kept) - (run.written - run.cut) :]
         written = self.path[self._after or 0 :]
         count = sum(words(line.text) for line in written) + words(tail)
-        policy = self._db.get(Policy, run.policy_id) if run.policy_id else None
         return RunView(
             id=run.id,
             number=run.number,
             state=run.state,
-            after_number=self._ends(run)[0].depth,
+            after_number=self._around.anchor_depth or 0,
             segments=len(written),
             words=count,
             # Between two attempts nothing was written, for who knows how long.
@@ -262,7 +300,7 @@ class _Reading:
             tail_image_index=None,
             after=f"{run.id}:{run.written}",
             error=run.error,
-            replays=policy is not None and policy.engine == "replay",
+            replays=self._around.engine == REPLAY_ENGINE,
             version=self._draft.version,
             wanted_candidates=run.candidates if undecided else 0,
             candidates=self._candidates(run) if undecided else (),
@@ -280,34 +318,19 @@ class _Reading:
         run = self.run
         if run is None:
             return None
-        anchor, displaced = self._ends(run)
-        count = displaced.depth - run.displaced_depth
+        count = (self._around.displaced_depth or 0) - run.displaced_depth
         if count <= 0:
             return None
         return SupersededView(
             regeneration_id=run.id,
-            number=run_number(self._db, displaced.regeneration_id),
-            after_number=anchor.depth,
+            number=self._around.displaced_number,
+            after_number=self._around.anchor_depth or 0,
             count=count,
         )
 
-    def _ends(self, run: Regeneration) -> tuple["_End", "_End"]:
-        """Where the run begins, and the leaf of the path that it replaces."""
-        if self._anchored is None:
-            ids = {"ids": [run.anchor_id, run.displaced_id]}
-            found = {row.id: _End(*row) for row in self._db.execute(_ENDS, ids)}
-            self._anchored = found[run.anchor_id], found[run.displaced_id]
-        return self._anchored
-
     def orphans(self) -> tuple[SegmentView, ...]:
-        on_path = [line.id for line in self.path]
-        rows = self._db.execute(
-            select(Segment, Sample.language, UnsavedEdit.text)
-            .join(Sample, Sample.id == Segment.sample_id)
-            .join(UnsavedEdit, UnsavedEdit.segment_id == Segment.id)
-            .where(UnsavedEdit.draft_id == self._draft.id, Segment.id.not_in(on_path))
-            .order_by(Segment.depth)
-        )
+        on_path = {line.id for line in self.path}
+        rows = self._db.execute(_UNSAVED, {"draft": self._draft.id})
         return tuple(
             SegmentView(
                 id=row.id,
@@ -319,6 +342,7 @@ class _Reading:
                 unsaved=unsaved,
             )
             for row, language, unsaved in rows
+            if row.id not in on_path
         )
 
 

@@ -116,7 +116,8 @@ def list_policies(data: Data = None) -> None:
     say("name\tround\tstate\tsegments\tpairs\tmodel")
     for policy in found:
         say(
-            f"{policy.name}\t{policy.round}\t{policy.use}\t{policy.segments}\t{policy.pairs}\t"
+            f"{policy.name}\t{policy.round}\t{policy.use}\t{policy.segments}"
+            f"{'' if policy.counted_all else '+'}\t{policy.pairs}\t"
             f"{policy.base_model or policy.engine}"
         )
         for worker, reason in policy.refusals.items():

@@ -132,6 +132,7 @@ class Correction(Row):
     feed_position: its place in the feed of pairs, given when the feed first shows it (never by
     the annotator's transaction: ids are not handed out in commit order, places are).
     edited: characters deleted and inserted between the two (app/domain/distances.py).
+    policy_id: of the rejected segment, copied by a trigger so that pairs are counted by it.
     """
 
     __tablename__ = "corrections"
@@ -145,6 +146,7 @@ class Correction(Row):
     kind: Mapped[Kind] = mapped_column(text_enum(Kind, "kind"))
     on_policy: Mapped[bool]
     edited: Mapped[int]
+    policy_id: Mapped[int | None] = mapped_column(ForeignKey("policies.id"))
     superseded_by: Mapped[int | None] = mapped_column(ForeignKey("corrections.id"))
     retracted_at: Mapped[datetime | None]
     retract_reason: Mapped[str | None]
@@ -161,6 +163,15 @@ class Correction(Row):
         Index("ix_corrections_draft_id", "draft_id"),
         Index("ix_corrections_sample_id", "sample_id"),
         Index("ix_corrections_chosen_id", "chosen_id"),
+        # Whether a newer one rejects the same segment in the same way.
+        Index("ix_corrections_rejected_id", "rejected_id", "kind", "id"),
+        # How many pairs reject what each policy wrote, read from this index alone.
+        Index(
+            "ix_corrections_policy_id",
+            "policy_id",
+            postgresql_include=["kind", "draft_id", "chosen_id"],
+            postgresql_where=sql("retracted_at IS NULL AND superseded_by IS NULL"),
+        ),
         # Partial: no foreign key can use it, so giving a place does not lock out key readers.
         Index(
             "uq_corrections_feed_position",

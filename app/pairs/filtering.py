@@ -17,10 +17,11 @@ from sqlalchemy import (
     literal,
     select,
 )
+from sqlalchemy.orm import aliased
 
 from app.domain.filters import PairFilter
 from app.models import Correction, Draft, Policy, Sample, Segment, User
-from app.models.live import is_live_pair
+from app.models.live import Corrections, is_live_pair
 
 # (id, sample_id, feed_position, created_at) of corrections.
 Selected = Select[*tuple[Any, ...]]
@@ -31,35 +32,37 @@ def any_of(values: Sequence[int]) -> ColumnElement[Any]:
     return any_(literal(sorted(values), ARRAY(BigInteger)))
 
 
-def meets(wanted: PairFilter) -> ColumnElement[bool]:
+def meets(wanted: PairFilter, of: Corrections = Correction) -> ColumnElement[bool]:
     """Whether a correction meets every filter that looks at it alone.
 
-    For statements over corrections joined with their samples. Projects are not among them: who
-    may see which is decided before (access), and the statement names their ids.
+    For statements over corrections (`of`) joined with their samples. Projects are not among them:
+    who may see which is decided before (access), and the statement names their ids.
     """
     conditions: list[ColumnElement[bool]] = []
     if wanted.kind:
-        conditions.append(Correction.kind.in_(wanted.kind))
+        conditions.append(of.kind.in_(wanted.kind))
     if wanted.on_policy is not None:
-        conditions.append(Correction.on_policy.is_(wanted.on_policy))
+        conditions.append(of.on_policy.is_(wanted.on_policy))
     if wanted.since is not None:
-        conditions.append(Correction.created_at >= _start(wanted.since))
+        conditions.append(of.created_at >= _start(wanted.since))
     # Nothing is made after the last day that there is, and no day follows it.
     if wanted.until is not None and wanted.until < date.max:
-        conditions.append(Correction.created_at < _start(wanted.until + timedelta(days=1)))
+        conditions.append(of.created_at < _start(wanted.until + timedelta(days=1)))
     if wanted.min_edit is not None:
-        conditions.append(Correction.edited >= wanted.min_edit)
+        conditions.append(of.edited >= wanted.min_edit)
     if wanted.max_edit is not None:
-        conditions.append(Correction.edited <= wanted.max_edit)
+        conditions.append(of.edited <= wanted.max_edit)
     if wanted.annotator:
         names = select(User.id).where(User.name.in_(wanted.annotator))
-        conditions.append(Correction.annotator_id.in_(names))
+        conditions.append(of.annotator_id.in_(names))
     if wanted.reviewed is not None:
-        finished = exists().where(Draft.id == Correction.draft_id, Draft.finished_at.is_not(None))
+        finished = exists().where(Draft.id == of.draft_id, Draft.finished_at.is_not(None))
         conditions.append(finished if wanted.reviewed else ~finished)
+    if wanted.policy or wanted.round:
+        conditions.append(of.policy_id.in_(policies(wanted, Policy.id)))
+    if position := _position(wanted):
+        conditions.append(exists().where(Segment.id == of.rejected_id, *position))
     conditions += _sample(wanted)
-    if segment := _segment(wanted):
-        conditions.append(exists().where(Segment.id == Correction.rejected_id, *segment))
     return and_(True, *conditions)
 
 
@@ -78,12 +81,17 @@ def selected(wanted: PairFilter, project_ids: Sequence[int], *, live: bool = Tru
         .where(Sample.project_id == any_of(project_ids), condition, meets(wanted))
     )
     if wanted.newest_only:
-        newest = Correction.id.desc()
-        place = func.row_number().over(
-            partition_by=(Correction.rejected_id, Correction.kind), order_by=newest
+        # No window: a page of the newest is then read from the newest on, not from all of them.
+        newer = aliased(Correction)
+        every = every.where(
+            ~exists().where(
+                newer.rejected_id == Correction.rejected_id,
+                newer.kind == Correction.kind,
+                newer.id > Correction.id,
+                is_live_pair(newer) if live else taken_back(newer),
+                meets(wanted, newer),
+            )
         )
-        ranked = every.add_columns(place.label("place")).subquery()
-        every = select(*_columns(ranked)).where(ranked.c.place == 1)
     if wanted.limit_per_sample is not None:
         inner = every.subquery()
         place = func.row_number().over(partition_by=inner.c.sample_id, order_by=inner.c.id.desc())
@@ -133,25 +141,23 @@ def _sample(wanted: PairFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def taken_back() -> ColumnElement[bool]:
+def taken_back(of: Corrections = Correction) -> ColumnElement[bool]:
     """True for corrections that would be pairs, had nobody retracted them."""
-    return and_(Correction.retracted_at.is_not(None), Correction.superseded_by.is_(None))
+    return and_(of.retracted_at.is_not(None), of.superseded_by.is_(None))
 
 
 def _columns(table: Any) -> list[ColumnElement[Any]]:
     return [table.c.id, table.c.sample_id, table.c.feed_position, table.c.created_at]
 
 
-def _segment(wanted: PairFilter) -> list[ColumnElement[bool]]:
-    """What is asked of the rejected segment."""
+def _position(wanted: PairFilter) -> list[ColumnElement[bool]]:
+    """What is asked of the rejected segment's place."""
     conditions: list[ColumnElement[bool]] = []
     # The first segment has depth 1, below the root.
     if wanted.min_position is not None:
         conditions.append(Segment.depth > wanted.min_position)
     if wanted.max_position is not None:
         conditions.append(Segment.depth <= wanted.max_position + 1)
-    if wanted.policy or wanted.round:
-        conditions.append(Segment.policy_id.in_(policies(wanted, Policy.id)))
     return conditions
 
 

@@ -16,6 +16,8 @@ from app.pairs.source import Found, read_batch
 from app.refusals import NotFound
 
 PAGE = 20
+# A page counts so many pairs before it is shown; how many there are above that, it asks afterwards.
+COUNTED = 10_000
 # As much of the prefix as a list shows; the rest is a click away.
 TAIL = 600
 # A list of long rewrites must not take seconds: what is not compared by then counts as rewritten.
@@ -26,7 +28,8 @@ _DIFF_BUDGET_S = 0.1
 class PairView:
     """A pair with its changes from rejected to chosen. number: of the segment, from 1.
 
-    before: the end of the prefix in a list, all of it on the pair's own page. edited: characters
+    before: the end of the prefix in a list, all of it on the pair's own page. segments before it:
+    number - 1. edited: characters
     deleted and inserted. finding: the check of the gate that keeps it back, whatever other pairs
     there are. retracted_at, reason: set when it was taken back.
     """
@@ -47,13 +50,17 @@ class PairView:
     images: tuple[str, ...]
     instruction: str
     before: str
-    before_words: int
     before_is_cut: bool
     changes: tuple[Change, ...]
     edited: int
     finding: Check | None
     retracted_at: datetime | None
     reason: str
+
+    @property
+    def before_words(self) -> int:
+        """Of what is shown of the prefix. A list does not ask: it would take most of its time."""
+        return words(self.before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +123,6 @@ def _view(found: Found, facts: PairFacts, tail: int | None) -> PairView:
         images=found.sample.images,
         instruction=found.sample.instruction,
         before=before,
-        before_words=words(prefix),
         before_is_cut=len(before) < len(prefix),
         changes=tuple(changes),
         edited=facts.edited,

@@ -61,15 +61,24 @@ def pair_list(
         count = len(page.pairs)
     else:
         page = pages.newest_pairs(db, wanted, project_id=project.id, before=before)
-        count = count_pairs(db, wanted, [project.id])
+        count = count_pairs(db, wanted, [project.id], at_most=pages.COUNTED)
     context = _about(request, db, project, wanted) | {
         "page": page,
         "count": count,
+        "counted": pages.COUNTED,
         "named": bool(ids),
         "first": before is None,
         "base": (request.app.state.settings.public_url or str(request.base_url)).rstrip("/"),
     }
     return render(request, "pairs/list.html", context)
+
+
+@router.get("/projects/{project_id}/pairs/count")
+def pair_count(request: Request, db: SessionDep, actor: CurrentUser, project_id: Id) -> Response:
+    """How many pairs the filters in the address ask for: a list counts only so far by itself."""
+    project = _project(db, actor, project_id)
+    context = {"count": count_pairs(db, _wanted(request, project), [project.id])}
+    return render(request, "pairs/_count.html", context)
 
 
 @router.get("/projects/{project_id}/pairs/gate")

@@ -69,9 +69,11 @@ def select_drafts(
     return Selection(_ids(db, drafts(wanted, projects, finished=finished)), array("q"))
 
 
-def count_pairs(db: Session, wanted: PairFilter, projects: Sequence[int]) -> int:
-    """How many pairs the filter asks for in these projects."""
-    found = selected(wanted, projects).subquery()
+def count_pairs(
+    db: Session, wanted: PairFilter, projects: Sequence[int], *, at_most: int | None = None
+) -> int:
+    """How many pairs the filter asks for in these projects. at_most: it counts no further."""
+    found = selected(wanted, projects).limit(at_most).subquery()
     return db.execute(select(func.count()).select_from(found)).scalar_one()
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, true
 from sqlalchemy.orm import Session
 
 from app.domain.corrections import REPLAY_ENGINE
@@ -13,6 +13,9 @@ from app.models import Correction, Policy, Segment, User, Worker
 from app.models.live import is_live_pair
 from app.policies.service import is_alive
 from app.refusals import NotFound
+
+# More segments of a policy are not counted: counting a million takes longer than the page may.
+COUNTED = 10_000
 
 
 class Use(StrEnum):
@@ -49,7 +52,8 @@ class WorkerView:
 
 @dataclass(frozen=True, slots=True)
 class PolicyView:
-    """A policy with what it wrote. segments: without copies of them. pairs: rejected sides of it.
+    """A policy with what it wrote. segments: without copies of them, counted up to COUNTED. pairs:
+    rejected sides of it.
 
     can_be_active: it is an adapter that was added. workers: those that write with it. refusals:
     why others could not load it, by worker.
@@ -74,6 +78,11 @@ class PolicyView:
     use: Use
     workers: tuple[str, ...] = ()
     refusals: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def counted_all(self) -> bool:
+        """It wrote no more segments than were counted."""
+        return self.segments < COUNTED
 
     @property
     def is_settled(self) -> bool:
@@ -192,15 +201,16 @@ def _counts(db: Session, query: Select[int | None, int]) -> dict[int, int]:
     return {policy: count for policy, count in db.execute(query) if policy is not None}
 
 
-_SEGMENTS = (
-    select(Segment.policy_id, func.count())
-    .where(Segment.policy_id.is_not(None), Segment.copied_from.is_(None))
-    .group_by(Segment.policy_id)
+_some = (
+    select(Segment.id)
+    .where(Segment.policy_id == Policy.id, Segment.copied_from.is_(None))
+    .limit(COUNTED)
+    .correlate(Policy)
+    .lateral()
 )
+_SEGMENTS = select(Policy.id, func.count(_some.c.id)).outerjoin(_some, true()).group_by(Policy.id)
 _PAIRS = (
-    select(Segment.policy_id, func.count())
-    .select_from(Correction)
-    .join(Segment, Segment.id == Correction.rejected_id)
-    .where(is_live_pair(), Segment.policy_id.is_not(None))
-    .group_by(Segment.policy_id)
+    select(Correction.policy_id, func.count())
+    .where(is_live_pair(), Correction.policy_id.is_not(None))
+    .group_by(Correction.policy_id)
 )

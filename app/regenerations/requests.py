@@ -29,6 +29,7 @@ from app.models import (
     Sample,
     Segment,
     now,
+    table_of,
 )
 from app.regenerations.texts import keep_tail
 
@@ -53,7 +54,7 @@ def request(
     if draft.regeneration_id is not None:
         # Without one the draft has no live one either: whoever clears the pointer ends the run.
         supersede(db, draft_id=draft.id)
-    run = db.scalars(
+    run: Regeneration = db.scalars(
         _INSERT,
         {
             "draft": draft.id,
@@ -207,8 +208,9 @@ def _number(setting: str) -> ColumnElement[int]:
 
 
 # Built once: putting such a statement together costs more than running it.
-_INSERT = (
-    insert(Regeneration)
+# The insert knows nothing of the ORM, which would make a statement anew each time (1.5 ms).
+_INSERT = select(Regeneration).from_statement(
+    insert(table_of(Regeneration))
     .values(
         draft_id=bindparam("draft"),
         sample_id=bindparam("sample"),
@@ -233,7 +235,7 @@ _INSERT = (
             else_=0,
         ),
     )
-    .returning(Regeneration)
+    .returning(*table_of(Regeneration).c)
 )
 _SUPERSEDE = (
     update(Regeneration)

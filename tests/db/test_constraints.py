@@ -122,7 +122,14 @@ def test_the_schema_refuses_what_breaks(rule: str, db: Session, scene: Scene) ->
 
 
 @pytest.mark.parametrize(
-    "change", ["chosen_id = $twin", "rejected_id = $human", "kind = 'insert'", "on_policy = true"]
+    "change",
+    [
+        "chosen_id = $twin",
+        "rejected_id = $human",
+        "kind = 'insert'",
+        "on_policy = true",
+        "policy_id = 1",
+    ],
 )
 def test_a_stored_pair_is_never_edited(change: str, db: Session, scene: Scene) -> None:
     db.execute(

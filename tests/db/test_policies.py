@@ -228,6 +228,23 @@ def test_what_each_wrote_is_counted_without_copies(db: Session) -> None:
     assert counts() == (4, 1)
 
 
+def test_a_million_segments_are_not_counted_to_the_end(db: Session) -> None:
+    wrote = add_policy(db)
+    sample = add_sample(db, project=add_project(db, add_user(db)), policy=wrote)
+    assert {one.counted_all for one in queries.policies(db)} == {True}
+    db.execute(
+        text(
+            "INSERT INTO segments (sample_id, parent_id, depth, text, origin, policy_id)"
+            " SELECT :sample, root.id, 1, 'Text.', 'model', :policy"
+            " FROM segments root, generate_series(1, :count)"
+            " WHERE root.sample_id = :sample AND root.parent_id IS NULL"
+        ),
+        {"sample": sample.id, "policy": wrote.id, "count": queries.COUNTED},
+    )
+    view = next(one for one in queries.policies(db) if one.id == wrote.id)
+    assert (view.segments, view.counted_all) == (queries.COUNTED, False)
+
+
 def test_a_policy_is_found_by_its_name(db: Session, first: Policy) -> None:
     assert queries.policy_id_of(db, "round-1") == first.id
     for name in ("round-7", "a\0b"):

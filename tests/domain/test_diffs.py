@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.diffs import Change, Op, diff, distance, pair_rows, tally
-from app.domain.words import tokens, words
+from app.domain.words import _INNER, _UNSPACED, _WORD, tokens, words
 from tests.domain.texts import TEXTS
 
 BITS = (
@@ -203,3 +203,13 @@ def test_rows_pair_what_belongs_together(
     old: list[str], new: list[str], rows: list[tuple[int | None, int | None]]
 ) -> None:
     assert pair_rows(old, new) == rows
+
+
+@given(texts)
+@properties
+def test_the_shortcut_for_ascii_finds_the_same_words(text: str) -> None:
+    plain = regex.compile(
+        rf"(?=[\p{{L}}\p{{N}}])[{_UNSPACED}]"
+        rf"|(?:(?![{_UNSPACED}])[\p{{L}}\p{{N}}]\p{{M}}*(?:{_INNER})?)+"
+    )
+    assert _WORD.findall(text) == plain.findall(text)

@@ -61,7 +61,7 @@ def test_a_pair_is_shown_as_its_changes(
 def test_annotators_do_not_see_each_others_pairs(
     owner: TestClient, stranger: TestClient, visitor: TestClient, world: World, pair: Correction
 ) -> None:
-    for path in ("pairs", f"pairs/{pair.id}"):
+    for path in ("pairs", "pairs/count", f"pairs/{pair.id}"):
         assert owner.get(address(world, path)).status_code == 403
         assert stranger.get(address(world, path)).status_code == 404
         assert visitor.get(address(world, path)).status_code == 303
@@ -89,6 +89,22 @@ def test_pairs_come_in_pages_newest_first(
     assert [f'id="p{number}"' in older for number in made] == [True, False, False]
     last = admin.get(address(world, f"pairs?before={made[0]}"))
     assert "That was the last page" in last.text
+
+
+def test_a_long_list_counts_so_far_and_asks_for_the_rest(
+    admin: TestClient, db: Session, world: World, pair: Correction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rest = address(world, "pairs/count")
+    assert f'hx-get="{rest}' not in admin.get(address(world)).text
+    add_pair(db, sample=db.get_one(Sample, pair.sample_id), number=1, text="New.", user=world.owner)
+    db.commit()
+    monkeypatch.setattr(pages, "COUNTED", 1)
+    page = admin.get(address(world, "pairs?kind=rewrite")).text
+    assert f'hx-get="{rest}?kind=rewrite"' in page
+    assert ">1+</small>" in page
+    counted = admin.get(f"{rest}?kind=rewrite").text
+    assert ">2</small>" in counted
+    assert "hx-get" not in counted
 
 
 def test_an_admin_downloads_the_export(
