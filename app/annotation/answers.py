@@ -105,6 +105,8 @@ def _around(view: SavedView | WorkspaceView) -> dict[str, object]:
         "run": view.run,
         "superseded": view.superseded,
         "progress": view.progress,
+        "open_end": view.open_end,
+        "version": view.version,
         "can_undo": view.can_undo,
     }
 

@@ -23,7 +23,6 @@ from app.models import (
     SampleImage,
     Segment,
     UnsavedEdit,
-    User,
 )
 from app.projects import service
 from app.refusals import Conflict
