@@ -100,7 +100,7 @@ def test_streams_go_on_when_all_connections_die(studio: Studio) -> None:
     studio.spawn()
     run = studio.correct(3, "captivating realm", "wide field")
     half_written(studio, run)
-    _shut_out(studio, for_s=0.7)
+    shut_out(studio, for_s=0.7)
     assert_whole(studio, run)
     # New work is still fetched, and fast: the worker listens again.
     studio.new_draft(lecture(6))
@@ -140,7 +140,7 @@ def test_many_texts_survive_a_storm(studio: Studio) -> None:
         assert_whole(studio, run)
 
 
-def _shut_out(studio: Studio, *, for_s: float) -> None:
+def shut_out(studio: Studio, *, for_s: float) -> None:
     """No connection to the test's database lives, and none can be made, for so long."""
     name = studio.url.partition("?")[0].rpartition("/")[2]
     with psycopg.connect(studio.url.replace(f"/{name}", "/iterdpo"), autocommit=True) as admin:
