@@ -80,7 +80,7 @@ def retracted(desk: Desk) -> Desk:
         project_id=sample.project_id,
         pair_id=pair.id,
         reason="The correction is wrong.",
-        actor_id=None,
+        actor_id=desk.user.id,
     )
     return desk
 

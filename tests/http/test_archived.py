@@ -89,8 +89,8 @@ def test_every_change_is_refused_with_the_reason(archived: Desk, owner: TestClie
     before = counts(archived.db), archived.draft.version
     form = {"base_version": str(archived.draft.version), "text": "New.", "side": "after"}
     for method, address in changes(archived):
-        body = {} if method == "DELETE" else {"data": form | {"at": "3", "segment_id": "1"}}
-        answer = owner.request(method, address, headers=HTMX, **body)
+        data = None if method == "DELETE" else form | {"at": "3", "segment_id": "1"}
+        answer = owner.request(method, address, headers=HTMX, data=data)
         assert answer.status_code == 409, address
         assert REFUSED in answer.text, address
     archived.db.expire_all()
@@ -157,13 +157,13 @@ def test_a_run_that_waits_goes_on_waiting(
     url = f"/projects/{world.project.id}"
     admin.post(f"{url}/archival")
     db.expire_all()
-    assert desk.run.state is RunState.WAITING
+    assert desk.run.state == RunState.WAITING
     on = f"/drafts/{desk.draft.id}/regenerations/{desk.run.id}/continuation"
     assert owner.post(on, headers=HTMX).status_code == 409
     admin.post(f"{url}/reopening")
     assert owner.post(on, headers=HTMX).status_code == 200
     db.expire_all()
-    assert desk.run.state is RunState.QUEUED
+    assert desk.run.state == RunState.QUEUED
 
 
 def test_pairs_are_read_exported_frozen_and_retracted_as_before(

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 from datetime import datetime
+from pathlib import Path
 
 import psutil
 import psycopg
@@ -14,8 +15,8 @@ from app.models import RunState
 from tests.worker.conftest import Studio, lecture
 
 AFTER_3 = lecture(6)[3:]
-# Slow enough to be met in the middle, fast enough for a test: four seconds for the text.
-WORDS_PER_S = 250
+# Slow enough to be met in the middle on a busy machine: seven seconds for the text.
+WORDS_PER_S = 150
 
 
 @pytest.fixture
@@ -88,10 +89,11 @@ def test_sigterm_hands_on_at_once_and_ends_cleanly(studio: Studio) -> None:
     assert_whole(studio, run)
 
 
-def test_sigterm_before_the_database_answers_ends_it_too(studio: Studio) -> None:
-    child = studio.spawn_at(studio.url.replace("/test_", "/nowhere_"))
-    with pytest.raises(subprocess.TimeoutExpired):
-        child.wait(3)
+def test_sigterm_before_the_database_answers_ends_it_too(studio: Studio, tmp_path: Path) -> None:
+    log = tmp_path / "worker.log"
+    child = studio.spawn_at(studio.url.replace("/test_", "/nowhere_"), log=log)
+    studio.until(lambda: "database is gone" in log.read_text(), within_s=60)
+    assert child.poll() is None
     child.terminate()
     assert child.wait(20) == 0
 
@@ -134,7 +136,7 @@ def test_many_texts_survive_a_storm(studio: Studio) -> None:
         threading.Event().wait(0.5)
         victim = studio.children.pop(0)
         victim.send_signal(signal.SIGKILL if blow % 2 else signal.SIGTERM)
-        victim.wait(20)
+        victim.wait(60)
         studio.spawn()
     for run in runs:
         assert_whole(studio, run)
