@@ -200,11 +200,9 @@ class Studio:
 
     def spawn(self, **settings: float) -> subprocess.Popen[bytes]:
         """A worker process of its own."""
-        return self.spawn_at(self.url, **settings)
+        return self.spawn_at(self.url, None, **settings)
 
-    def spawn_at(
-        self, url: str, *, log: Path | None = None, **settings: float
-    ) -> subprocess.Popen[bytes]:
+    def spawn_at(self, url: str, log: Path | None, **settings: float) -> subprocess.Popen[bytes]:
         """A worker process that uses the database there. log: where its lines go."""
         environment = {
             "PATH": os.environ["PATH"],

@@ -91,7 +91,7 @@ def test_sigterm_hands_on_at_once_and_ends_cleanly(studio: Studio) -> None:
 
 def test_sigterm_before_the_database_answers_ends_it_too(studio: Studio, tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
-    child = studio.spawn_at(studio.url.replace("/test_", "/nowhere_"), log=log)
+    child = studio.spawn_at(studio.url.replace("/test_", "/nowhere_"), log)
     studio.until(lambda: "database is gone" in log.read_text(), within_s=60)
     assert child.poll() is None
     child.terminate()
