@@ -4,19 +4,42 @@ Admins see everything, members their projects, an annotator the own drafts. What
 not see does not exist: NotFound, never Forbidden.
 """
 
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Select, bindparam, exists, select, true
+from sqlalchemy import ColumnElement, Row, Select, bindparam, exists, select, true
 from sqlalchemy.orm import Session
 
 from app.models import Draft, Image, Membership, Project, Role, Sample, SampleImage
-from app.refusals import Forbidden, NotFound
+from app.refusals import Conflict, Forbidden, NotFound
 from app.security import Actor
 
 T = TypeVar("T")
 
 _LARGEST_ID = 2**63 - 1
+ARCHIVED = (
+    "This project is archived: its texts can be read, not changed. What you typed is kept until "
+    "an admin takes the project back into the queues."
+)
+# Behind a statement that locks something of a project: an archival waits for the changes that
+# are under way, and changes that come later wait for it and see it.
+WHILE_OPEN = "FOR SHARE OF projects"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A draft as somebody reads it. own: it is the reader's. archived: its project is."""
+
+    draft: Draft
+    own: bool
+    archived: bool
+
+    @property
+    def read_only(self) -> bool:
+        """Nothing of it can be changed by the reader."""
+        return not self.own or self.archived or self.draft.finished_at is not None
 
 
 def visible_projects(actor: Actor) -> ColumnElement[bool]:
@@ -56,19 +79,34 @@ def sample_of(db: Session, actor: Actor, sample_id: int, *, annotate: bool = Fal
     return sample
 
 
-def draft_of(db: Session, actor: Actor, draft_id: int, *, write: bool) -> Draft:
+def draft_of(
+    db: Session, actor: Actor, draft_id: int, *, write: bool, archived: bool = False
+) -> Draft:
     """The draft, for its annotator (while a member of the project) or an admin.
 
     write: locks the row until the transaction ends, and is for its annotator alone.
-    Raises NotFound; Forbidden for an admin who would write in another's draft.
+    Raises NotFound; Forbidden for an admin who would write in another's draft; Conflict for who
+    would write while the project is archived, unless that is meant (archived).
     """
-    draft = _found(
-        db.scalar(_draft(actor.is_admin, write), _of(actor, draft_id)),
-        "There is no such draft, or it is not yours.",
-    )
+    draft, archived_at = _draft_row(db, actor, draft_id, write=write)
     if write and draft.user_id != actor.id:
         raise Forbidden("This draft is another annotator's: you can read it, not change it.")
+    if write and archived_at is not None and not archived:
+        raise Conflict(ARCHIVED)
     return draft
+
+
+def reading_of(db: Session, actor: Actor, draft_id: int) -> Reading:
+    """The draft as draft_of gives it to be read, and whether there is more to do with it."""
+    draft, archived_at = _draft_row(db, actor, draft_id, write=False)
+    return Reading(draft, draft.user_id == actor.id, archived_at is not None)
+
+
+def _draft_row(
+    db: Session, actor: Actor, draft_id: int, *, write: bool
+) -> Row[Draft, datetime | None]:
+    row = db.execute(_draft(actor.is_admin, write), _of(actor, draft_id)).one_or_none()
+    return _found(row, "There is no such draft, or it is not yours.")
 
 
 def image_of(db: Session, actor: Actor, sha256: str) -> Image:
@@ -98,15 +136,19 @@ def _sample(is_admin: bool) -> Select[Sample]:
 
 
 @cache
-def _draft(is_admin: bool, write: bool) -> Select[Draft]:
+def _draft(is_admin: bool, write: bool) -> Select[Draft, datetime | None]:
     query = (
-        select(Draft)
+        select(Draft, Project.archived_at)
         .join(Sample, Sample.id == Draft.sample_id)
         .join(Project, Project.id == Sample.project_id)
         .where(Draft.id == bindparam("id"), _visible(is_admin))
     )
     if write:
-        query = query.with_for_update(of=Draft).execution_options(populate_existing=True)
+        query = (
+            query.with_for_update(of=Draft)
+            .suffix_with(WHILE_OPEN)
+            .execution_options(populate_existing=True)
+        )
     return query if is_admin else query.where(Draft.user_id == bindparam("actor_id"))
 
 

@@ -5,6 +5,7 @@ database. A lost notification is therefore only a delay, and every wait has a ti
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +24,8 @@ WORKERS = "iterdpo_workers"
 
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 3.0
+# While an outage lasts it is said again after so long, then after twice as long, and so on.
+_SAID_AGAIN_S = 60.0
 
 
 def notify(db: Session, *keys: str, workers: Sequence[str] = ()) -> None:
@@ -58,6 +61,8 @@ class Hub:
         self._task: asyncio.Task[None] | None = None
         self._listening = asyncio.Event()
         self._released = False
+        self._lost_at: float | None = None
+        self._say_at = 0.0
         self._log = structlog.get_logger("changes")
 
     async def __aenter__(self) -> Self:
@@ -104,6 +109,14 @@ class Hub:
         """Return once the connection stands."""
         await self._listening.wait()
 
+    def was_lost(self, since: float) -> bool:
+        """Whether there has been no connection at some time since then (time.monotonic).
+
+        The log says so already: what failed for it need not say it once more.
+        """
+        lost = self._lost_at is not None and self._lost_at >= since
+        return lost or not self._listening.is_set()
+
     async def _listen(self) -> None:
         pause = _FIRST_PAUSE_S
         while True:
@@ -115,20 +128,43 @@ class Hub:
                         sql.SQL("LISTEN {}").format(sql.Identifier(self._channel))
                     )
                     pause = _FIRST_PAUSE_S
-                    self._listening.set()
+                    self._found()
                     self._wake(self._watches)
                     async for heard in connection.notifies():
                         self._wake((heard.payload,))
             except (psycopg.Error, OSError) as error:
-                self._log.warning("database is gone", channel=self._channel, reason=str(error))
+                self._lost(str(error))
             self._listening.clear()
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+    def _lost(self, reason: str) -> None:
+        """Say it once for each outage, and again after ever longer times while it lasts."""
+        now = time.monotonic()
+        if self._listening.is_set() or self._lost_at is None:
+            self._lost_at = self._say_at = now
+        if now >= self._say_at:
+            away_s = round(now - self._lost_at)
+            self._log.warning(
+                "database is gone", channel=self._channel, away_s=away_s, reason=_line(reason)
+            )
+            self._say_at = now + max(_SAID_AGAIN_S, now - self._lost_at)
+
+    def _found(self) -> None:
+        if self._lost_at is not None:
+            away_s = round(time.monotonic() - self._lost_at, 1)
+            self._log.info("database is back", channel=self._channel, away_s=away_s)
+        self._listening.set()
 
     def _wake(self, keys: Iterable[str]) -> None:
         for key in list(keys):
             for watch in self._watches.get(key, ()):
                 watch.wake(key)
+
+
+def _line(reason: str) -> str:
+    """A driver's message in one line."""
+    return " ".join(reason.split())
 
 
 class Watch:

@@ -23,7 +23,8 @@ from app.models import Image, LoginSession, User, now
 from app.postgres import embedded
 from app.security import SESSION_COOKIE, digest, new_secret
 
-START_S = 60.0
+# A limit for what hangs: on a busy machine a start alone takes a minute.
+START_S = 240.0
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
 
 
@@ -64,7 +65,7 @@ class Studio:
         process = self.running[name]
         process.send_signal(how)
         if how in (signal.SIGKILL, signal.SIGTERM):
-            process.wait(30)
+            process.wait(120)
             del self.running[name]
 
     def kill_database(self) -> None:
@@ -117,7 +118,7 @@ class Studio:
             process.send_signal(signal.SIGCONT)
             process.terminate()
         for process in self.running.values():
-            process.wait(30)
+            process.wait(120)
         self.running.clear()
 
     def _wait(self, name: str) -> None:

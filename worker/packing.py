@@ -22,7 +22,7 @@ from app.models import Snapshot
 from app.pairs.snapshots import attempts
 from app.pairs.snapshots.store import SnapshotStore
 from app.settings import Settings
-from worker.database import Database
+from worker.database import Database, first_line, is_away
 from worker.queue import Queue, packing
 
 # So long may a builder take to leave no trace after it was told to stop.
@@ -122,7 +122,8 @@ class Packing:
             try:
                 found = await self._database.do(attempts.recover)
             except SQLAlchemyError as error:
-                self._log.warning("database is away", reason=type(error).__name__)
+                if not is_away(error):
+                    self._log.warning("snapshots not kept", reason=first_line(error))
                 continue
             if found:
                 self._log.warning("recovered snapshots", **asdict(found))

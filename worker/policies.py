@@ -15,7 +15,7 @@ from app import regenerations
 from app.changes import Watch
 from app.policies import loading
 from app.policies.loading import Adapter, Report
-from worker.database import Database
+from worker.database import Database, first_line, is_away
 from worker.engine import AdapterError, Engine, EngineError, PolicyFacts, TakesAdapters
 
 # So often a worker says that it lives.
@@ -97,7 +97,8 @@ class Policies:
                 self._log.warning("adapters are not loaded", reason=error.message)
                 doubt()
             except SQLAlchemyError as error:
-                self._log.warning("database is away", reason=type(error).__name__)
+                if not is_away(error):
+                    self._log.warning("policies not read", reason=first_line(error))
 
     async def trouble(self, problem: str) -> None:
         """The engine is not usable, and this is why; nothing is written with it meanwhile."""

@@ -19,12 +19,12 @@ from app.policies.loading import CHANGED
 from app.regenerations import Ending
 from app.settings import Settings
 from worker import candidates, metrics
-from worker.database import THREADS, Database
+from worker.database import THREADS, Database, first_line, is_away
 from worker.engine import Engine, EngineError, Failure
 from worker.engines import engine_for
 from worker.packing import Packing
 from worker.policies import Policies
-from worker.queue import Queue, writing
+from worker.queue import Queue, is_news, writing
 from worker.streams import Release, Stream
 from worker.vllm import Launch
 from worker.writer import Writer, about
@@ -46,9 +46,7 @@ def main(settings: Settings, url: str, launch: Launch | None = None) -> None:
     launch: how to start a vLLM of the worker's own.
     """
     logs.configure(json=settings.log_json, level=settings.log_level)
-    # Each job and each try to connect would be a line or a traceback; our own say it once.
-    logging.getLogger("procrastinate").setLevel(logging.ERROR)
-    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+    quieten_libraries()
 
     async def work() -> None:
         stop = asyncio.Event()
@@ -59,6 +57,14 @@ def main(settings: Settings, url: str, launch: Launch | None = None) -> None:
 
     with metrics.served(settings):
         asyncio.run(work())
+
+
+def quieten_libraries() -> None:
+    """Each job and each try to connect would be a line or a traceback; our own say it once."""
+    logging.getLogger("procrastinate").setLevel(logging.ERROR)
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(is_news)
 
 
 async def run(
@@ -82,7 +88,7 @@ async def run(
             if engine is None:
                 engine = await stack.enter_async_context(engine_for(settings, sessions, launch))
             watch = await stack.enter_async_context(hub.watch(CHANGED))
-            await _Worker(settings, url, hub, watch, Database(sessions), engine).run(stop)
+            await _Worker(settings, url, hub, watch, Database(sessions, hub), engine).run(stop)
     finally:
         database_engine.dispose()
 
@@ -188,7 +194,8 @@ class _Worker:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
             except SQLAlchemyError as error:
-                self.log.warning("database is away", reason=type(error).__name__)
+                if not is_away(error):
+                    self.log.warning("not prepared", reason=first_line(error))
                 await asyncio.sleep(1)
             else:
                 self.usable = True
@@ -324,7 +331,8 @@ class _Worker:
                     lambda db: regenerations.recover(db, timeout_s=self.timeout_s)
                 )
             except SQLAlchemyError as error:
-                self.log.warning("database is away", reason=type(error).__name__)
+                if not is_away(error):
+                    self.log.warning("not kept", reason=first_line(error))
                 continue
             if found:
                 self.log.warning("recovered", **asdict(found))

@@ -1,6 +1,8 @@
 """The worker's side of the job queue: fetches jobs, and comes back when the database does."""
 
 import asyncio
+import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -10,9 +12,11 @@ import structlog
 from procrastinate.exceptions import ProcrastinateException
 from procrastinate.jobs import Notification
 from procrastinate.worker import Worker
+from sqlalchemy.exc import DBAPIError
 
 from app import jobs
 from app.changes import Hub
+from worker.database import is_away
 
 # So long at most does a job wait whose notification was lost.
 _POLL_S = 0.5
@@ -20,6 +24,8 @@ _LOOK_AGAIN_S = 0.03
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 3.0
 _STOPPING_S = 10.0
+# So long ago may the outage have been for which a listener or a heartbeat fails now.
+_OUTAGE_S = 60.0
 
 Job = Callable[[int], Awaitable[None]]
 Tidy = Callable[[], Awaitable[None]]
@@ -67,6 +73,23 @@ def packing(snapshot: Job, sweep: Tidy) -> Register:
     return register
 
 
+def is_news(record: logging.LogRecord) -> bool:
+    """Whether a line of the library says what we do not: not that the database is away.
+
+    A filter for handlers; the library logs a traceback for each of its tasks in an outage.
+    """
+    if not record.name.startswith("procrastinate") or not record.exc_info:
+        return True
+    error: BaseException | None = record.exc_info[1]
+    while error is not None:
+        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | ConnectionError):
+            return False
+        if isinstance(error, DBAPIError) and is_away(error):
+            return False
+        error = error.__cause__ or error.__context__
+    return True
+
+
 class Queue:
     """Runs jobs, at most as many at once as there is room for, until it is told to stop.
 
@@ -102,15 +125,18 @@ class Queue:
         while not self._stopping:
             await self._hub.listening()
             began = asyncio.get_running_loop().time()
+            failure = ""
             try:
                 await self._fetch(max(1, room()))
             except (ProcrastinateException, psycopg.Error, OSError) as error:
-                self._log.warning("queue is away", reason=str(error.__cause__ or error))
+                failure = str(error.__cause__ or error)
             if self._stopping:
                 return
             lasted = asyncio.get_running_loop().time() - began
             pause = _FIRST_PAUSE_S if lasted > 60 else min(2 * pause, _LONGEST_PAUSE_S)
             await asyncio.sleep(pause)
+            if failure and not self._hub.was_lost(time.monotonic() - _OUTAGE_S):
+                self._log.warning("queue is away", reason=" ".join(failure.split()))
 
     def stop(self) -> None:
         """Fetch nothing more; run() returns once the running jobs have ended."""

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from app import regenerations
 from app.regenerations import Ending, Outcome, Portion
 from worker import metrics
-from worker.database import Database, is_away
+from worker.database import Database, first_line, is_away
 from worker.streams import Stream
 
 # Below what a reader can see; 64 streams cost the database a twentieth of a core.
@@ -72,7 +72,8 @@ class Writer:
             try:
                 await self._write(self._due(began))
             except SQLAlchemyError as error:
-                self._log.warning("database is away", reason=_reason(error))
+                if not is_away(error):
+                    self._log.warning("text not stored yet", reason=first_line(error))
                 self._dirty.set()
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
@@ -119,7 +120,7 @@ class Writer:
                 await self._write([one])
             return
         stream, portion = due[0]
-        self._log.error("text not stored", **about(stream), reason=_reason(error))
+        self._log.error("text not stored", **about(stream), reason=first_line(error))
         failed = Portion(
             stream.id, stream.work.attempt, portion.start, ending=Ending(error=_NOT_STORED)
         )
@@ -173,8 +174,3 @@ class Writer:
 def about(stream: Stream) -> dict[str, int]:
     """The keys by which every line of the log names a stream."""
     return {"regeneration": stream.id, "attempt": stream.work.attempt}
-
-
-def _reason(error: Exception) -> str:
-    """The first line of the driver's message: never the statement's values, which are text."""
-    return str(getattr(error, "orig", None) or error).partition("\n")[0]

@@ -81,10 +81,10 @@ def listed_answer(
     return render(request, "annotation/_listed.html", context, headers=headers)
 
 
-def run_answer(request: Request, db: Session, *, draft: Draft, done: str = "") -> Response:
+def run_answer(request: Request, db: Session, *, draft: Draft, read_only: bool = False) -> Response:
     """The run bar and what counts beside it: after Stop, and as segments arrive."""
     view = queries.saved(db, draft=draft, segment_id=None)
-    context = {"draft_id": draft.id, "done": done, **_around(view)}
+    context = {"draft_id": draft.id, "done": "", "read_only": read_only, **_around(view)}
     return render(request, "annotation/_run_answer.html", context)
 
 
@@ -105,6 +105,8 @@ def _around(view: SavedView | WorkspaceView) -> dict[str, object]:
         "run": view.run,
         "superseded": view.superseded,
         "progress": view.progress,
+        "open_end": view.open_end,
+        "version": view.version,
         "can_undo": view.can_undo,
     }
 

@@ -14,12 +14,11 @@ from app.models import Action, Correction, Draft, Revision, Segment, table_of
 
 # Statements are built once: to put one together costs SQLAlchemy more than to run it.
 _ADD = insert(table_of(Correction)).returning(table_of(Correction).c.id)
-_LIVE = (
+_NOT_SUPERSEDED = (
     select(Correction)
     .where(
         Correction.draft_id == bindparam("draft"),
         Correction.chosen_id == bindparam("chosen"),
-        Correction.retracted_at.is_(None),
         Correction.superseded_by.is_(None),
         # That it was chosen among candidates says nothing about a text it would have replaced.
         Correction.kind != Kind.CHOICE,
@@ -44,10 +43,11 @@ _DELETION = (
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The pairs that count now and in which a segment is the chosen side.
+    """The pairs in which a segment is the chosen side.
 
-    replaced: the one by which it replaced the model's text, or None. deletions: those by which it
-    is preferred over segments that were deleted in front of it.
+    replaced: the one by which it replaced the model's text, or None; retracted, if an admin took it
+    back: what the annotator makes of the segment is then another pair, and that one stays so.
+    deletions: those that count by which it is preferred over segments deleted in front of it.
     """
 
     replaced: Correction | None
@@ -58,8 +58,11 @@ def claims(db: Session, draft: Draft, step: Step) -> Claims:
     """The draft's pairs for which `step` stands."""
     if step.origin is Origin.MODEL and step.copied_from is None and step.regeneration_id is None:
         return Claims(None, [])  # as imported: nothing has been put in anybody's place
-    live = db.scalars(_LIVE, {"draft": draft.id, "chosen": step.id}).all()
-    replaced = next((pair for pair in live if pair.kind is not Kind.DELETE), None)
+    found = db.scalars(_NOT_SUPERSEDED, {"draft": draft.id, "chosen": step.id}).all()
+    # One that counts before one that was retracted, a later one before an earlier one.
+    put = [pair for pair in found if pair.kind is not Kind.DELETE]
+    replaced = max(put, key=lambda pair: (pair.retracted_at is None, pair.id), default=None)
+    live = [pair for pair in found if pair.retracted_at is None]
     return Claims(replaced, [pair for pair in live if pair.kind is Kind.DELETE])
 
 

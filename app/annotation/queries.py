@@ -22,6 +22,7 @@ from app.annotation.views import (
     ConflictView,
     EditorView,
     ImageView,
+    OpenEnd,
     Progress,
     RunView,
     SavedView,
@@ -41,6 +42,7 @@ from app.models import (
     Policy,
     Project,
     Regeneration,
+    RunState,
     Sample,
     SampleImage,
     Segment,
@@ -121,6 +123,7 @@ def workspace(db: Session, *, draft: Draft, read_only: bool = False) -> Workspac
         finished_at=draft.finished_at,
         updated_at=draft.updated_at,
         can_undo=reading.can_undo,
+        open_end=reading.open_end(),
         read_only=read_only or draft.finished_at is not None,
         orphans=reading.orphans(),
     )
@@ -165,6 +168,7 @@ def saved(db: Session, *, draft: Draft, segment_id: int | None) -> SavedView:
         superseded=reading.superseded_view(),
         progress=reading.progress(),
         can_undo=reading.can_undo,
+        open_end=reading.open_end(),
     )
 
 
@@ -265,6 +269,14 @@ class _Reading:
     def progress(self) -> Progress:
         depth = self._around.displaced_depth if self._unfinished else None
         return progress_view(self.path, self._after, displaced_depth=depth)
+
+    def open_end(self) -> OpenEnd | None:
+        """Whatever became of the last run, or of the steps since: what counts is the last text."""
+        if self._unfinished or (self.path and self.path[-1].ends_output):
+            return None
+        if self.run is not None and self.run.state is RunState.FAILED:
+            return OpenEnd.FAILED
+        return OpenEnd.STOPPED if self.path else OpenEnd.EMPTY
 
     def run_view(self) -> RunView | None:
         run = self.run

@@ -32,7 +32,8 @@ class Kept(BaseModel):
 @router.put("/drafts/{draft_id}/segments/{segment_id}/unsaved")
 def keep(draft_id: Id, segment_id: Id, typed: Typed, db: SessionDep, actor: CurrentUser) -> Kept:
     """Keep what is typed for a segment until it is saved."""
-    draft = draft_of(db, actor, draft_id, write=True)
+    # In an archived project too: it is no work that counts, and nobody is to lose it.
+    draft = draft_of(db, actor, draft_id, write=True, archived=True)
     kept_at = unsaved.keep_unsaved(
         db,
         draft=draft,
@@ -46,7 +47,7 @@ def keep(draft_id: Id, segment_id: Id, typed: Typed, db: SessionDep, actor: Curr
 @router.delete("/drafts/{draft_id}/segments/{segment_id}/unsaved")
 def discard(draft_id: Id, segment_id: Id, db: SessionDep, actor: CurrentUser) -> Response:
     """Drop the kept text of a segment."""
-    draft = draft_of(db, actor, draft_id, write=True)
+    draft = draft_of(db, actor, draft_id, write=True, archived=True)
     unsaved.forget(db, draft_id=draft.id, segment_id=segment_id)
     return Response()
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel
 
-from app.access import draft_of, sample_of
+from app.access import draft_of, reading_of, sample_of
 from app.annotation import glimpses, queries, records, remarks, saves, steering, tasks
 from app.annotation.answers import run_answer
 from app.annotation.reading import word_diff
@@ -31,6 +31,7 @@ class Version(BaseModel):
 
     version: int
     regeneration_id: int | None
+    archived: bool
 
 
 @router.post("/samples/{sample_id}/draft")
@@ -55,21 +56,28 @@ def open_next(
 
 @router.get("/drafts/{draft_id}")
 def workspace(request: Request, draft_id: Id, db: SessionDep, actor: CurrentUser) -> HTMLResponse:
-    """The workspace of a draft; read-only for admins who look at another's."""
-    draft = draft_of(db, actor, draft_id, write=False)
-    own = draft.user_id == actor.id
-    view = queries.workspace(db, draft=draft, read_only=not own)
-    finished = own and draft.finished_at is not None
-    following = tasks.next_sample(db, user_id=actor.id) if finished else None
-    context = {"workspace": view, "is_owner": own, "next_sample": following}
+    """The workspace of a draft; read-only for admins who look at another's, and when archived."""
+    reading = reading_of(db, actor, draft_id)
+    view = queries.workspace(db, draft=reading.draft, read_only=reading.read_only)
+    over = reading.own and reading.read_only
+    following = tasks.next_sample(db, user_id=actor.id) if over else None
+    context = {
+        "workspace": view,
+        "is_owner": reading.own,
+        "archived": reading.archived,
+        "next_sample": following,
+    }
     return render(request, "annotation/page.html", context)
 
 
 @router.get("/drafts/{draft_id}/version")
 def version(draft_id: Id, db: SessionDep, actor: CurrentUser) -> Version:
     """Which version of the draft is the present one."""
-    draft = draft_of(db, actor, draft_id, write=False)
-    return Version(version=draft.version, regeneration_id=draft.regeneration_id)
+    reading = reading_of(db, actor, draft_id)
+    draft = reading.draft
+    return Version(
+        version=draft.version, regeneration_id=draft.regeneration_id, archived=reading.archived
+    )
 
 
 @router.get("/drafts/{draft_id}/unsaved")
@@ -86,9 +94,14 @@ def segment(
     request: Request, draft_id: Id, segment_id: Id, db: SessionDep, actor: CurrentUser
 ) -> HTMLResponse:
     """A segment as it is read."""
-    draft = draft_of(db, actor, draft_id, write=False)
-    view = queries.segment(db, draft=draft, segment_id=segment_id)
-    return render(request, "annotation/_segment.html", {"draft_id": draft.id, "segment": view})
+    reading = reading_of(db, actor, draft_id)
+    context = {
+        "draft_id": draft_id,
+        "segment": queries.segment(db, draft=reading.draft, segment_id=segment_id),
+        "read_only": reading.read_only,
+        "archived": reading.own and reading.archived,
+    }
+    return render(request, "annotation/_segment.html", context)
 
 
 @router.get("/drafts/{draft_id}/segments/{segment_id}/editor")
@@ -158,11 +171,11 @@ def history(
     request: Request, draft_id: Id, segment_id: Id, db: SessionDep, actor: CurrentUser
 ) -> HTMLResponse:
     """Facts, versions and continuations of a segment."""
-    draft = draft_of(db, actor, draft_id, write=False)
+    reading = reading_of(db, actor, draft_id)
     context = {
-        "draft_id": draft.id,
-        "read_only": draft.user_id != actor.id or draft.finished_at is not None,
-        "history": records.history(db, draft=draft, segment_id=segment_id),
+        "draft_id": draft_id,
+        "read_only": reading.read_only,
+        "history": records.history(db, draft=reading.draft, segment_id=segment_id),
     }
     return render(request, "annotation/_history.html", context)
 
@@ -172,7 +185,8 @@ def run(
     request: Request, draft_id: Id, regeneration_id: Id, db: SessionDep, actor: CurrentUser
 ) -> Response:
     """The bar of the current run, and what counts beside it."""
-    return run_answer(request, db, draft=draft_of(db, actor, draft_id, write=False))
+    reading = reading_of(db, actor, draft_id)
+    return run_answer(request, db, draft=reading.draft, read_only=reading.read_only)
 
 
 @router.get("/drafts/{draft_id}/regenerations/{regeneration_id}/superseded")
@@ -191,10 +205,11 @@ def comparison(
     request: Request, draft_id: Id, regeneration_id: Id, db: SessionDep, actor: CurrentUser
 ) -> HTMLResponse:
     """Two continuations side by side."""
-    draft = draft_of(db, actor, draft_id, write=False)
+    reading = reading_of(db, actor, draft_id)
+    draft = reading.draft
     compared = records.comparison(db, draft=draft, regeneration_id=regeneration_id)
     context = {
-        "workspace": queries.workspace(db, draft=draft, read_only=draft.user_id != actor.id),
+        "workspace": queries.workspace(db, draft=draft, read_only=reading.read_only),
         "comparison": compared,
         "blocks": [
             (same, list(rows)) for same, rows in groupby(compared.rows, key=lambda row: row.same)

@@ -64,7 +64,11 @@ def correct(
         return step.id
     claimed = claims(db, draft, step)
     rejected = rejected_step(db, step, claimed.replaced)
-    if rejected is not None and typed == rejected.text:
+    retracted = claimed.replaced is not None and claimed.replaced.retracted_at is not None
+    if rejected is not None and typed == rejected.text and retracted:
+        # No pair, and none to take back: an admin's retraction stays as it is, Undo or not.
+        rejected = None
+    elif rejected is not None and typed == rejected.text:
         return _take_back(
             db, draft=draft, before=before, step=step, rejected=rejected, of=claimed.replaced
         )
@@ -82,7 +86,7 @@ def correct(
     if rejected is not None:
         kind = claimed.replaced.kind if claimed.replaced else Kind.REWRITE
         correction_id = pair(db, draft=draft, chosen=chosen, rejected=rejected, kind=kind)
-        if claimed.replaced is not None:
+        if claimed.replaced is not None and not retracted:
             claimed.replaced.superseded_by = correction_id
     hand_on(db, draft=draft, deletions=claimed.deletions, chosen=chosen)
     confirm_deletion(db, draft=draft, follower=chosen, generated=step)

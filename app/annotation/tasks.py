@@ -5,6 +5,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app import changes
+from app.access import ARCHIVED, WHILE_OPEN
 from app.annotation.steps import begin
 from app.models import (
     UNFINISHED,
@@ -22,7 +23,8 @@ from app.refusals import Conflict, NotFound, Outdated
 def open_draft(db: Session, *, sample_id: int, user_id: int) -> Draft:
     """The user's draft of a sample, made at the first call.
 
-    Raises NotFound for an unknown sample, Conflict when enough others are at work on it.
+    Raises NotFound for an unknown sample, Conflict when enough others are at work on it or its
+    project is archived; a draft that is there can be opened to be read.
     """
     draft = _draft(db, sample_id, user_id)
     if draft is not None:
@@ -32,12 +34,13 @@ def open_draft(db: Session, *, sample_id: int, user_id: int) -> Draft:
         .join(Project, Project.id == Sample.project_id)
         .where(Sample.id == sample_id)
         .with_for_update(of=Sample)
+        .suffix_with(WHILE_OPEN)
     ).one_or_none()
     if row is None or row.Sample.head_id is None:
         raise NotFound("There is no such task.")
     sample, project = row
     if project.archived_at is not None:
-        raise Conflict("This project is archived.")
+        raise Conflict(ARCHIVED)
     draft = _draft(db, sample_id, user_id)
     if draft is not None:
         return draft

@@ -171,9 +171,17 @@ class Progress:
         }
 
 
+class OpenEnd(StrEnum):
+    """How a text stands that is not at its end and that nobody writes: the way on is offered."""
+
+    EMPTY = "empty"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class WorkspaceView:
-    """One draft, whole."""
+    """One draft, whole. open_end: None while the text is complete, being written or waiting."""
 
     draft_id: int
     version: int
@@ -192,6 +200,7 @@ class WorkspaceView:
     finished_at: datetime | None
     updated_at: datetime
     can_undo: bool
+    open_end: OpenEnd | None
     read_only: bool
     # What was typed and not saved for a segment that has left the path: offered, never dropped.
     orphans: tuple[SegmentView, ...] = ()
@@ -207,6 +216,7 @@ class SavedView:
     superseded: SupersededView | None
     progress: Progress
     can_undo: bool
+    open_end: OpenEnd | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app import audit
+from app import audit, regenerations
 from app.domain.segments import RuleKind
 from app.domain.text import defect
 from app.models import Membership, Project, User, now
@@ -81,14 +81,21 @@ def change(
 
 
 def archive(db: Session, *, project: Project, actor_id: int | None = None) -> None:
-    """Close the project: it leaves all queues, nothing is deleted, its pairs stay readable."""
+    """Close the project: it leaves all queues, and its texts can be read, not changed.
+
+    What is being written is stopped; its text so far stays. Nothing is deleted, pairs can be read,
+    exported, frozen and retracted as before.
+    """
     if project.archived_at is None:
         project.archived_at = now()
+        # Waits for the changes under way (access.WHILE_OPEN): then none can begin a run any more.
+        db.flush()
+        regenerations.cancel_all(db, project_id=project.id)
         audit.record(db, actor_id, "archived_project", f"project:{project.id}")
 
 
 def reopen(db: Session, *, project: Project, actor_id: int | None = None) -> None:
-    """Take an archived project back into the queues."""
+    """Take an archived project back into the queues; all drafts are as they were left."""
     if project.archived_at is not None:
         project.archived_at = None
         audit.record(db, actor_id, "reopened_project", f"project:{project.id}")

@@ -28,7 +28,7 @@ from app.regenerations.candidates import (
     take,
 )
 from app.regenerations.following import Followed, News, Position, news, position
-from app.regenerations.requests import cancel, leaf, request, resume, supersede
+from app.regenerations.requests import cancel, cancel_all, leaf, request, resume, supersede
 from app.regenerations.texts import clear_chunks
 from app.regenerations.writing import Cut, Ending, Outcome, Portion, append
 
@@ -46,6 +46,7 @@ __all__ = [
     "Work",
     "append",
     "cancel",
+    "cancel_all",
     "candidates",
     "clear_chunks",
     "give_back",

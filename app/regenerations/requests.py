@@ -118,12 +118,33 @@ def cancel(db: Session, *, draft_id: int, regeneration_id: int) -> None:
     A regeneration of another draft is left alone.
     """
     run = locked(db, draft_id=draft_id, regeneration_id=regeneration_id, states=UNFINISHED)
-    if run is None:
-        return
+    if run is not None:
+        _cancel(db, run)
+
+
+def _cancel(db: Session, run: Regeneration) -> None:
     keep_tail(db, run)
     run.state, run.finished_at, run.lease_until = RunState.CANCELLED, now(), None
     db.flush()
-    announce_end(db, draft_id, regeneration_id)
+    announce_end(db, run.draft_id, run.id)
+
+
+def cancel_all(db: Session, *, project_id: int) -> int:
+    """Stop all that is being written in a project, as cancel does; how many it was.
+
+    What waits for its annotator goes on waiting. Nobody may begin anything in it meanwhile.
+    """
+    runs = db.scalars(
+        select(Regeneration)
+        .join(Sample, Sample.id == Regeneration.sample_id)
+        .where(Sample.project_id == project_id, Regeneration.state.in_(BEING_WRITTEN))
+        .order_by(Regeneration.id)
+        .with_for_update(of=Regeneration, key_share=True)
+        .execution_options(populate_existing=True)
+    ).all()
+    for run in runs:
+        _cancel(db, run)
+    return len(runs)
 
 
 def leaf(db: Session, draft: Draft) -> int:

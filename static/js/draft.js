@@ -23,11 +23,11 @@ export function status(state) {
   const box = $('#saved');
   if (!box || box.dataset.fixed) return;
   const time = new Date().toLocaleTimeString(document.documentElement.lang, { hour12: false });
-  const words = { saving: texts.saving, kept: fill(texts.kept, { time }), saved: texts.saved, offline: texts.offline };
+  const words = { saving: texts.saving, kept: fill(texts.kept, { time }), saved: texts.saved, offline: texts.offline, refused: texts.refused };
   box.dataset.state = state;
   $('#saved-text').textContent = words[state];
   const use = $('use', box);
-  use.setAttribute('href', use.getAttribute('href').replace(/#.*/, { saving: '#writing', offline: '#offline' }[state] ?? '#check'));
+  use.setAttribute('href', use.getAttribute('href').replace(/#.*/, { saving: '#writing', offline: '#offline', refused: '#offline' }[state] ?? '#check'));
 }
 
 function typed(area) {
@@ -65,7 +65,7 @@ async function send(area, field) {
   if (!answer.ok) {
     const problem = await answer.json().catch(() => ({}));
     message('refused', problem.detail ?? texts.lost);
-    status('offline');
+    status('refused');
     return false;
   }
   withdraw('login', 'refused', 'lost', 'broken');

@@ -3,7 +3,7 @@
   a conflict, and a look whether another tab has changed the draft.
 */
 import { $, texts, work } from './dom.js';
-import { flush, forget } from './draft.js';
+import { flush, flushAll, forget } from './draft.js';
 import { drop, keep, keptUnder } from './kept.js';
 import { message } from './notices.js';
 import { byId, readOnly } from './segments.js';
@@ -115,14 +115,18 @@ export function watchConflicts() {
   });
 }
 
-async function isBehind() {
+/** How the draft stands on the server; what cannot be asked has not changed. */
+async function standing() {
   const answer = await fetch(`${base()}/version`, { headers: { Accept: 'application/json' } }).catch(() => null);
-  return Boolean(answer?.ok) && (await answer.json()).version > Number(work.dataset.version);
+  const { version = 0, archived = false } = answer?.ok ? await answer.json() : {};
+  return { behind: version > Number(work.dataset.version), archived };
 }
 
-/** Has another tab changed the draft? Then the page says so and offers to reload. */
+/** Has another tab changed the draft, or an admin archived it? The page says so and offers to reload. */
 export async function lookForChanges() {
-  if (!await isBehind() || $('#notice [data-conflict]')) return;
+  const { behind, archived } = await standing();
+  if (archived && !readOnly()) message('archived', texts.archived, [{ text: texts.reload, act: () => flushAll().then(() => reload()) }]);
+  if (!behind || $('#notice [data-conflict]')) return;
   message('elsewhere', texts.elsewhere, [{ text: texts.reload, act: async () => {
     const area = $('.seg.active textarea.prose');
     if (area) await flush(area);
@@ -137,6 +141,6 @@ export function watchOtherTabs() {
   addEventListener('pageshow', (event) => event.persisted && location.reload());
   // Going back or forward to it shows the page as it was sent once, without what was done on it.
   if (performance.getEntriesByType('navigation')[0]?.type === 'back_forward') {
-    isBehind().then((behind) => behind && location.reload());
+    standing().then(({ behind }) => behind && location.reload());
   }
 }

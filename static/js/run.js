@@ -30,6 +30,10 @@ async function listen(current) {
     await follow({
       url: () => `${current.url}/stream?after=${current.id}:${current.have}:${current.cut}`,
       on: (type, data) => current === run && heard(type, data),
+      fault: (error) => {
+        reportError(error);
+        message('fault', texts.page_fault, [{ text: texts.reload, act: () => location.reload() }]);
+      },
       signal: controller.signal,
     });
     if (current === run) ended();

@@ -25,7 +25,7 @@ const actions = {
   },
   undo: () => readOnly() || $('#undo-form').requestSubmit(),
   stop: () => $('#stop')?.click(),
-  'write-on': () => $('#write-on')?.click(),
+  'write-on': () => ($('#write-on') ?? $('#again'))?.click(),
   choose: (key) => $(`#choose-${key}`)?.click(),
   compare: () => $('.old [data-act="compare"]')?.click(),
   'take-version': () => {},

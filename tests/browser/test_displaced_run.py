@@ -9,7 +9,7 @@ from tests.browser.desk import Desk, add_task
 from tests.studio import Studio
 
 TEXTS = [
-    f"## Slide {number}\n" + "The crane lifts forty tonnes and is painted blue. " * 14 + "\n\n"
+    f"## Slide {number}\n" + "The crane lifts forty tonnes and is painted blue. " * 30 + "\n\n"
     for number in range(1, 7)
 ]
 

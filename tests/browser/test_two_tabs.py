@@ -83,7 +83,7 @@ def test_a_tab_that_is_looked_at_again_says_that_it_is_old(
 
 
 def test_a_reload_and_a_second_tab_follow_the_run(house: Studio, open_window: OpenWindow) -> None:
-    long_text = "## Slide {0}\n" + "The crane lifts forty tonnes and is painted blue. " * 12
+    long_text = "## Slide {0}\n" + "The crane lifts forty tonnes and is painted blue. " * 40
     texts = [long_text.format(number) + "\n\n" for number in range(1, 7)]
     task = add_task(house, texts)
     first = Desk(open_window(task.user).page, task).open()

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from app.models import Correction, Draft, Membership, User
 from app.security import hash_password
 from tests.browser.conftest import OpenWindow
-from tests.browser.desk import Desk, add_task
+from tests.browser.desk import LECTURE, Desk, add_task
 from tests.studio import Studio
 
 PASSWORD = "a long password of a test"
@@ -25,7 +25,8 @@ def tab_to(page: Page, name: str) -> None:
 
 @pytest.mark.timeout(300)
 def test_a_task_is_done_by_keyboard_alone(house: Studio, open_window: OpenWindow) -> None:
-    task = add_task(house)
+    # The last segment takes some seconds, so that its run can be stopped before its end.
+    task = add_task(house, [*LECTURE[:5], "## Slide 6\n" + "Thank you for listening. " * 120])
     with house.sessions.begin() as db:
         user = db.get_one(User, task.user.id)
         user.password_hash = hash_password(PASSWORD)

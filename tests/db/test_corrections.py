@@ -2,12 +2,14 @@
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from app.annotation import history, service
 from app.annotation.steps import Stale
 from app.annotation.tasks import finish, reopen
 from app.domain.corrections import Kind, Verdict
-from app.models import Regeneration, RunState, Segment
+from app.models import Correction, Regeneration, RunState, Sample, Segment
+from app.pairs import service as pairs
 from app.refusals import Conflict, Forbidden, Invalid
 from tests.db.conftest import Desk
 from tests.factories import SLIDES
@@ -65,6 +67,48 @@ def test_going_back_to_the_models_text_retracts_the_pair(desk: Desk) -> None:
     assert desk.pairs == []
     assert desk.now.verdicts[original.id] is Verdict.ACCEPTED
     assert desk.texts == list(SLIDES)
+
+
+@pytest.fixture
+def retracted(desk: Desk) -> Desk:
+    """Segment 2 is corrected, and an admin has taken that pair back."""
+    desk.correct(2, "## Slide 2\nA tpyo.")
+    (pair,) = desk.pairs
+    sample = desk.db.get_one(Sample, desk.draft.sample_id)
+    pairs.retract(
+        desk.db,
+        project_id=sample.project_id,
+        pair_id=pair.id,
+        reason="The correction is wrong.",
+        actor_id=desk.user.id,
+    )
+    return desk
+
+
+def test_a_text_that_replaces_a_retracted_one_is_a_pair_of_its_own(
+    retracted: Desk, db: Session
+) -> None:
+    (old,) = db.scalars(select(Correction)).all()
+    chosen = retracted.correct(2, "## Slide 2\nA typo no more.")
+    (new,) = retracted.pairs
+    assert (new.chosen_id, new.rejected_id) == (chosen, old.rejected_id)
+    assert new.kind is Kind.REWRITE
+    # What the admin said of the old one stays said.
+    assert (old.superseded_by, old.retract_reason) == (None, "The correction is wrong.")
+    retracted.undo()
+    assert retracted.pairs == []
+    assert old.retracted_at is not None
+
+
+def test_a_retraction_is_not_undone_by_the_models_text_and_undo(
+    retracted: Desk, db: Session
+) -> None:
+    retracted.correct(2, SLIDES[1].rstrip("\n"))
+    assert retracted.at(2).text == SLIDES[1]
+    assert retracted.pairs == []
+    retracted.undo()
+    assert "tpyo" in retracted.at(2).text
+    assert retracted.pairs == []
 
 
 def test_an_unchanged_text_is_an_acceptance(desk: Desk) -> None:

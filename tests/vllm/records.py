@@ -34,6 +34,9 @@ def said_by_servers(records: Path) -> dict[str, list[Said]]:
             if "prefix" in fact:
                 requests[number] = Said(fact["prefix"] or "", fact["seed"])
                 found[fact["id"]].append(requests[number])
+            elif number not in requests:
+                # Whoever sent it died in the middle of its body: it was refused, and said nothing.
+                assert fact.get("status", 0) >= 400, fact
             elif "status" in fact:
                 requests[number].status = fact["status"]
             elif "text" in fact:

@@ -157,7 +157,7 @@ def test_stop_ends_it_in_the_page_and_on_the_server(
         assert time.monotonic() < deadline
     # And goes on from there when it is asked to.
     stopped = joined(work.shown())
-    work.desk.page.get_by_role("button", name="Continue again").click()
+    work.desk.page.get_by_role("button", name="Continue writing").click()
     work.streams(5)
     assert joined(work.shown()).startswith(stopped)
     work.stop()

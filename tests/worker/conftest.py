@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -200,17 +200,19 @@ class Studio:
 
     def spawn(self, **settings: float) -> subprocess.Popen[bytes]:
         """A worker process of its own."""
-        return self.spawn_at(self.url, **settings)
+        return self.spawn_at(self.url, None, **settings)
 
-    def spawn_at(self, url: str, **settings: float) -> subprocess.Popen[bytes]:
-        """A worker process that uses the database there."""
+    def spawn_at(self, url: str, log: Path | None, **settings: float) -> subprocess.Popen[bytes]:
+        """A worker process that uses the database there. log: where its lines go."""
         environment = {
             "PATH": os.environ["PATH"],
             "DATABASE_URL": url,
             "ITERDPO_LEASE_S": str(self.settings.lease_s),
             "ITERDPO_REPLAY_WORDS_PER_S": str(self.settings.replay_words_per_s),
         } | {f"ITERDPO_{name.upper()}": str(value) for name, value in settings.items()}
-        child = subprocess.Popen([sys.executable, "-m", "worker"], cwd=ROOT, env=environment)
+        command = [sys.executable, "-m", "worker"]
+        with log.open("wb") if log else nullcontext() as file:
+            child = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=file)
         self.children.append(child)
         return child
 

@@ -88,7 +88,7 @@ def test_engines_are_left_when_the_offer_is_ended(studio: Studio, end: str) -> N
                 studio.correct(2, "Welcome back", "Hello again")
             else:
                 choose(studio, run, offered(studio, run)[0].id)
-            await until(lambda: engine.closed >= 3, within_s=5)
+            await until(lambda: engine.closed >= 3, within_s=20)
             assert len(offered(studio, run)) == 1
 
     play(scenario)
@@ -100,7 +100,7 @@ def test_a_retry_writes_only_the_candidates_that_are_missing(studio: Studio) -> 
     async def say(work: Work) -> AsyncGenerator[Delta, None]:
         assert work.candidate is not None
         if work.candidate > 0 and work.attempt == 1:
-            await asyncio.sleep(0.3)
+            await until(lambda: bool(offered(studio, work.regeneration_id)))
             raise EngineError("The server is busy.", temporary=True)
         yield Delta((A, B, C)[work.candidate] + "## Slide 5\n")
         await asyncio.Event().wait()

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 from datetime import datetime
+from pathlib import Path
 
 import psutil
 import psycopg
@@ -14,8 +15,8 @@ from app.models import RunState
 from tests.worker.conftest import Studio, lecture
 
 AFTER_3 = lecture(6)[3:]
-# Slow enough to be met in the middle, fast enough for a test: four seconds for the text.
-WORDS_PER_S = 250
+# Slow enough to be met in the middle on a busy machine: seven seconds for the text.
+WORDS_PER_S = 150
 
 
 @pytest.fixture
@@ -88,10 +89,11 @@ def test_sigterm_hands_on_at_once_and_ends_cleanly(studio: Studio) -> None:
     assert_whole(studio, run)
 
 
-def test_sigterm_before_the_database_answers_ends_it_too(studio: Studio) -> None:
-    child = studio.spawn_at(studio.url.replace("/test_", "/nowhere_"))
-    with pytest.raises(subprocess.TimeoutExpired):
-        child.wait(3)
+def test_sigterm_before_the_database_answers_ends_it_too(studio: Studio, tmp_path: Path) -> None:
+    log = tmp_path / "worker.log"
+    child = studio.spawn_at(studio.url.replace("/test_", "/nowhere_"), log)
+    studio.until(lambda: "database is gone" in log.read_text(), within_s=60)
+    assert child.poll() is None
     child.terminate()
     assert child.wait(20) == 0
 
@@ -100,7 +102,7 @@ def test_streams_go_on_when_all_connections_die(studio: Studio) -> None:
     studio.spawn()
     run = studio.correct(3, "captivating realm", "wide field")
     half_written(studio, run)
-    _shut_out(studio, for_s=0.7)
+    shut_out(studio, for_s=0.7)
     assert_whole(studio, run)
     # New work is still fetched, and fast: the worker listens again.
     studio.new_draft(lecture(6))
@@ -134,13 +136,13 @@ def test_many_texts_survive_a_storm(studio: Studio) -> None:
         threading.Event().wait(0.5)
         victim = studio.children.pop(0)
         victim.send_signal(signal.SIGKILL if blow % 2 else signal.SIGTERM)
-        victim.wait(20)
+        victim.wait(60)
         studio.spawn()
     for run in runs:
         assert_whole(studio, run)
 
 
-def _shut_out(studio: Studio, *, for_s: float) -> None:
+def shut_out(studio: Studio, *, for_s: float) -> None:
     """No connection to the test's database lives, and none can be made, for so long."""
     name = studio.url.partition("?")[0].rpartition("/")[2]
     with psycopg.connect(studio.url.replace(f"/{name}", "/iterdpo"), autocommit=True) as admin:

@@ -38,7 +38,9 @@ class House:
             "ITERDPO_DATA": str(self.data),
             "ITERDPO_LEASE_S": str(LEASE_S),
         } | settings
-        worker = subprocess.Popen([sys.executable, "-m", "worker"], cwd=ROOT, env=environment)
+        command = [sys.executable, "-m", "worker"]
+        with self.log(len(self.workers)).open("wb") as log:
+            worker = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=log)
         self.workers.append(worker)
         return worker
 
@@ -51,6 +53,10 @@ class House:
         command = subprocess.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.PIPE)
         self.workers.append(command)
         return command
+
+    def log(self, number: int) -> Path:
+        """What the worker that was started as that one (0-based) has said."""
+        return self.data / f"worker-{number}.log"
 
     def builder(self, worker: subprocess.Popen[bytes]) -> psutil.Process:
         """The process that a worker has begun to build in, once it holds the snapshot."""
@@ -172,8 +178,9 @@ def test_a_worker_that_stops_gives_back_what_it_builds(house: House) -> None:
         house.builder(worker)
         house.until(house.is_now(snapshot_id, SnapshotState.BUILDING))
         worker.terminate()
-        time.sleep(0.3)
-    assert worker.wait(20) == 0
+        # It tells its builder before it says so.
+        house.until(lambda: "stopping" in house.log(0).read_text())
+    assert worker.wait(60) == 0
     assert house.kept.row(snapshot_id).state is SnapshotState.QUEUED
 
 

@@ -7,6 +7,8 @@ from app.domain.prompts import ChatPrompt, chat_messages
 from worker.openai.sampling import Sampling
 
 PATH = "/v1/chat/completions"
+# Of a whole continuation, however many attempts it takes.
+LIMITS = ("max_tokens", "min_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +16,8 @@ class Ask:
     """One continuation to ask for.
 
     priority: lower is served first. certainty: also ask for the log-probability of each token.
+    written: so many tokens at the prompt's end were written for the same continuation before; they
+    count in its limits.
     """
 
     prompt: ChatPrompt
@@ -21,6 +25,15 @@ class Ask:
     request_id: str
     priority: int = 0
     certainty: bool = True
+    written: int = 0
+
+    @property
+    def options(self) -> Mapping[str, float | int]:
+        """The sampling's options, with what is left of the limits."""
+        return {
+            name: max(0, value - self.written) if name in LIMITS else value
+            for name, value in self.sampling.options.items()
+        }
 
 
 def chat_request(
@@ -48,7 +61,7 @@ def chat_request(
         "continue_final_message": bool(ask.prompt.prefix),
         "stream": True,
         "stream_options": {"include_usage": True},
-        **ask.sampling.options,
+        **ask.options,
     }
     if ask.sampling.stop:
         body["stop"] = list(ask.sampling.stop)

@@ -13,6 +13,8 @@ from worker.engine import Delta, EngineError
 from worker.openai.failures import said_in_stream
 
 STOP = "stop"
+# The text ended at a limit of tokens.
+LENGTH = "length"
 # The text ended at one of the project's stop strings: the model would have gone on.
 STOP_STRING = "stop string"
 _DONE = b"[DONE]"

@@ -1,6 +1,7 @@
 """The engine `openai`: continues texts on a server with the OpenAI-compatible chat API."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -8,6 +9,7 @@ from dataclasses import replace
 import orjson
 import structlog
 
+from app.domain.tokencount import text_tokens
 from app.policies.loading import Adapter
 from app.refusals import Refusal
 from app.regenerations import Work
@@ -15,13 +17,13 @@ from worker.engine import AdapterError, EngineError, Failure, PolicyFacts
 from worker.openai.adapters import load_adapter
 from worker.openai.chat import PATH, Ask, chat_request
 from worker.openai.connection import Connection, Patience
-from worker.openai.deltas import ModelDelta, Reader
+from worker.openai.deltas import LENGTH, ModelDelta, Reader
 from worker.openai.exchange import Exchange
 from worker.openai.failures import CacheMiss, NotServedError
 from worker.openai.images import ImageSource, SentImages
 from worker.openai.probe import Server, probe
 from worker.openai.sampling import Sampling
-from worker.openai.tokens import TokenPath
+from worker.openai.tokens import TokenPath, token_ids
 
 # Beyond this a body is made in a thread, so that other streams go on meanwhile.
 _LARGE = 65_536
@@ -114,10 +116,24 @@ class OpenAIEngine:
             priority=_priority(settings.get("priority", 0)) + work.behind,
             certainty=settings.get("certainty") is not False,
         )
+        limit = ask.sampling.options.get("max_tokens")
+        if work.kept and limit is not None:
+            # A worker that died, or an annotator who had it wait, is no reason for a longer text.
+            ask = replace(ask, written=await self._count(work.kept))
+            if ask.written >= limit:
+                yield ModelDelta("", LENGTH)
+                return
         by_ids = settings.get("token_ids") is True
         async with aclosing(self.ask(ask, by_ids=by_ids, adapter=work.adapter)) as deltas:
             async for delta in deltas:
                 yield delta
+
+    async def _count(self, text: str) -> int:
+        """The tokens of a text; where the server does not tell, at least as many by estimate."""
+        server = await self._found()
+        if server.extended:
+            return len(await token_ids(self._connection, text, model=server.model))
+        return math.ceil(text_tokens(text))
 
     async def ask(
         self, ask: Ask, *, by_ids: bool = False, adapter: str = ""

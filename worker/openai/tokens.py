@@ -16,7 +16,8 @@ from typing import Any
 import orjson
 
 from worker.engine import EngineError
-from worker.openai.chat import PATH, Ask, chat_request
+from worker.openai.chat import LIMITS, PATH, Ask, chat_request
+from worker.openai.connection import Connection
 from worker.openai.deltas import ModelDelta, Reader
 from worker.openai.exchange import Exchange
 from worker.openai.memory import Memory
@@ -82,7 +83,7 @@ class TokenPath:
         known = (key, options, ask.sampling.stop, ask.certainty)
         head = self._heads.get(known)
         if head is None:
-            start = replace(ask, prompt=replace(ask.prompt, prefix=""))
+            start = replace(ask, prompt=replace(ask.prompt, prefix=""), written=0)
             body = chat_request(start, model=server.model, urls=urls, extended=True)
             del body["stream"], body["stream_options"]
             body["mm_payload"] = "none"
@@ -97,16 +98,19 @@ class TokenPath:
         return head
 
     async def _ids(self, server: Server, text: str) -> list[int]:
-        if not text:
-            return []
-        body = {"model": server.model, "prompt": text, "add_special_tokens": False}
-        said = await self._exchange.connection.json(
-            "/tokenize", orjson.dumps(body), model=server.model
-        )
-        ids = said.get("tokens")
-        if not isinstance(ids, list):
-            raise EngineError("The model server gave no tokens for the text.", temporary=True)
-        return ids
+        return await token_ids(self._exchange.connection, text, model=server.model)
+
+
+async def token_ids(connection: Connection, text: str, *, model: str) -> list[int]:
+    """A text as vLLM's own tokenizer encodes it. Raises EngineError."""
+    if not text:
+        return []
+    body = {"model": model, "prompt": text, "add_special_tokens": False}
+    said = await connection.json("/tokenize", orjson.dumps(body), model=model)
+    ids = said.get("tokens")
+    if not isinstance(ids, list):
+        raise EngineError("The model server gave no tokens for the text.", temporary=True)
+    return ids
 
 
 def read_head(said: Mapping[str, Any]) -> Head:
@@ -136,8 +140,7 @@ def generate_request(
     """The body for /inference/v1/generate."""
     sampling = dict(head.sampling)
     # Left out, the server takes what is left of its limit.
-    if "max_tokens" in ask.sampling.options:
-        sampling["max_tokens"] = ask.sampling.options["max_tokens"]
+    sampling |= {name: value for name, value in ask.options.items() if name in LIMITS}
     if ask.sampling.seed is not None:
         sampling["seed"] = ask.sampling.seed
     if ask.sampling.logit_bias:

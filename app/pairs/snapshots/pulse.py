@@ -56,6 +56,7 @@ class Pulse:
         self._at = (stage, done, total)
 
     def _beat(self) -> None:
+        away = False
         while not self._over.wait(_BEAT_S):
             stage, done, total = self._at
             try:
@@ -71,8 +72,13 @@ class Pulse:
             except SQLAlchemyError as error:
                 # The database may come back before the lease is over; if not, the next beat or the
                 # last write of the build finds out.
-                self._log.warning("database is away", reason=type(error).__name__)
+                if not away:
+                    self._log.warning("database is away", reason=type(error).__name__)
+                away = True
                 continue
+            if away:
+                self._log.info("database is back")
+            away = False
             if not held:
                 self._lost.set()
                 return

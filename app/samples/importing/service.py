@@ -109,6 +109,8 @@ def import_samples(
     key = func.hashtextextended(f"iterdpo import {project.id}", 0)
     if not db.scalar(select(func.pg_try_advisory_xact_lock(key))):
         raise Conflict("Another import into this project is running. Try again when it is done.")
+    if db.scalar(select(Project.archived_at).where(Project.id == project.id)) is not None:
+        raise Conflict("This project is archived. Take it back into the queues, then import.")
     run = _Import(db, project, store, progress or (lambda _: None))
     try:
         with db.begin_nested():

@@ -4,12 +4,15 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app.domain.prompts import ChatPrompt
+from app.domain.segments import Rule, RuleKind
 from app.refusals import NotFound
+from app.regenerations import Work
 from tests.worker.openai.scripted import Answer, Handler, ScriptedServer, scripted
 from worker.engine import EngineError
 from worker.openai import Ask, ImageFile, ModelDelta, OpenAIEngine, Patience, Sampling, Usage
@@ -46,6 +49,9 @@ def vllm(chat: Chat, *, models: object = MODELS) -> Handler:
             await answer.json({"choices": [], "prompt_text": shown})
         elif path == "/inference/v1/abort_requests":
             await answer.json({})
+        elif path == "/tokenize":
+            # A token for each word, as the test's tokenizer has it.
+            await answer.json({"tokens": [*range(len(body["prompt"].split()))]})
         else:
             await answer.json({"error": "not found"}, 404)
 
@@ -88,6 +94,59 @@ def test_a_text_from_its_beginning_to_its_end() -> None:
             assert deltas[-1].stop_reason == "stop"
             assert deltas[-1].usage == Usage(prompt=9, cached=None, completion=2)
             assert server.bodies("/inference/v1/abort_requests") == [{"request_ids": []}]
+
+    asyncio.run(scenario())
+
+
+def work(kept: str, **settings: float) -> Work:
+    """The next attempt at a text of which so much is kept."""
+    prompt = replace(PROMPT, prefix=PROMPT.prefix + kept)
+    return Work(
+        regeneration_id=7,
+        attempt=2,
+        draft_id=1,
+        sample_id=1,
+        anchor_id=1,
+        prompt=prompt,
+        rule=Rule(RuleKind.SLIDES),
+        before=PROMPT.prefix,
+        kept=kept,
+        cut=0,
+        settings=settings,
+    )
+
+
+@pytest.mark.parametrize(
+    ("owner", "asked"),
+    # A server that is not vLLM does not count: four words of 20 letters are 7 tokens at most.
+    [("vllm", {"max_tokens": 16, "min_tokens": 1}), ("someone", {"max_tokens": 13})],
+)
+def test_what_earlier_attempts_have_kept_counts_in_the_limit(
+    owner: str, asked: dict[str, int]
+) -> None:
+    entry = {**MODELS["data"][0], "owned_by": owner}
+
+    async def scenario() -> None:
+        async with engine_on(vllm(hello, models={"data": [entry]})) as (engine, server):
+            async with aclosing(
+                engine.stream(work("Four words stand now", max_tokens=20, min_tokens=5))
+            ) as deltas:
+                assert [delta async for delta in deltas][-1].stop_reason == "stop"
+            body = server.bodies(CHAT)[-1]
+            assert {name: body[name] for name in asked} == asked
+
+    asyncio.run(scenario())
+
+
+def test_a_text_that_has_reached_its_limit_is_at_its_end() -> None:
+    async def scenario() -> None:
+        async with engine_on(vllm(hello)) as (engine, server):
+            async with aclosing(
+                engine.stream(work("Four words stand now", max_tokens=4))
+            ) as deltas:
+                (end,) = [delta async for delta in deltas]
+            assert (end.text, end.stop_reason) == ("", "length")
+            assert not [body for body in server.bodies(CHAT) if body.get("stream")]
 
     asyncio.run(scenario())
 

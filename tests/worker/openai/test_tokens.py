@@ -70,3 +70,16 @@ def test_the_whole_request() -> None:
         "request_id": "regeneration-7-1",
         "priority": 0,
     }
+
+
+def test_what_was_written_before_counts_in_the_limits() -> None:
+    ask = Ask(
+        ChatPrompt("", (), "Write.", "unused here"),
+        Sampling({"temperature": 0.7, "max_tokens": 50, "min_tokens": 10}),
+        request_id="regeneration-7-2",
+        written=30,
+    )
+    body = generate_request(ask, head=read_head(RENDERED), prefix=[77], model="lecturer", urls={})
+    sampling = body["sampling_params"]
+    assert (sampling["max_tokens"], sampling["min_tokens"]) == (20, 0)
+    assert sampling["temperature"] == 0.7
