@@ -1,6 +1,7 @@
 /*
   Pairs by keyboard: j and k go through a list, and from one pair's page to the next.
   Filters in the address: it follows a form whose answer says how it is called now.
+  A choice that explains itself: the hint below it speaks of what is chosen.
 */
 
 const links = [...document.querySelectorAll('a[data-pair]')];
@@ -29,3 +30,12 @@ addEventListener('htmx:after:swap', () => {
   const { address } = document.querySelector('[data-address]')?.dataset ?? {};
   if (address) history.replaceState(history.state, '', address);
 });
+
+for (const choice of document.querySelectorAll('select[data-tells]')) {
+  const tell = () => {
+    document.getElementById(choice.dataset.tells).textContent = choice.selectedOptions[0].dataset.about;
+  };
+  choice.addEventListener('change', tell);
+  // What a reload or the way back has kept chosen, not what the server had.
+  tell();
+}

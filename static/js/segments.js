@@ -85,7 +85,7 @@ function chooseFilter(name, { focus = false } = {}) {
 export const segmentActions = {
   next: () => move(1),
   previous: () => move(-1),
-  'next-todo': () => move(1, { todo: true }),
+  'next-todo': () => move(1, { todo: true }) || offerTheEnd(),
   'previous-todo': () => move(-1, { todo: true }),
   'least-sure': () => $('#filter-unsure') && chooseFilter(filter === LEAST_SURE ? 'all' : LEAST_SURE, { focus: true }),
 };
@@ -106,12 +106,20 @@ export function watchSegments() {
   });
 }
 
-/** The segment to begin with: the one in the address, the last one before a reload, the first to do. */
+/** Nothing is left to do: on to Finish, and from a finished text to the next task. */
+function offerTheEnd() {
+  if ($('#filter-todo .k')?.textContent === '0') ($('#finish') ?? $('#next-task'))?.focus();
+}
+
+/**
+  The segment to begin with: the one in the address, the last one before a reload, the first to do.
+  When all are done one goes on at the end, with what the run offers there; a finished text is read from its beginning.
+*/
 export function begin() {
   const named = location.hash.match(/^#(?:s|edit-)(\d+)$/);
   const number = sessionStorage.getItem(remembered);
   const last = segments().find((each) => each.dataset.number === number);
-  const segment = (named && byId(named[1])) ?? last ?? segments().find(isTodo) ?? segments()[0];
+  const segment = (named && byId(named[1])) ?? last ?? segments().find(isTodo) ?? segments().at(readOnly() ? 0 : -1);
   activate(segment, { scroll: named ? 'start' : 'nearest' });
 }
 

@@ -116,7 +116,7 @@ def test_a_task_is_done_by_keyboard_alone(house: Studio, open_window: OpenWindow
 
     tab_to(page, "Finish task")
     page.keyboard.press("Enter")
-    expect(desk.notice).to_contain_text("This task is finished")
+    expect(desk.notice).to_contain_text("Nothing changes in it until it is reopened")
     with house.sessions() as db:
         assert db.get_one(Draft, task.draft.id).finished_at is not None
         live_pairs = db.scalars(
