@@ -4,8 +4,8 @@
 PORT ?= 8000
 DATA ?= data
 HOST ?= 127.0.0.1
-# Test processes at once; each starts a database of its own.
-JOBS ?= 2
+# Test processes at once, each with a database of its own; many tests wait more than they compute.
+JOBS ?= 3
 # Extra words for pytest: make test ARGS="-k segments"
 ARGS ?=
 export PORT DATA HOST

@@ -332,10 +332,13 @@ def test_a_list_names_its_pairs_in_the_address(
     shown = [f'id="p{pair.id}"' in page for pair in (first, middle, last)]
     assert shown == [True, True, False]
     # What is counted is what is there.
-    assert '<small class="muted">2</small>' in page
-    assert '<small class="muted">2</small>' in admin.get(f"{url}&id=999999&id={first.id}").text
+    assert '<small class="muted" id="pair-count">2</small>' in page
+    assert (
+        '<small class="muted" id="pair-count">2</small>'
+        in admin.get(f"{url}&id=999999&id={first.id}").text
+    )
     none = admin.get(f"/projects/{world.project.id}/pairs?id=999999").text
-    assert '<small class="muted">0</small>' in none
+    assert '<small class="muted" id="pair-count">0</small>' in none
     assert "None of these pairs" in none
     assert admin.get(f"/projects/{world.project.id}/pairs?id=0").status_code == 422
 
