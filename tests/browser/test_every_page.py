@@ -112,13 +112,15 @@ def made(house: Studio) -> House:
 
 
 def _look(page: Page) -> list[object]:
-    """What is wrong with the page as it stands."""
+    """What is wrong with the page as it stands. The narrowest is only measured: axe finds there
+    what it finds in the others."""
     wide: list[object] = page.evaluate(
         """() => [...document.querySelectorAll(innerWidth > 400 ? 'html, .table-box' : 'html')]
           .filter((box) => box.scrollWidth > box.clientWidth)
           .map((box) => `${box.className} ${box.scrollWidth} > ${box.clientWidth}`)"""
     )
-    return [*violations(page), *wide]
+    narrow = page.evaluate("innerWidth <= 400")
+    return wide if narrow else [*violations(page), *wide]
 
 
 def _look_at(window: Window, addresses: tuple[str, ...]) -> dict[str, list[object]]:
