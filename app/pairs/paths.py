@@ -35,6 +35,7 @@ _DRAFTS = text(
     ORDER BY asked.place
     """
 )
+# LATERAL with OFFSET 0: each segment by its key, see source.py.
 _SEGMENTS = text(
     """
     WITH RECURSIVE walk (draft_id, id, parent_id) AS (
@@ -42,13 +43,14 @@ _SEGMENTS = text(
         FROM unnest(CAST(:drafts AS bigint[]), CAST(:leaves AS bigint[])) AS asked (draft_id, id)
         JOIN segments s ON s.id = asked.id
         UNION ALL
-        SELECT walk.draft_id, s.id, s.parent_id
-        FROM walk JOIN segments s ON s.id = walk.parent_id
+        SELECT walk.draft_id, above.id, above.parent_id FROM walk CROSS JOIN LATERAL (
+            SELECT id, parent_id FROM segments WHERE id = walk.parent_id OFFSET 0
+        ) AS above
     )
     SELECT walk.draft_id, s.id, s.parent_id, s.text, s.origin, s.ends_output, s.copied_from,
            p.name AS policy, p.engine, v.verdict, v.created_at AS judged_at
     FROM walk
-    JOIN segments s ON s.id = walk.id
+    CROSS JOIN LATERAL (SELECT * FROM segments WHERE id = walk.id OFFSET 0) AS s
     LEFT JOIN policies p ON p.id = s.policy_id
     LEFT JOIN verdicts v ON v.draft_id = walk.draft_id AND v.segment_id = s.id
     WHERE s.parent_id IS NOT NULL
