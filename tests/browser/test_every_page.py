@@ -134,10 +134,14 @@ def _look_at(window: Window, addresses: tuple[str, ...]) -> dict[str, list[objec
     return {address: wrong for address, wrong in found.items() if wrong}
 
 
-def _accept_all(desk: Desk) -> None:
+def _finish_by_keyboard(desk: Desk) -> None:
+    """Accept everything; then N, with nothing left to do, stands on Finish."""
     for number in range(1, len(LECTURE) + 1):
         desk.press("a")
         expect(desk.number(number)).to_have_attribute("data-state", "accepted")
+    desk.press("n")
+    expect(desk.page.locator("#finish")).to_be_focused()
+    desk.press("Enter")
 
 
 @pytest.mark.timeout(300)
@@ -183,10 +187,7 @@ def test_pages_of_annotators_and_of_nobody(
     expect(page.get_by_role("button", name="Choose")).to_have_count(3)
     found = {"candidates": _look(page)}
     desk = Desk(page, made.task).open()
-    _accept_all(desk)
-    desk.press("n")
-    expect(page.locator("#finish")).to_be_focused()
-    desk.press("Enter")
+    _finish_by_keyboard(desk)
     expect(page.get_by_text("Nothing changes in it until it is reopened")).to_be_visible()
     found["finished"] = _look(page)
     assert json.dumps(found) == json.dumps({name: [] for name in found})
@@ -197,10 +198,7 @@ def test_when_all_is_done_n_leads_to_finish_and_on_to_the_next_task(
 ) -> None:
     page = open_window(made.task.user).page
     desk = Desk(page, made.task).open()
-    _accept_all(desk)
-    desk.press("n")
-    expect(page.locator("#finish")).to_be_focused()
-    desk.press("Enter")
+    _finish_by_keyboard(desk)
     expect(page.locator("#next-task")).to_be_visible()
     expect(desk.active).to_have_count(1)
     desk.press("n")
