@@ -90,17 +90,9 @@ class _Server:
             # Waits here while a keeper whose users all died is still stopping the server.
             fcntl.flock(self.users_lock, fcntl.LOCK_SH)
             self.joined = True
-            if self._has_keeper():
-                sockets = self._wait_until_ready()
-            else:
-                account = account_for(self.cluster, cluster.tool("postgres"))
-                self._clear_leftovers()
-                if not self.cluster.exists():
-                    cluster.create(self.cluster, account)
-                self._spawn(account)
-                sockets = self._wait_until_ready()
-                _prepare(sockets)
-            self.url = _url(sockets)
+            # A keeper that was killed a moment ago holds its lock until the kernel has ended it.
+            sockets = self._wait_until_ready() if self._has_keeper() else None
+            self.url = _url(sockets or self._start())
         finally:
             fcntl.flock(self.start_lock, fcntl.LOCK_UN)
 
@@ -121,6 +113,19 @@ class _Server:
             if self.keeper:
                 with suppress(ChildProcessError):
                     os.waitpid(self.keeper, os.WNOHANG)
+
+    def _start(self) -> Path:
+        """Start the server, creating or recovering the cluster; its socket directory."""
+        account = account_for(self.cluster, cluster.tool("postgres"))
+        self._clear_leftovers()
+        if not self.cluster.exists():
+            cluster.create(self.cluster, account)
+        self._spawn(account)
+        sockets = self._wait_until_ready()
+        if sockets is None:
+            raise ServerError(f"PostgreSQL did not start:\n{self._end_of_log()}")
+        _prepare(sockets)
+        return sockets
 
     def _has_keeper(self) -> bool:
         if not _lock_now(self.keeper_lock, fcntl.LOCK_EX):
@@ -170,8 +175,8 @@ class _Server:
             setsigmask=[signal.SIGINT],
         )
 
-    def _wait_until_ready(self) -> Path:
-        """The socket directory, once the server takes connections.
+    def _wait_until_ready(self) -> Path | None:
+        """The socket directory, once the server takes connections; None when its keeper ends first.
 
         A server that says it is recovering gets half an hour, one that says nothing a minute.
         """
@@ -181,13 +186,20 @@ class _Server:
             answer = _ping(sockets) if sockets else pq.Ping.NO_RESPONSE
             if sockets and answer == pq.Ping.OK:
                 return sockets
-            if self.keeper and os.waitpid(self.keeper, os.WNOHANG)[0]:
-                self.keeper = 0
-                raise ServerError(f"PostgreSQL did not start:\n{self._end_of_log()}")
+            if not self._keeper_lives():
+                return None
             waited = time.monotonic() - began
             if waited > (RECOVERY_S if answer == pq.Ping.REJECT else SILENT_S):
                 raise ServerError(f"PostgreSQL does not answer:\n{self._end_of_log()}")
             time.sleep(0.02)
+
+    def _keeper_lives(self) -> bool:
+        """Our own keeper may not hold its lock yet; of another's, the lock is all we can see."""
+        if not self.keeper:
+            return self._has_keeper()
+        if os.waitpid(self.keeper, os.WNOHANG)[0]:
+            self.keeper = 0
+        return bool(self.keeper)
 
     def _clear_leftovers(self) -> None:
         """No keeper lives, so no server should: stop an orphan, forget a stale postmaster.pid.

@@ -220,6 +220,22 @@ def test_everything_killed_at_once_recovers(
         assert rows(url) == ["committed"]
 
 
+def test_a_keeper_that_ends_while_its_server_is_awaited_is_replaced(data: Path) -> None:
+    with embedded(data) as url:
+        keep_row(url, "kept")
+    holder = (
+        "import fcntl, sys, time; lock = open(sys.argv[1], 'r+'); "
+        "fcntl.flock(lock, fcntl.LOCK_EX); print('held', flush=True); time.sleep(1)"
+    )
+    dying = subprocess.Popen(
+        [sys.executable, "-c", holder, str(data / "run" / "keeper.lock")], stdout=subprocess.PIPE
+    )
+    assert dying.stdout is not None
+    assert dying.stdout.readline() == b"held\n"
+    with dying, embedded(data) as url:
+        assert rows(url) == ["kept"]
+
+
 def test_a_stale_pid_that_another_program_has_now_is_forgotten(data: Path) -> None:
     with embedded(data):
         written = (data / "postgres" / "postmaster.pid").read_text().splitlines()
