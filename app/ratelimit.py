@@ -49,7 +49,7 @@ class Windows:
         self.quota = quota
         self.clock = clock
         self.most = most
-        # (when the window ends, requests in it); what ends first stands first.
+        # (when the window began, requests in it); what ends first stands first.
         self._windows: dict[str, tuple[float, int]] = {}
 
     def __contains__(self, sender: str) -> bool:
@@ -62,20 +62,20 @@ class Windows:
     def count(self, sender: str) -> Left:
         """Count one request."""
         now = self.clock()
-        end, count = self._windows.get(sender, (0.0, 0))
-        if end <= now:
+        began, count = self._windows.get(sender, (-math.inf, 0))
+        if now - began >= WINDOW_S:
             self._windows.pop(sender, None)
-            end, count = now + WINDOW_S, 0
+            began, count = now, 0
             if self.most is not None and len(self._windows) >= self.most:
                 del self._windows[next(iter(self._windows))]
-        self._windows[sender] = (end, count + 1)
-        return Left(self.quota - count - 1, math.ceil(end - now))
+        self._windows[sender] = (began, count + 1)
+        return Left(self.quota - count - 1, WINDOW_S - math.floor(now - began))
 
     def give_back(self, sender: str) -> None:
         """Take back one that was counted for the wrong sender."""
-        end, count = self._windows.get(sender, (0.0, 0))
+        began, count = self._windows.get(sender, (0.0, 0))
         if count > 1:
-            self._windows[sender] = (end, count - 1)
+            self._windows[sender] = (began, count - 1)
         else:
             self.forget(sender)
 

@@ -163,3 +163,17 @@ def test_what_was_counted_for_the_wrong_sender_is_given_back(clock: Clock) -> No
         windows.give_back("a")
     assert "a" not in windows
     assert windows.count("b").requests == 3
+
+
+# (972.07 + 60) - 972.07 is a little more than 60 in floating point.
+@pytest.mark.parametrize("began", [0.0, 972.0684650150214, 1e9 + 0.1])
+def test_a_minute_is_told_as_sixty_seconds_at_most(clock: Clock, began: float) -> None:
+    clock.now = began
+    windows = Windows(5, clock)
+    assert windows.count("a").reset_s == 60
+    clock.now = began + 0.5
+    assert windows.count("a").reset_s == 60
+    clock.now = began + 59.5
+    assert windows.count("a").reset_s == 1
+    clock.now = began + 60.5
+    assert windows.count("a") == (4, 60)
