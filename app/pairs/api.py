@@ -159,6 +159,7 @@ def findings(
     }
 
 
+@router.head("/images/{sha256}", include_in_schema=False)
 @router.get(
     "/images/{sha256}",
     summary="An image, byte for byte as it was imported",

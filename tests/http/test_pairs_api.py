@@ -253,6 +253,9 @@ def test_an_image_comes_as_it_was_imported(
         assert response.headers["x-content-type-options"] == "nosniff"
         again = client.get(url, headers={"If-None-Match": response.headers["etag"]})
         assert again.status_code == 304
+        about = client.head(url)
+        assert (about.status_code, about.content) == (200, b"")
+        assert about.headers["content-length"] == str(len(response.content))
 
 
 @pytest.mark.parametrize("sha256", ["x", "..%2f..%2fetc%2fpasswd", "0" * 64, "%00"])
