@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.cli.console import Data, note, say, settings_for, settle
 from app.cli.work import progress, transaction
 from app.domain.corrections import Kind
-from app.domain.filters import FILTERS, FilterError, PairFilter, parse
+from app.domain.filters import FILTERS, FilterError, PairFilter, parse_given, spelled
 from app.domain.prompts import Template
 from app.domain.quality import CHECKS, MIN_SHARE, NEVER_ALLOWED, Check, Gate, allow
 from app.images.store import ImageStore
@@ -162,14 +162,9 @@ def export(
 
 def _wanted(**given: object) -> PairFilter:
     """The filter that the options spell; an error names the option."""
-    words = [
-        (name, str(one).lower() if isinstance(one, bool) else str(one))
-        for name, value in given.items()
-        if value is not None
-        for one in (value if isinstance(value, list) else [value])
-    ]
+    set_ones = {name: value for name, value in given.items() if value is not None}
     try:
-        return parse(words)
+        return parse_given(spelled(set_ones))
     except FilterError as error:
         raise Invalid(f"--{error.field.replace('_', '-')}: {error.message}") from None
 

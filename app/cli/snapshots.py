@@ -17,11 +17,11 @@ from app import logs
 from app.cli.console import Data, note, say, settings_for
 from app.cli.work import database, progress, transaction
 from app.db import Sessions, make_engine, make_sessions
-from app.domain.filters import FILTERS, FilterError, PairFilter, parse
+from app.domain.filters import FILTERS, FilterError, PairFilter, parse_given
 from app.domain.prompts import Template
 from app.domain.quality import CHECKS, MIN_SHARE, Check, Gate, allow
 from app.domain.rowindex import Difference
-from app.domain.splits import SplitPlan
+from app.domain.splits import Split, SplitPlan
 from app.images.store import ImageStore
 from app.models import Project, SnapshotState
 from app.pairs.modeltemplate import load_template
@@ -308,7 +308,9 @@ def _place(store: SnapshotStore, view: SnapshotView) -> str:
 
 def _say_made(view: SnapshotView, store: SnapshotStore) -> None:
     counts = view.counts or {}
-    for split, own in counts["splits"].items():
+    # In their own order: the database keeps the names of JSON in another.
+    for split in (split for split in Split if split in counts["splits"]):
+        own = counts["splits"][split]
         note(f"{split}: {own['rows']} rows, {own['samples']} samples, {own['images']} images.")
     for check, count in counts["left_out"].items():
         note(f"Left out {count}: {CHECKS[Check(check)][1]}")
@@ -317,9 +319,9 @@ def _say_made(view: SnapshotView, store: SnapshotStore) -> None:
 
 
 def _filter(words: Sequence[str]) -> PairFilter:
-    pairs = [word.partition("=") for word in words]
+    pairs = [word.partition("=")[::2] for word in words]
     try:
-        return parse((name, value) for name, _, value in pairs)
+        return parse_given(pairs)
     except FilterError as error:
         raise Invalid(f"--where {error.field}: {error.message}") from error
 
@@ -335,7 +337,7 @@ def _gate(template: Template, allowed: Sequence[str], min_share: float, max_toke
     try:
         return Gate(template, allow(allowed), min_share, max_tokens)
     except ValueError as error:
-        raise Invalid(str(error)) from error
+        raise Invalid(f"--allow: {error}") from error
 
 
 def _project(db: Session, name: str) -> Project:

@@ -151,6 +151,7 @@ def test_an_export_takes_filters_says_what_it_leaves_out_and_streams(
     assert json.loads(line)["chosen"] == "Better one.\n\n"
 
     assert "--since: A day such as" in studio.refused("export", "leaving", "x", "--since", "now")
+    assert "--since: There is no value" in studio.refused("export", "leaving", "x", "--since", "")
     assert "No pair meets the filters" in studio.refused("export", "leaving", "x", "--tag", "no")
 
 
@@ -287,6 +288,11 @@ def test_a_snapshot_is_made_listed_compared_and_deleted(studio: Studio, tmp_path
         ]
         assert Path(listed[0][5]).is_file()
         kept.fill(1)
+        said = studio.run("snapshot", "create", "frozen", "small", "--test", "0.0001").stderr
+        assert said.splitlines()[:2] == [
+            "train: 8 rows, 4 samples, 8 images.",
+            "test: 0 rows, 0 samples, 0 images.",
+        ]
         studio.ok("snapshot", "create", "frozen", "three", "--where", "kind=rewrite")
         changes = studio.ok("snapshot", "diff", "frozen", "one", "three", "--ids", "1").splitlines()
         assert [line.split("\t")[:2] for line in changes][:3] == [
@@ -304,6 +310,9 @@ def test_a_snapshot_is_made_listed_compared_and_deleted(studio: Studio, tmp_path
         for words, said in (
             (("create", "frozen", "two"), "already"),
             (("create", "frozen", "x", "--where", "colour=red"), "no filter"),
+            (("create", "frozen", "x", "--where", "on_policy"), "on_policy: There is no value"),
+            (("create", "frozen", "x", "--where", "since="), "since: There is no value"),
+            (("create", "frozen", "x", "--allow", "retracted"), "--allow: What the check"),
             (("create", "frozen", "x", "--where", "kind=insert"), "No pair meets"),
             (("create", "frozen", "y", "--test", "1.5"), "below 1"),
             (("diff", "frozen", "two", "four"), "not ready"),
