@@ -1,6 +1,5 @@
 """Which pairs are wanted: one set of filters for files, pages, the API and snapshots."""
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -78,10 +77,6 @@ class PairFilter:
             and not (field.name == "newest_only" and value is False)
         }
         return {name: _plain(given[name]) for name in sorted(given)}
-
-    def canonical_json(self) -> str:
-        """The canonical form as text: equal filters give equal texts."""
-        return json.dumps(self.canonical(), ensure_ascii=False, separators=(",", ":"))
 
     def words(self) -> list[tuple[str, str]]:
         """The filter as parse() reads it: the pairs of an address's query."""
