@@ -116,6 +116,13 @@ def headings(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in lines}
 
 
+def test_every_package_of_the_app_is_in_its_description() -> None:
+    text = (DOCS / "architecture.md").read_text()
+    packages = [path.parent.name for path in (ROOT / "app").glob("*/__init__.py")]
+    assert packages
+    assert sorted(name for name in packages if f"`app/{name}/`" not in text) == []
+
+
 def test_every_decision_is_in_the_index() -> None:
     index = (DOCS / "decisions" / "README.md").read_text()
     records = sorted(path.name for path in (DOCS / "decisions").glob("0*.md"))
