@@ -1,5 +1,6 @@
 """The REST API for trainers: who may read, how cursors, caches and compression work."""
 
+import json
 from email.utils import parsedate_to_datetime
 
 import pytest
@@ -104,8 +105,12 @@ def test_texts_pass_byte_for_byte(
     text = "\r\n é 👩‍👩‍👧 \u2028\x85\x0b</script>\t\rend \n"
     add_pair(db, sample=sample, number=2, text=text, user=world.owner)
     db.commit()
-    (row,) = rows(script(world.trainer).get(address(world, allow="control")).content)
+    answer = script(world.trainer).get(address(world, allow="control"))
+    (row,) = rows(answer.content)
     assert row["chosen"] == text
+    # For a reader, too, whose lines end where Unicode's do.
+    (line,) = answer.iter_lines()
+    assert json.loads(line) == row
 
 
 @pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 100_001}, {"after": -1}, {"after": "x"}])
