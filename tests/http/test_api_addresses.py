@@ -88,3 +88,18 @@ def test_the_gate_counts_what_a_format_cannot_hold(
         "left_out": {"reserved": {"pairs": 1, "first_pair_ids": [pair.id]}},
     }
     assert reader.get(f"{gate}&format=kto").status_code == 422
+
+
+def test_every_refusal_is_described_as_what_it_is(running_app: TestClient) -> None:
+    schema = running_app.get("/api/v1/openapi.json").json()
+    operations = [one for methods in schema["paths"].values() for one in methods.values()]
+    assert operations
+    for operation in operations:
+        refusals = {
+            status: [*answer.get("content", {})]
+            for status, answer in operation["responses"].items()
+            if status.startswith("4") and status != "416"
+        }
+        assert {"401", "403", "422", "429"} <= set(refusals), operation["summary"]
+        assert all(kinds == ["application/problem+json"] for kinds in refusals.values())
+    assert "HTTPValidationError" not in schema["components"]["schemas"]
