@@ -270,6 +270,20 @@ def test_help_needs_no_database(studio: Studio) -> None:
         assert "Usage: iterdpo" in studio.ok(*words, "--help")
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--where", "on_policy", "--where on_policy: There is no value"),
+        ("--where", "since=", "--where since: There is no value"),
+        ("--allow", "retracted", "--allow: What the check"),
+    ],
+)
+def test_a_filter_without_a_value_makes_no_snapshot(
+    studio: Studio, option: str, value: str, said: str
+) -> None:
+    assert said in studio.refused("snapshot", "create", "frozen", "x", option, value)
+
+
 def test_a_snapshot_is_made_listed_compared_and_deleted(studio: Studio, tmp_path: Path) -> None:
     studio.ok("migrate")
     with embedded(studio.data) as url, vault(url, studio.data, name="frozen") as kept:
@@ -310,9 +324,6 @@ def test_a_snapshot_is_made_listed_compared_and_deleted(studio: Studio, tmp_path
         for words, said in (
             (("create", "frozen", "two"), "already"),
             (("create", "frozen", "x", "--where", "colour=red"), "no filter"),
-            (("create", "frozen", "x", "--where", "on_policy"), "on_policy: There is no value"),
-            (("create", "frozen", "x", "--where", "since="), "since: There is no value"),
-            (("create", "frozen", "x", "--allow", "retracted"), "--allow: What the check"),
             (("create", "frozen", "x", "--where", "kind=insert"), "No pair meets"),
             (("create", "frozen", "y", "--test", "1.5"), "below 1"),
             (("diff", "frozen", "two", "four"), "not ready"),
