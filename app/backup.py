@@ -146,10 +146,11 @@ def restore(
                 "--command=GRANT USAGE ON SCHEMA public TO PUBLIC",
                 f"--file={script}",
             )
+        # Before the snapshots are looked for: an older schema has none.
+        migrate.upgrade(url)
         # Last: they replace what belongs to the database that was there.
         with psycopg.connect(url) as db:
             bring_back(db, snapshots, Path(scratch), files)
-    migrate.upgrade(url)
     return _contents(manifest, file)
 
 

@@ -1,9 +1,9 @@
 """What a route asks for: the transaction of the request and the user behind it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, get_origin
 
 from anyio import CancelScope
 from fastapi import Depends, Path, Request
@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.models import ApiToken, LoginSession, Role, User, now, table_of
 from app.ratelimit import LET_IN
-from app.refusals import Forbidden, LoginRequired
+from app.refusals import Forbidden, Invalid, LoginRequired
 from app.security import SESSION_COOKIE, TOKEN_PREFIX, Actor, digest
 
 # Ids are bigints: what does not fit is no id (errors.py answers 404 for a path that is wrong).
@@ -118,7 +118,7 @@ def token_user(scope: str) -> Callable[..., Actor | Awaitable[Actor]]:
     """A dependency: the trainer or admin whose bearer token has this scope.
 
     Raises LoginRequired for a token that is missing, unknown, expired or revoked, Forbidden for
-    one without the scope. Cookies do not count here.
+    one without the scope, Invalid for what the address says in vain. Cookies do not count here.
     """
 
     def actor_of_token(
@@ -143,9 +143,37 @@ def token_user(scope: str) -> Callable[..., Actor | Awaitable[Actor]]:
         if row.last_used_at is None or at - row.last_used_at > timedelta(minutes=1):
             _touch_token(db, row.id, at)
         request.state.actor = actor
+        _check_query(request)
         return actor
 
     return actor_of_token
+
+
+def _check_query(request: Request) -> None:
+    """Raises Invalid for a name in the address that is no parameter of its route, for one without
+    a value, and for a second value where one is taken: what is passed over may be a filter, and
+    without it a script would get more than it meant."""
+    route = request.scope["route"]
+    several = {
+        **{
+            one.alias: get_origin(one.field_info.annotation) is Sequence
+            for one in route.dependant.query_params
+        },
+        **{
+            one["name"]: one["schema"]["type"] == "array"
+            for one in (route.openapi_extra or {}).get("parameters", ())
+        },
+    }
+    given = set()
+    for name, value in request.query_params.multi_items():
+        if name not in several:
+            known = f"There are: {', '.join(sorted(several))}." if several else "There is none."
+            raise Invalid(f"{name} is no parameter here. {known}", name)
+        if not value:
+            raise Invalid("There is no value; leave the parameter out where none is meant.", name)
+        if name in given and not several[name]:
+            raise Invalid("It is given more than once.", name)
+        given.add(name)
 
 
 def _commit(session: Session) -> None:

@@ -162,14 +162,20 @@ _PLAIN = {
 
 
 def _validation_fault(exception: RequestValidationError) -> Fault:
-    faults = tuple(
-        (".".join(str(part) for part in error["loc"][1:]), str(error["msg"]))
-        for error in exception.errors()
-    )
+    faults = tuple(_named(error) for error in exception.errors())
     if any(error["loc"][:1] == ("path",) for error in exception.errors()):
         return Fault(404, _PLAIN[404])
     named = "; ".join(f"{field}: {message}" if field else message for field, message in faults)
     return Fault(422, f"The request is not right. {named}", faults)
+
+
+def _named(error: Mapping[str, Any]) -> tuple[str, str]:
+    """What is wrong, and in which field; "" for the body as a whole."""
+    if error["type"] == "json_invalid":
+        return "", f"What was sent is no JSON: {error['ctx']['error']} at {error['loc'][-1]}."
+    if error["type"] == "model_attributes_type":
+        return "", "A JSON object is needed, sent with Content-Type: application/json."
+    return ".".join(str(part) for part in error["loc"][1:]), str(error["msg"])
 
 
 def _wanted(request: Request) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.images import ImageCache
 from trainer.pulling import pull
-from trainer.studio import PAGE, Filter, Studio
+from trainer.studio import PAGE, Filter, Studio, query_of
 
 if TYPE_CHECKING:
     import datasets
@@ -30,6 +30,8 @@ def iter_pairs(
     Follow along from where you were with the `cursor` of the last pair as `after`. An image's
     SHA-256 is the last part of its address; Studio.image fetches it.
     """
+    # Here already: a name such as `page` would be taken for the request's own below.
+    query_of(filters)
     with Studio(url, token) as studio:
         yield from studio.pairs(project, after=after, page=PAGE, **filters)
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -33,7 +34,7 @@ class Data(_Part):
     token_env: str = Field(
         "ITERDPO_TOKEN", description="The environment variable that holds the API token."
     )
-    filters: dict[str, str | int | float | bool | list[str]] = Field(
+    filters: dict[str, str | int | float | bool | date | list[str | int]] = Field(
         default_factory=dict,
         description="Query parameters of `GET /api/v1/pairs`, by their names.",
     )

@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from trainer.images import digest_of
-from trainer.refusals import TrainingRefusal
-from trainer.studio import PAGE, Filter, Studio, cursor_of, sha256_of
+from trainer.refusals import StudioRefusal, TrainingRefusal
+from trainer.studio import PAGE, Filter, Studio, cursor_of, query_of, sha256_of
 
 # Pairs that were taken back after a pull began stay in what it has: an older beginning is dropped.
 RESUMABLE_S = 24 * 3600.0
+_PAIR_ID = re.compile(rb'\{"pair_id": ?([0-9]+),')
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +55,29 @@ def pull(
 ) -> Pulled:
     """Fetch the project's pairs into a file of the directory; its name says what was asked for.
 
-    Raises StudioRefusal, and TrainingRefusal while another process pulls the same.
+    A pair that came back meanwhile, which the feed then shows again, is in it once. Raises
+    StudioRefusal, and TrainingRefusal while another process pulls the same.
     """
     asked = dict(filters or {})
+    if "format" in asked:
+        raise StudioRefusal("format is no filter of pairs: a pull takes them as they are stored.")
+    query_of(asked)
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{_name(studio.url, project, asked)}.jsonl"
     part = path.with_suffix(".part")
     with part.open("ab+") as file:
         _lock(file, part)
-        after, pairs = _recover(file, part)
-        resumed = pairs > 0
+        after, known = _recover(file, part)
+        resumed = bool(known)
         for line in studio.pair_lines(project, after=after, page=page, **asked):
-            file.write(line)
-            pairs += 1
+            if (pair_id := _pair_id(line)) not in known:
+                file.write(line)
+                known.add(pair_id)
         file.flush()
         os.fsync(file.fileno())
         # Renamed while it is locked: nobody else can begin to write into the finished file.
         part.replace(path)
-    return Pulled(path, pairs, digest_of(path), resumed)
+    return Pulled(path, len(known), digest_of(path), resumed)
 
 
 def finished(path: Path) -> Pulled:
@@ -97,18 +104,26 @@ def _lock(file: IO[bytes], part: Path) -> None:
         raise busy
 
 
-def _recover(file: IO[bytes], part: Path) -> tuple[int, int]:
-    """The cursor and number of the whole lines that an earlier pull left; the rest is cut off."""
+def _recover(file: IO[bytes], part: Path) -> tuple[int, set[int]]:
+    """The cursor and the pair ids of the whole lines that an earlier pull left; the rest is cut
+    off."""
     if time.time() - part.stat().st_mtime > RESUMABLE_S:
         file.truncate(0)
     file.seek(0)
-    after = pairs = end = 0
+    after = end = 0
+    known = set()
     for line in file:
         if not line.endswith(b"\n"):
             break
         after = cursor_of(line)
-        pairs += 1
+        known.add(_pair_id(line))
         end += len(line)
     file.truncate(end)
     file.seek(end)
-    return after, pairs
+    return after, known
+
+
+def _pair_id(line: bytes) -> int:
+    # As for cursors: reading the whole line would cost more than receiving it.
+    found = _PAIR_ID.match(line)
+    return int(found[1] if found else json.loads(line)["pair_id"])

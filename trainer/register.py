@@ -13,7 +13,8 @@ ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
 def require_free(config: Config) -> None:
-    """Find out before hours of training that the name is taken, or that the token may not.
+    """Find out before hours of training that the name is taken, or that the token knows nothing of
+    policies. (That it may add one is seen when it does; the finished run can be registered again.)
 
     Raises ConfigRefusal, StudioRefusal or TrainingRefusal.
     """

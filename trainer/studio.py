@@ -7,7 +7,7 @@ behind its last whole line.
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from pathlib import Path
@@ -30,11 +30,14 @@ _CURSOR = re.compile(rb'"cursor": ?([0-9]+)}\n\Z')
 # What ends a connection early: no bytes, too few bytes, or bytes that do not unpack.
 _BROKEN = (httpx.TransportError, httpx.DecodingError)
 
-Filter = str | int | float | bool | date | datetime | list[str] | None
+# Of several values any will do. None: the filter is not asked for.
+Filter = str | int | float | bool | date | Sequence[str | int] | None
+# What a request says beside filters: among them it would be lost, or be taken for its own.
+_NO_FILTERS = frozenset({"project", "after", "limit", "page"})
 
 
 class Studio:
-    """A running IterDPO Studio. url: without a path; token: an API token.
+    """A running IterDPO Studio. url: such as https://studio.example; token: an API token.
 
     The token is sent there and nowhere else: addresses that answers name are not followed.
     transport and sleep are for tests. Raises StudioRefusal.
@@ -50,6 +53,10 @@ class Studio:
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        if not re.match(r"https?://[^/]", url):
+            raise StudioRefusal(
+                f"{url!r} is no address of a studio: one such as https://studio.example is needed."
+            )
         self.url = url.rstrip("/")
         self._attempts = attempts
         self._sleep = sleep
@@ -75,7 +82,7 @@ class Studio:
         self, project: str, *, after: int = 0, page: int = PAGE, **filters: Filter
     ) -> Iterator[bytes]:
         """The project's pairs behind the cursor, one JSON line each, as the server wrote them."""
-        fixed = _query(filters) | {"project": project, "limit": page}
+        fixed = query_of(filters) | {"project": project, "limit": page}
         patience = Patience(self._attempts, self._sleep)
         more = True
         while more:
@@ -154,7 +161,19 @@ def sha256_of(address: str) -> str:
     return address.rstrip("/").rpartition("/")[2]
 
 
-def _query(filters: Mapping[str, Filter]) -> dict[str, Any]:
+def query_of(filters: Mapping[str, Filter]) -> dict[str, Any]:
+    """The filters as an address spells them.
+
+    Raises StudioRefusal for a name that is part of every request, and for a value that the server
+    would take for none or cannot know: what is passed over would give more pairs than were wanted.
+    """
+    for name, value in filters.items():
+        if name in _NO_FILTERS:
+            raise StudioRefusal(f"{name} is no filter of pairs.")
+        if isinstance(value, datetime):
+            raise StudioRefusal(f"{name}: A day is needed (of UTC), not a moment.")
+        if value == "" or (isinstance(value, list | tuple) and (not value or "" in value)):
+            raise StudioRefusal(f"{name}: There is no value. Leave it out to ask for all.")
     return {
         name: value.isoformat() if isinstance(value, date) else value
         for name, value in filters.items()
@@ -196,8 +215,10 @@ def _detail(answer: httpx.Response) -> str:
     """What a problem document (RFC 9457) says, else what the status is called."""
     try:
         problem = answer.json()
-        faults = [f"{each['field']}: {each['detail']}" for each in problem.get("errors", ())]
-        return " ".join([str(problem["detail"]), *faults])
+        detail, faults = str(problem["detail"]), problem.get("errors", ())
+        if len(faults) == 1 and faults[0]["detail"] == detail:
+            return f"{faults[0]['field']}: {detail}"
+        return detail
     except (ValueError, KeyError, TypeError, AttributeError):
         return answer.reason_phrase or "no reason given"
 

@@ -41,6 +41,9 @@ def raw_table(pulled: Pulled, image: Callable[[str], Path], cache: Path) -> data
 
     image: where the file of a SHA-256 is; it must be there already.
     """
+    if not pulled.pairs:
+        # datasets makes no table of a generator that yields nothing.
+        return datasets.Dataset.from_dict({name: [] for name in RAW}, features=RAW)
 
     def rows() -> Iterator[dict[str, Any]]:
         for pair in pulled.rows():

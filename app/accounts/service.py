@@ -198,7 +198,8 @@ def create_token(
         raise Invalid("A token needs a name of at most 100 characters.", "name")
     unknown = [scope for scope in scopes if scope not in SCOPES]
     if unknown or not scopes:
-        raise Invalid(f"Choose at least one of the scopes {', '.join(SCOPES)}.", "scopes")
+        wrong = f"There is no scope {unknown[0]}. " if unknown else ""
+        raise Invalid(f"{wrong}Choose at least one of {', '.join(SCOPES)}.", "scopes")
     if days is not None and not 1 <= days <= LONGEST_TOKEN_DAYS:
         raise Invalid(f"A token lives for 1 to {LONGEST_TOKEN_DAYS} days.", "days")
     secret = TOKEN_PREFIX + new_secret()

@@ -1,6 +1,7 @@
 """iterdpo export: a project's pairs out, as files for a trainer."""
 
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.cli.console import Data, note, say, settings_for, settle
 from app.cli.work import progress, transaction
 from app.domain.corrections import Kind
-from app.domain.filters import FILTERS, FilterError, PairFilter, parse
+from app.domain.filters import FILTERS, FilterError, PairFilter, parse_given, spelled
 from app.domain.prompts import Template
 from app.domain.quality import CHECKS, MIN_SHARE, NEVER_ALLOWED, Check, Gate, allow
 from app.images.store import ImageStore
@@ -138,10 +139,7 @@ def export(
         newest_only=newest_only or None,
         limit_per_sample=limit_per_sample,
     )
-    try:
-        gate = Gate(template, allow(allowed or []), min_share, max_tokens)
-    except ValueError as error:
-        raise Invalid(f"--allow: {error}") from None
+    gate = gate_wanted(template, allowed or [], min_share, max_tokens)
     form = format_named(format)
     if not out and not dry_run:
         raise Invalid("Name the directory to write, or ask what it would hold with --dry-run.")
@@ -162,16 +160,22 @@ def export(
 
 def _wanted(**given: object) -> PairFilter:
     """The filter that the options spell; an error names the option."""
-    words = [
-        (name, str(one).lower() if isinstance(one, bool) else str(one))
-        for name, value in given.items()
-        if value is not None
-        for one in (value if isinstance(value, list) else [value])
-    ]
+    set_ones = {name: value for name, value in given.items() if value is not None}
     try:
-        return parse(words)
+        return parse_given(spelled(set_ones))
     except FilterError as error:
         raise Invalid(f"--{error.field.replace('_', '-')}: {error.message}") from None
+
+
+def gate_wanted(
+    template: Template, allowed: Sequence[str], min_share: float, max_tokens: int
+) -> Gate:
+    """The gate that the options spell; an error names the option."""
+    try:
+        # The other two were held to their ranges when the options were read.
+        return Gate(template, allow(allowed), min_share, max_tokens)
+    except ValueError as error:
+        raise Invalid(f"--allow: {error}") from None
 
 
 def _look(db: Session, order: Order) -> None:

@@ -1,42 +1,35 @@
 """iterdpo snapshot: pairs frozen under a name."""
 
-import os
-import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 from typing import Annotated
 
 import typer
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import logs
+from app.cli.building import made_here
 from app.cli.console import Data, note, say, settings_for
-from app.cli.work import database, progress, transaction
+from app.cli.exporting import gate_wanted
+from app.cli.work import database, transaction
 from app.db import Sessions, make_engine, make_sessions
-from app.domain.filters import FILTERS, FilterError, PairFilter, parse
+from app.domain.filters import FILTERS, FilterError, PairFilter, parse_given
 from app.domain.prompts import Template
-from app.domain.quality import CHECKS, MIN_SHARE, Check, Gate, allow
+from app.domain.quality import CHECKS, MIN_SHARE, Check
 from app.domain.rowindex import Difference
-from app.domain.splits import SplitPlan
-from app.images.store import ImageStore
+from app.domain.splits import Split, SplitPlan
 from app.models import Project, SnapshotState
 from app.pairs.modeltemplate import load_template
-from app.pairs.snapshots import attempts, hub, queries, service
-from app.pairs.snapshots.building import build
+from app.pairs.snapshots import hub, queries, service
 from app.pairs.snapshots.queries import SnapshotView
 from app.pairs.snapshots.store import SnapshotStore
-from app.refusals import Conflict, Invalid, NotFound
+from app.refusals import Invalid, NotFound
 from app.settings import Settings
 
 commands = typer.Typer()
 snapshot_commands = typer.Typer(no_args_is_help=True, help="Freeze pairs under a name, for good.")
 commands.add_typer(snapshot_commands, name="snapshot")
-
-_LOOK_S = 0.3
 
 ProjectName = Annotated[str, typer.Argument(help="The project's name, as in its address.")]
 SnapshotName = Annotated[str, typer.Argument(help="The snapshot's name.")]
@@ -106,7 +99,7 @@ def create(
     store = SnapshotStore(settings.snapshots)
     plan, gate = (
         _plan(validation, test, separate_images, seed),
-        _gate(template, allowed or [], min_share, max_tokens),
+        gate_wanted(template, allowed or [], min_share, max_tokens),
     )
     wanted = _filter(where or [])
     renderer = load_template(model) if model else None
@@ -127,7 +120,7 @@ def create(
         if not wait:
             say(f"{name} waits for a worker.")
             return
-        _say_made(_made(settings, sessions, store, made.id), store)
+        _say_made(made_here(settings, sessions, store, made.id), store)
 
 
 @snapshot_commands.command("list")
@@ -246,56 +239,6 @@ def _sessions(settings: Settings) -> Iterator[Sessions]:
             engine.dispose()
 
 
-def _made(
-    settings: Settings, sessions: Sessions, store: SnapshotStore, snapshot_id: int
-) -> SnapshotView:
-    """The snapshot once it is ready. It is built here, unless a worker was faster."""
-
-    def look() -> SnapshotView:
-        with sessions() as db:
-            return queries.snapshot_view(db, snapshot_id=snapshot_id)
-
-    # What a builder says while it goes well is not for who waits for it.
-    logs.configure(json=settings.log_json, level="WARNING")
-    name = f"command line:{os.getpid()}"
-    built: Future[bool] = Future()
-
-    def work() -> None:
-        try:
-            built.set_result(
-                build(
-                    sessions,
-                    snapshot_id=snapshot_id,
-                    worker=name,
-                    store=store,
-                    images=ImageStore(settings.images),
-                    lease_s=settings.lease_s,
-                )
-            )
-        except BaseException as error:
-            built.set_exception(error)
-
-    # In a thread, which ends with the process: Ctrl+C comes here, not into a query of the builder.
-    Thread(target=work, name="builder", daemon=True).start()
-    try:
-        with progress() as bars:
-            bar = bars.add_task("Writing pairs", total=None)
-            while (view := look()).live:
-                bars.update(bar, completed=view.done, total=view.total or None)
-                if built.done():
-                    # A worker was faster, or this raises what has gone wrong.
-                    built.result()
-                time.sleep(_LOOK_S)
-    except KeyboardInterrupt:
-        with sessions.begin() as db:
-            attempts.give_back(db, snapshot_id=snapshot_id, worker=name)
-        note("It stays in the queue: a worker builds it, or delete it.")
-        raise
-    if view.state is SnapshotState.FAILED:
-        raise Conflict(f"{view.name} could not be made. {view.error}")
-    return view
-
-
 def _place(store: SnapshotStore, view: SnapshotView) -> str:
     """Where its file is, or why there is none."""
     if view.state is not SnapshotState.READY:
@@ -308,7 +251,9 @@ def _place(store: SnapshotStore, view: SnapshotView) -> str:
 
 def _say_made(view: SnapshotView, store: SnapshotStore) -> None:
     counts = view.counts or {}
-    for split, own in counts["splits"].items():
+    # In their own order: the database keeps the names of JSON in another.
+    for split in (split for split in Split if split in counts["splits"]):
+        own = counts["splits"][split]
         note(f"{split}: {own['rows']} rows, {own['samples']} samples, {own['images']} images.")
     for check, count in counts["left_out"].items():
         note(f"Left out {count}: {CHECKS[Check(check)][1]}")
@@ -317,9 +262,9 @@ def _say_made(view: SnapshotView, store: SnapshotStore) -> None:
 
 
 def _filter(words: Sequence[str]) -> PairFilter:
-    pairs = [word.partition("=") for word in words]
+    pairs = [word.partition("=")[::2] for word in words]
     try:
-        return parse((name, value) for name, _, value in pairs)
+        return parse_given(pairs)
     except FilterError as error:
         raise Invalid(f"--where {error.field}: {error.message}") from error
 
@@ -327,13 +272,6 @@ def _filter(words: Sequence[str]) -> PairFilter:
 def _plan(validation: float, test: float, separate_images: bool, seed: int) -> SplitPlan:
     try:
         return SplitPlan(validation, test, separate_images, seed)
-    except ValueError as error:
-        raise Invalid(str(error)) from error
-
-
-def _gate(template: Template, allowed: Sequence[str], min_share: float, max_tokens: int) -> Gate:
-    try:
-        return Gate(template, allow(allowed), min_share, max_tokens)
     except ValueError as error:
         raise Invalid(str(error)) from error
 

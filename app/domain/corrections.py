@@ -1,8 +1,8 @@
-"""What makes two segments a preference pair, and whether its rejected side is the policy's own."""
+"""How a pair came to be, and whether its rejected side is the policy's own."""
 
 from enum import StrEnum
 
-from app.domain.tree import Node, Origin
+from app.domain.tree import Origin
 
 REPLAY_ENGINE = "replay"
 
@@ -21,17 +21,6 @@ class Verdict(StrEnum):
 
     ACCEPTED = "accepted"
     CORRECTED = "corrected"
-
-
-def check_pair(chosen: Node, rejected: Node) -> None:
-    """Raise ValueError, with a sentence, unless the two can be compared: both continue the same
-    prefix, their texts differ and neither is empty."""
-    if chosen.parent_id is None or chosen.parent_id != rejected.parent_id:
-        raise ValueError("The two segments do not continue the same text.")
-    if not chosen.text or not rejected.text:
-        raise ValueError("An empty text is no side of a pair.")
-    if chosen.text == rejected.text:
-        raise ValueError("The two texts are the same: nothing was corrected.")
 
 
 def is_on_policy(rejected_origin: Origin, copied: bool, policy_engine: str | None) -> bool:

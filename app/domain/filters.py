@@ -1,6 +1,5 @@
 """Which pairs are wanted: one set of filters for files, pages, the API and snapshots."""
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -67,11 +66,6 @@ class PairFilter:
             if least is not None and most is not None and least > most:
                 raise FilterError(high, f"It lies before {low}: no pair can meet both.")
 
-    @property
-    def needs_distances(self) -> bool:
-        """Whether it asks how much was edited."""
-        return self.min_edit is not None or self.max_edit is not None
-
     def canonical(self) -> dict[str, object]:
         """What is set, as JSON values by name in alphabetical order: for manifests and hashes."""
         # By identity: 0 and False are equal, and a limit of 0 is a limit.
@@ -84,17 +78,9 @@ class PairFilter:
         }
         return {name: _plain(given[name]) for name in sorted(given)}
 
-    def canonical_json(self) -> str:
-        """The canonical form as text: equal filters give equal texts."""
-        return json.dumps(self.canonical(), ensure_ascii=False, separators=(",", ":"))
-
     def words(self) -> list[tuple[str, str]]:
         """The filter as parse() reads it: the pairs of an address's query."""
-        return [
-            (name, str(one).lower() if isinstance(one, bool) else str(one))
-            for name, value in self.canonical().items()
-            for one in (value if isinstance(value, list) else [value])
-        ]
+        return spelled(self.canonical())
 
 
 def parse(words: Iterable[tuple[str, str]]) -> PairFilter:
@@ -122,13 +108,30 @@ def parse(words: Iterable[tuple[str, str]]) -> PairFilter:
     return PairFilter(**values)  # type: ignore[arg-type] # each reader gives its field's type
 
 
+def parse_given(words: Iterable[tuple[str, str]]) -> PairFilter:
+    """The same where "" is no empty field of a form: a filter that was named must have a value.
+
+    A variable of a script that was never set must not give all pairs.
+    """
+    given = list(words)
+    for name, value in given:
+        if name in FILTERS and value == "":
+            raise FilterError(name, "There is no value. Leave the filter out to ask for all.")
+    return parse(given)
+
+
 def from_canonical(values: Mapping[str, object]) -> PairFilter:
     """The filter of a canonical form, such as a manifest keeps."""
-    return parse(
+    return parse(spelled(values))
+
+
+def spelled(values: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Values by filter as parse() reads them: of a list, each by itself."""
+    return [
         (name, str(one).lower() if isinstance(one, bool) else str(one))
         for name, value in values.items()
         for one in (value if isinstance(value, list) else [value])
-    )
+    ]
 
 
 def _text(name: str, text: str) -> str:

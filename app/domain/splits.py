@@ -54,9 +54,15 @@ class SplitPlan:
             raise ValueError("The seed must be a number from 0 to 9223372036854775807.")
 
     @property
+    def splits(self) -> tuple[Split, ...]:
+        """Those that were asked for; a sample may fall into none but these."""
+        shares = {Split.TRAIN: 1.0, Split.VALIDATION: self.validation, Split.TEST: self.test}
+        return tuple(split for split, share in shares.items() if share > 0)
+
+    @property
     def divides(self) -> bool:
         """Whether there is more than one split."""
-        return self.validation > 0 or self.test > 0
+        return len(self.splits) > 1
 
     def split_of(self, sample: str) -> Split:
         """Where a sample falls by itself."""

@@ -30,12 +30,15 @@ from app.security import Actor
 
 NDJSON = "application/x-ndjson"
 _LARGEST = 2**63 - 1
-# What stands in an address beside filters.
+# What stands in an address beside filters; token_user refuses what a route does not know.
 _BESIDES = frozenset({"after", "limit", "format", "template", "allow", "min_share", "max_tokens"})
 
 router = APIRouter(prefix="/api/v1", tags=["pairs"])
 
 Reader = Annotated[Actor, Depends(token_user("pairs:read"))]
+Format_ = Annotated[
+    str, Query(alias="format", description=f"The rows' format: {', '.join(PAIR_FORMATS)}.")
+]
 Template_ = Annotated[
     Template, Query(description="The chat template of the model that is to be trained.")
 ]
@@ -67,9 +70,7 @@ def pairs(
         Query(ge=0, le=_LARGEST, description="A cursor: what stands behind it. 0: everything."),
     ] = 0,
     limit: Annotated[int, Query(ge=1, le=100_000, description="At most so many pairs.")] = 1000,
-    form: Annotated[
-        str, Query(alias="format", description=f"The rows' format: {', '.join(PAIR_FORMATS)}.")
-    ] = "raw",
+    form: Format_ = "raw",
     template: Template_ = Template.QWEN2_5_VL,
     allowed: Allowed = (),
     min_share: MinShare = MIN_SHARE,
@@ -104,7 +105,7 @@ def pairs(
     if window.newest_at is not None:
         headers["Last-Modified"] = format_datetime(window.newest_at, usegmt=True)
     if window.more:
-        words = [(name, text) for name, text in request.query_params.multi_items() if text]
+        words = request.query_params.multi_items()
         words = [(name, text) for name, text in words if name not in ("after", "limit")]
         query = urlencode([*words, ("after", window.until), ("limit", limit)])
         headers["Link"] = f'<{base}/api/v1/pairs?{query}>; rel="next"'
@@ -133,6 +134,7 @@ def findings(
     request: Request,
     db: SessionDep,
     actor: Reader,
+    form: Format_ = "raw",
     template: Template_ = Template.QWEN2_5_VL,
     allowed: Allowed = (),
     min_share: MinShare = MIN_SHARE,
@@ -141,7 +143,10 @@ def findings(
     """How many pairs would leave, how many each check keeps back and which those are (the first
     hundred). Every pair that the filters ask for is read for this."""
     wanted, projects = _wanted(request, db, actor)
-    gate = gate_of(template, allowed, min_share, max_tokens)
+    gate = replace(
+        gate_of(template, allowed, min_share, max_tokens),
+        reserved=pair_lines_format(form).reserved,
+    )
     selection = select_pairs(db, wanted, projects)
     found = PAIRS.look(lambda: nullcontext(db), selection, wanted, gate)
     return {
@@ -154,6 +159,7 @@ def findings(
     }
 
 
+@router.head("/images/{sha256}", include_in_schema=False)
 @router.get(
     "/images/{sha256}",
     summary="An image, byte for byte as it was imported",

@@ -4,6 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from app.problems import NOT_FOUND, refusals
+
 
 class PairLine(BaseModel):
     """A line of GET /pairs."""
@@ -47,13 +49,7 @@ EXAMPLE: dict[str, Any] = {
     "cursor": 17,
 }
 
-_PROBLEM = {"application/problem+json": {"schema": {"type": "object"}}}
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    401: {"description": "The token is missing, unknown, expired or revoked.", "content": _PROBLEM},
-    403: {"description": "The token lacks the scope pairs:read.", "content": _PROBLEM},
-    404: {"description": "It does not exist, or not for this account.", "content": _PROBLEM},
-    429: {"description": "Too many requests; Retry-After says when to go on.", "content": _PROBLEM},
-}
+_REFUSALS = refusals(NOT_FOUND)
 
 PAIR_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -84,7 +80,6 @@ PAIR_RESPONSES: dict[int | str, dict[str, Any]] = {
         },
     },
     304: {"description": "Nothing has changed since the ETag sent in If-None-Match."},
-    422: {"description": "A parameter is wrong; `errors` names it.", "content": _PROBLEM},
     **_REFUSALS,
 }
 
@@ -100,7 +95,6 @@ GATE_RESPONSES: dict[int | str, dict[str, Any]] = {
             }
         },
     },
-    422: {"description": "A parameter is wrong; `errors` names it.", "content": _PROBLEM},
     **_REFUSALS,
 }
 

@@ -12,8 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-
+from app.domain.jsonlines import json_of
 from app.pairs.formats import Format, Rendering, Rows
 from app.pairs.leaving import Leaving
 from app.pairs.source import Found
@@ -21,7 +20,6 @@ from app.pairs.source import Found
 # PostgreSQL stores no NUL, and JSON writes one as \u0000. Two in a row cannot be read out of any
 # stored text: a backslash of its own is written twice, and the second mark's stands behind a "0".
 _PREFIX, _CHOSEN, _REJECTED = "\0\0p", "\0\0c", "\0\0r"
-_LINE = orjson.OPT_APPEND_NEWLINE
 _MARKS = re.compile(rb"\\u0000\\u0000([pcr])")
 
 
@@ -32,13 +30,13 @@ def lines_of(form: Format) -> Callable[[Any, Rows, Rendering], list[bytes]]:
 
 def plain_lines(leaving: Leaving, rows: Rows, rendering: Rendering) -> list[bytes]:
     """The rows of a pair, or of what else leaves, as lines of JSON."""
-    return [orjson.dumps(row, option=_LINE) for row in rows(leaving.item, rendering)]
+    return [json_of(row) + b"\n" for row in rows(leaving.item, rendering)]
 
 
 def quick_lines(found: Found, rows: Rows, rendering: Rendering) -> list[bytes]:
     """The same lines, for a format that is verbatim."""
     marked = found.pair_of(_PREFIX, _CHOSEN, _REJECTED)
-    return [_filled(orjson.dumps(row, option=_LINE), found) for row in rows(marked, rendering)]
+    return [_filled(json_of(row) + b"\n", found) for row in rows(marked, rendering)]
 
 
 def _filled(line: bytes, found: Found) -> bytes:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from app.domain.quality import CHECKS, Check, Inspection
+from app.domain.quality import Check, Inspection
 
 
 @dataclass(slots=True)
@@ -51,13 +51,3 @@ class Tally:
         """How many pairs each check of the gate has kept back, in the checks' order."""
         found = self.inspection.found
         return {check: found[check] for check in Check if found.get(check)}
-
-    def left_out_section(self) -> str:
-        """The part of a README that says what is missing; "" when nothing is."""
-        if not self.left_out:
-            return ""
-        rows = "".join(
-            f"| {check.value} | {count} | {CHECKS[check][1]} |\n"
-            for check, count in self.left_out.items()
-        )
-        return f"\n## Left out\n\n| check | pairs | what it finds |\n| --- | --- | --- |\n{rows}"

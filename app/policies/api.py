@@ -1,7 +1,7 @@
 """The REST API's policies: what models there are, and an adapter that a trainer adds."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,15 +11,10 @@ from app import access, audit
 from app.deps import SessionDep, token_user
 from app.models import Policy
 from app.policies import service
+from app.problems import refusals
 from app.security import Actor
 
 router = APIRouter(prefix="/api/v1", tags=["policies"])
-
-_PROBLEM = {"application/problem+json": {"schema": {"type": "object"}}}
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    401: {"description": "The token is missing, unknown, expired or revoked.", "content": _PROBLEM},
-    403: {"description": "The token lacks the scope.", "content": _PROBLEM},
-}
 
 
 class PolicyIn(BaseModel):
@@ -85,7 +80,7 @@ class PoliciesOut(BaseModel):
 
 
 @router.get(
-    "/policies", summary="The models and adapters that write texts here", responses=_REFUSALS
+    "/policies", summary="The models and adapters that write texts here", responses=refusals()
 )
 def policies(
     db: SessionDep, _actor: Annotated[Actor, Depends(token_user("policies:read"))]
@@ -101,10 +96,12 @@ def policies(
     status_code=201,
     responses={
         200: {"model": PolicyOut, "description": "It was there already, the same."},
-        404: {"description": "There is no such project, or not for you.", "content": _PROBLEM},
-        409: {"description": "The name stands for another adapter.", "content": _PROBLEM},
-        422: {"description": "A field is wrong; `errors` names it.", "content": _PROBLEM},
-        **_REFUSALS,
+        **refusals(
+            {
+                404: "There is no such project, or not for you.",
+                409: "The name stands for another adapter.",
+            }
+        ),
     },
 )
 def add_policy(

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from app.deps import SessionDep, token_user
+from app.problems import refusals
 from app.projects.queries import project_cards
 from app.security import Actor
 
@@ -29,7 +30,9 @@ class ProjectsOut(BaseModel):
     projects: list[ProjectOut]
 
 
-@router.get("/projects", summary="Your projects, with how many pairs each has")
+@router.get(
+    "/projects", summary="Your projects, with how many pairs each has", responses=refusals()
+)
 def projects(
     db: SessionDep, actor: Annotated[Actor, Depends(token_user("projects:read"))]
 ) -> ProjectsOut:

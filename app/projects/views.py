@@ -23,11 +23,6 @@ class Share:
         """Samples that nobody has begun (for a queue: that wait for this user)."""
         return self.total - self.in_progress - self.done
 
-    @property
-    def done_percent(self) -> int:
-        """Rounded down, so that 100 means all."""
-        return self.done * 100 // self.total if self.total else 0
-
 
 @dataclass(frozen=True, slots=True)
 class ProjectCard:

@@ -23,7 +23,7 @@ from app.pairs.snapshots.queries import comparison
 from app.refusals import Conflict, Invalid, NotFound
 from tests.factories import add_sample
 from tests.pairing import add_pair
-from tests.snapshotting import Vault, vault
+from tests.snapshotting import Vault, source_ids, vault
 
 
 @pytest.fixture
@@ -171,6 +171,22 @@ def test_a_pair_that_is_trained_on_is_not_held_out_as_a_duplicate(kept: Vault) -
     made = kept.make("one", validation=0.4, seed=1, separate_images=False)
     assert (made.counts or {})["pairs"] == 1
     assert (made.counts or {})["left_out"] == {"duplicate": 29}
+
+
+def test_a_split_that_holds_nothing_is_counted_and_so_is_what_was_taken_back_in_it(
+    kept: Vault,
+) -> None:
+    samples = kept.fill(12)
+    plan = SplitPlan(validation=0.4, seed=1)
+    with kept.sessions.begin() as db:
+        for name, sample_id in zip(source_ids(db, samples), samples, strict=True):
+            if plan.split_of(name) is Split.VALIDATION:
+                mine = update(Correction).where(Correction.sample_id == sample_id)
+                db.execute(mine.values(retracted_at=now()))
+    counts = kept.make("one", validation=0.4, seed=1).counts or {}
+    assert counts["splits"]["validation"]["rows"] == 0
+    assert counts["pairs"] + counts["left_out"]["retracted"] == 24
+    assert set((kept.make("two").counts or {})["splits"]) == {"train"}
 
 
 def test_a_snapshot_without_pairs_fails_and_says_why(kept: Vault) -> None:

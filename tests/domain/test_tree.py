@@ -1,6 +1,6 @@
 import pytest
 
-from app.domain.corrections import Kind, Verdict, check_pair, is_on_policy
+from app.domain.corrections import Kind, Verdict, is_on_policy
 from app.domain.tree import Node, Origin, common, path, prefix, text
 
 
@@ -53,25 +53,6 @@ def test_two_outputs_share_the_segments_before_they_part() -> None:
     assert common(NODES, 4, 5).id == 4
     with pytest.raises(ValueError, match="different trees"):
         common(NODES, 5, 9)
-
-
-def test_siblings_with_different_texts_are_a_pair() -> None:
-    check_pair(NODES[4], NODES[3])
-
-
-@pytest.mark.parametrize(
-    ("chosen", "rejected", "reason"),
-    [
-        (NODES[5], NODES[3], "same text"),
-        (NODES[1], NODES[9], "same text"),
-        (node(7, 2, "Two.\n"), NODES[3], "nothing was corrected"),
-        (node(7, 2, ""), NODES[3], "empty"),
-        (NODES[4], node(7, 2, ""), "empty"),
-    ],
-)
-def test_what_cannot_be_compared_is_no_pair(chosen: Node, rejected: Node, reason: str) -> None:
-    with pytest.raises(ValueError, match=reason):
-        check_pair(chosen, rejected)
 
 
 @pytest.mark.parametrize(

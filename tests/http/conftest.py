@@ -15,7 +15,7 @@ from app.domain.filters import PairFilter
 from app.domain.quality import Gate
 from app.domain.splits import SplitPlan
 from app.main import create_app
-from app.models import Draft, LoginSession, Project, Role, Sample, Snapshot, User, now
+from app.models import Correction, Draft, LoginSession, Project, Role, Sample, Snapshot, User, now
 from app.pairs.snapshots import pulse, service
 from app.pairs.snapshots.building import build
 from app.pairs.snapshots.store import SnapshotStore
@@ -161,6 +161,46 @@ def expired(browse: Browse, world: World, db: Session) -> TestClient:
     token = log_in(db, world.owner, ends_in=timedelta(seconds=-1))
     client.cookies.set(SESSION_COOKIE, token, domain="testserver.local")
     return client
+
+
+Script = Callable[..., TestClient]
+
+
+@pytest.fixture
+def script(app: FastAPI, running_app: TestClient, db: Session) -> Script:
+    """A client with a token of that user, and no cookie."""
+
+    def start(user: User, *scopes: str) -> TestClient:
+        token = accounts.create_token(
+            db, user_id=user.id, name="test", scopes=list(scopes or ("pairs:read",)), days=1
+        )
+        db.commit()
+        client = TestClient(app, headers={"Authorization": f"Bearer {token}"})
+        client.headers["Accept-Encoding"] = "identity"
+        client.portal = running_app.portal
+        return client
+
+    return start
+
+
+@pytest.fixture
+def sample(db: Session, app: FastAPI, world: World) -> Sample:
+    """A sample with two images and no pair."""
+    sample = add_sample(db, project=world.project)
+    show_images(db, app.state.image_store, sample, "white", "navy")
+    db.commit()
+    return sample
+
+
+@pytest.fixture
+def three(db: Session, world: World, sample: Sample) -> list[Correction]:
+    """Pairs at the first three segments."""
+    made = [
+        add_pair(db, sample=sample, number=number, text=f"Other {number}.\n\n", user=world.owner)
+        for number in (1, 2, 3)
+    ]
+    db.commit()
+    return made
 
 
 Make = Callable[..., Snapshot]

@@ -1,72 +1,19 @@
 """The REST API for trainers: who may read, how cursors, caches and compression work."""
 
-import gzip
 import json
-from collections.abc import Callable
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
-from app.accounts import service as accounts
 from app.domain.filters import FILTERS
-from app.models import Correction, Sample, User, now
-from app.pairs import ndjson
-from app.pairs.ndjson import coding_for
+from app.models import Correction, Sample, now
 from tests.factories import add_project, add_sample
-from tests.http.conftest import World
+from tests.http.conftest import Script, World
+from tests.http.feed import address, rows
 from tests.pairing import add_pair, show_images
-
-Script = Callable[..., TestClient]
-
-
-@pytest.fixture
-def script(app: FastAPI, running_app: TestClient, db: Session) -> Script:
-    """A client with a token of that user, and no cookie."""
-
-    def start(user: User, *scopes: str) -> TestClient:
-        token = accounts.create_token(
-            db, user_id=user.id, name="test", scopes=list(scopes or ("pairs:read",)), days=1
-        )
-        db.commit()
-        client = TestClient(app, headers={"Authorization": f"Bearer {token}"})
-        client.headers["Accept-Encoding"] = "identity"
-        client.portal = running_app.portal
-        return client
-
-    return start
-
-
-@pytest.fixture
-def sample(db: Session, app: FastAPI, world: World) -> Sample:
-    """A sample with two images and no pair."""
-    sample = add_sample(db, project=world.project)
-    show_images(db, app.state.image_store, sample, "white", "navy")
-    db.commit()
-    return sample
-
-
-@pytest.fixture
-def three(db: Session, world: World, sample: Sample) -> list[Correction]:
-    """Pairs at the first three segments."""
-    made = [
-        add_pair(db, sample=sample, number=number, text=f"Other {number}.\n\n", user=world.owner)
-        for number in (1, 2, 3)
-    ]
-    db.commit()
-    return made
-
-
-def rows(body: bytes) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in body.splitlines()]
-
-
-def address(world: World, **query: object) -> str:
-    more = "".join(f"&{name}={value}" for name, value in query.items())
-    return f"/api/v1/pairs?project={world.project.name}{more}"
 
 
 def test_a_line_holds_all_of_a_pair(
@@ -152,59 +99,18 @@ def test_an_unchanged_stretch_answers_304(
     assert parsedate_to_datetime(first.headers["last-modified"]) == newest
 
 
-def test_gzip_is_sent_to_who_takes_it(
-    script: Script, world: World, three: list[Correction]
-) -> None:
-    client = script(world.trainer)
-    plain = client.get(address(world))
-    assert "content-encoding" not in plain.headers
-    with client.stream("GET", address(world), headers={"Accept-Encoding": "gzip"}) as packed:
-        raw = b"".join(packed.iter_raw())
-    assert packed.headers["content-encoding"] == "gzip"
-    assert gzip.decompress(raw) == plain.content
-
-
-def test_zstd_is_sent_to_who_likes_it_best(
-    script: Script, world: World, three: list[Correction]
-) -> None:
-    client = script(world.trainer)
-    plain = client.get(address(world))
-    header = {"Accept-Encoding": "gzip, zstd"}
-    with client.stream("GET", address(world), headers=header) as answer:
-        raw = b"".join(answer.iter_raw())
-    assert answer.headers["content-encoding"] == "zstd"
-    decompress = ndjson.zstd.ZstdDecompressor().decompress  # type: ignore[attr-defined] # which module it is depends on Python
-    assert decompress(raw) == plain.content
-
-
-@pytest.mark.parametrize(
-    ("header", "coding"),
-    [
-        ("gzip", "gzip"),
-        ("br, GZIP;q=0.5", "gzip"),
-        ("*", "zstd"),
-        ("gzip, zstd", "zstd"),
-        ("gzip, zstd;q=0.9", "gzip"),
-        ("zstd;q=0, *", "gzip"),
-        ("", ""),
-        ("identity", ""),
-        ("gzip;q=0", ""),
-        ("*;q=1, gzip;q=0, zstd;q=0", ""),
-        ("gzip;q=x", ""),
-    ],
-)
-def test_accept_encoding_is_read_with_its_weights(header: str, coding: str) -> None:
-    assert coding_for(header) == coding
-
-
 def test_texts_pass_byte_for_byte(
     script: Script, world: World, db: Session, sample: Sample
 ) -> None:
     text = "\r\n é 👩‍👩‍👧 \u2028\x85\x0b</script>\t\rend \n"
     add_pair(db, sample=sample, number=2, text=text, user=world.owner)
     db.commit()
-    (row,) = rows(script(world.trainer).get(address(world, allow="control")).content)
+    answer = script(world.trainer).get(address(world, allow="control"))
+    (row,) = rows(answer.content)
     assert row["chosen"] == text
+    # For a reader, too, whose lines end where Unicode's do.
+    (line,) = answer.iter_lines()
+    assert json.loads(line) == row
 
 
 @pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 100_001}, {"after": -1}, {"after": "x"}])
@@ -237,27 +143,6 @@ def test_another_project_does_not_exist_for_a_trainer(
         response = client.get(path)
         assert response.status_code == 404
         assert response.headers["content-type"] == "application/problem+json"
-
-
-def test_an_image_comes_as_it_was_imported(
-    script: Script, world: World, three: list[Correction], app: FastAPI
-) -> None:
-    client = script(world.trainer)
-    first = rows(client.get(address(world)).content)[0]
-    for url, kind in zip(first["images"], ("png", "jpeg"), strict=True):
-        response = client.get(url)
-        sha256 = url.rpartition("/")[2]
-        assert response.content == app.state.image_store.original(sha256, kind).read_bytes()
-        assert response.headers["content-type"] == f"image/{kind}"
-        assert response.headers["cache-control"] == "private, max-age=31536000, immutable"
-        assert response.headers["x-content-type-options"] == "nosniff"
-        again = client.get(url, headers={"If-None-Match": response.headers["etag"]})
-        assert again.status_code == 304
-
-
-@pytest.mark.parametrize("sha256", ["x", "..%2f..%2fetc%2fpasswd", "0" * 64, "%00"])
-def test_what_is_no_image_is_not_found(script: Script, world: World, sha256: str) -> None:
-    assert script(world.trainer).get(f"/api/v1/images/{sha256}").status_code == 404
 
 
 def test_projects_lists_the_trainers_own(
@@ -320,28 +205,6 @@ def test_rows_come_in_any_format_of_rows(
     assert rows(other.content)[0]["prompt"].startswith("<|im_start|>user")
 
 
-def test_the_gate_stands_before_the_api_and_counts(
-    script: Script, world: World, db: Session, sample: Sample, three: list[Correction]
-) -> None:
-    bad = add_pair(db, sample=sample, number=4, text="Bell\x07.", user=world.owner)
-    three[0].retracted_at = now()
-    db.commit()
-    client = script(world.trainer)
-    answer = client.get(address(world))
-    assert [row["pair_id"] for row in rows(answer.content)] == [pair.id for pair in three[1:]]
-    allowed = client.get(address(world, allow="control"))
-    assert rows(allowed.content)[-1]["pair_id"] == bad.id
-    assert answer.headers["etag"] != allowed.headers["etag"]
-    found = client.get(address(world).replace("/pairs?", "/pairs/gate?")).json()
-    assert found == {
-        "pairs": 2,
-        "left_out": {
-            "control": {"pairs": 1, "first_pair_ids": [bad.id]},
-            "retracted": {"pairs": 1, "first_pair_ids": [three[0].id]},
-        },
-    }
-
-
 def test_every_answer_tells_the_rate_limit(
     script: Script, world: World, three: list[Correction]
 ) -> None:
@@ -380,14 +243,3 @@ def test_the_feed_sends_pairs_and_says_so(
     assert response.status_code == 422
     assert f"The format {format} is {why}" in response.text
     assert "trl-jsonl" in response.text
-
-
-def test_the_feed_leaves_out_what_a_format_cannot_hold(
-    script: Script, db: Session, world: World, sample: Sample
-) -> None:
-    add_pair(db, sample=sample, number=1, text="Write <image>.\n\n", user=world.owner)
-    add_pair(db, sample=sample, number=2, text="Write on.\n\n", user=world.owner)
-    db.commit()
-    trainer = script(world.trainer)
-    assert len(rows(trainer.get(address(world, format="ms-swift")).content)) == 1
-    assert len(rows(trainer.get(address(world, format="trl")).content)) == 2

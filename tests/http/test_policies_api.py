@@ -138,3 +138,21 @@ def test_the_list_needs_a_scope_of_its_own(visitor: TestClient, world: World, db
     for scope in ("pairs:read", "policies:write"):
         headers = bearer(db, world.trainer, [scope])
         assert visitor.get("/api/v1/policies", headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "said"),
+    [
+        ('{"name": "x",', "application/json", "no JSON: Expecting property name enclosed in"),
+        ("", "application/json", "Field required"),
+        ('{"name": "x"}', "application/x-www-form-urlencoded", "Content-Type: application/json"),
+        ("[1]", "application/json", "A JSON object is needed"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_told_what_is_wrong(
+    visitor: TestClient, world: World, db: Session, body: str, kind: str, said: str
+) -> None:
+    headers = bearer(db, world.trainer, ["policies:write"]) | {"Content-Type": kind}
+    answer = visitor.post("/api/v1/policies", content=body, headers=headers)
+    assert answer.status_code == 422
+    assert said in answer.json()["detail"]

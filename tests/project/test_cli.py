@@ -151,6 +151,7 @@ def test_an_export_takes_filters_says_what_it_leaves_out_and_streams(
     assert json.loads(line)["chosen"] == "Better one.\n\n"
 
     assert "--since: A day such as" in studio.refused("export", "leaving", "x", "--since", "now")
+    assert "--since: There is no value" in studio.refused("export", "leaving", "x", "--since", "")
     assert "No pair meets the filters" in studio.refused("export", "leaving", "x", "--tag", "no")
 
 
@@ -269,6 +270,20 @@ def test_help_needs_no_database(studio: Studio) -> None:
         assert "Usage: iterdpo" in studio.ok(*words, "--help")
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--where", "on_policy", "--where on_policy: There is no value"),
+        ("--where", "since=", "--where since: There is no value"),
+        ("--allow", "retracted", "--allow: What the check"),
+    ],
+)
+def test_a_filter_without_a_value_makes_no_snapshot(
+    studio: Studio, option: str, value: str, said: str
+) -> None:
+    assert said in studio.refused("snapshot", "create", "frozen", "x", option, value)
+
+
 def test_a_snapshot_is_made_listed_compared_and_deleted(studio: Studio, tmp_path: Path) -> None:
     studio.ok("migrate")
     with embedded(studio.data) as url, vault(url, studio.data, name="frozen") as kept:
@@ -287,6 +302,11 @@ def test_a_snapshot_is_made_listed_compared_and_deleted(studio: Studio, tmp_path
         ]
         assert Path(listed[0][5]).is_file()
         kept.fill(1)
+        said = studio.run("snapshot", "create", "frozen", "small", "--test", "0.0001").stderr
+        assert said.splitlines()[:2] == [
+            "train: 8 rows, 4 samples, 8 images.",
+            "test: 0 rows, 0 samples, 0 images.",
+        ]
         studio.ok("snapshot", "create", "frozen", "three", "--where", "kind=rewrite")
         changes = studio.ok("snapshot", "diff", "frozen", "one", "three", "--ids", "1").splitlines()
         assert [line.split("\t")[:2] for line in changes][:3] == [

@@ -102,12 +102,25 @@ def test_links_between_documents_lead_somewhere() -> None:
     for path in tracked_files():
         if path.suffix != ".md" or "demo_data" in path.parts:
             continue
-        broken += [
-            f"{path.relative_to(ROOT)}: {target}"
-            for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text())
-            if "://" not in target and not (path.parent / target).exists()
-        ]
+        for target, place in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", path.read_text()):
+            found = path.parent / target if target else path
+            if "://" in target or (found.exists() and (not place or place in headings(found))):
+                continue
+            broken.append(f"{path.relative_to(ROOT)}: {target}#{place}")
     assert broken == []
+
+
+def headings(path: Path) -> set[str]:
+    """The places in a document that a link can name, spelled as GitHub does."""
+    lines = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in lines}
+
+
+def test_every_package_of_the_app_is_in_its_description() -> None:
+    text = (DOCS / "architecture.md").read_text()
+    packages = [path.parent.name for path in (ROOT / "app").glob("*/__init__.py")]
+    assert packages
+    assert sorted(name for name in packages if f"`app/{name}/`" not in text) == []
 
 
 def test_every_decision_is_in_the_index() -> None:

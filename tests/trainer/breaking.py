@@ -19,13 +19,15 @@ class Fake:
     """What it answers. pairs: with rising cursors. images: bytes by SHA-256.
 
     cuts: for the next requests, after how many bytes of the body each connection breaks (None:
-    not). answers: statuses with headers that are sent first, one a request. pause_s: between lines.
+    not). answers: statuses with headers that are sent first, one a request, with the body refusal.
+    pause_s: between lines.
     """
 
     pairs: list[dict[str, Any]]
     images: dict[str, bytes] = field(default_factory=dict)
     cuts: list[int | None] = field(default_factory=list)
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    refusal: bytes = b'{"detail": "Not now."}'
     pause_s: float = 0.0
     asked: list[str] = field(default_factory=list)
     url: str = ""
@@ -85,7 +87,7 @@ def serving(fake: Fake) -> Iterator[Fake]:
                 self._answer(401, {}, b'{"detail": "This API token is unknown."}')
             elif fake.answers:
                 status, headers = fake.answers.pop(0)
-                self._answer(status, headers, b'{"detail": "Not now."}')
+                self._answer(status, headers, fake.refusal)
             elif "/images/" in self.path:
                 self._image(self.path.rpartition("/")[2])
             else:

@@ -107,3 +107,14 @@ def test_two_at_once_do_not_write_into_each_other(tmp_path: Path) -> None:
         assert process.wait(60) == 0
         (path,) = tmp_path.glob("*.jsonl")
         assert path.read_bytes() == fake.whole()
+
+
+def test_a_pair_that_came_back_during_the_pull_is_there_once(tmp_path: Path) -> None:
+    # Taken back and brought back between two pages: it stands at the end again, under its own id.
+    pairs = some_pairs(6)
+    fake = Fake([*pairs, pairs[1] | {"cursor": 99}])
+    with serving(fake), Studio(fake.url, TOKEN) as studio:
+        found = pull(studio, "lectures", tmp_path, page=3)
+    assert found.pairs == 6
+    assert [pair["pair_id"] for pair in found.rows()] == [1, 2, 3, 4, 5, 6]
+    assert finished(found.path).pairs == 6

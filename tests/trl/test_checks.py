@@ -45,6 +45,8 @@ def check(rows: list[Row], processor: Any, source: Source) -> Checked:
         ({"instruction": "Use <|vision_start|>."}, "special string of the model in instruction"),
         ({"rejected": " \n"}, "a side is empty"),
         ({"rejected": "the same", "chosen": "the same"}, "both sides are the same"),
+        # Composed and decomposed, which the tokenizer takes for one.
+        ({"rejected": "Cafe\u0301.", "chosen": "Caf\u00e9."}, "both sides are the same tokens"),
     ],
 )
 def test_an_unfit_row_is_left_out_and_named(

@@ -16,6 +16,7 @@ from app.pairs.snapshots import queries
 from app.pairs.snapshots.downloads import archive_response
 from app.pairs.snapshots.queries import SnapshotView
 from app.pairs.snapshots.store import SnapshotStore
+from app.problems import CONTENT, NOT_FOUND, refusals
 from app.refusals import Conflict
 from app.security import Actor
 
@@ -23,12 +24,8 @@ router = APIRouter(prefix="/api/v1", tags=["snapshots"])
 
 Reader = Annotated[Actor, Depends(token_user("pairs:read"))]
 
-_PROBLEM = {"application/problem+json": {"schema": {"type": "object"}}}
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    401: {"description": "The token is missing, unknown, expired or revoked.", "content": _PROBLEM},
-    403: {"description": "The token lacks the scope pairs:read.", "content": _PROBLEM},
-    404: {"description": "It does not exist, or not for this account.", "content": _PROBLEM},
-}
+_PROBLEM = CONTENT
+_REFUSALS = refusals(NOT_FOUND)
 _NOT_READY: dict[int | str, dict[str, Any]] = {
     409: {"description": "It is not ready, or has failed; `detail` says so.", "content": _PROBLEM}
 }

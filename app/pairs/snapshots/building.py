@@ -123,7 +123,8 @@ def _build(
     with store.filling(work.snapshot_id) as folder:
         with (folder / ARCHIVE).open("wb") as file, Zip(file, work.name) as archive:
             before, inspection = 0, Inspection(order.gate)
-            for split, part in parts.items():
+            for split in work.plan.splits:
+                part = parts[split]
                 # Knows the pairs of the splits before: a pair is not held out and trained on.
                 inspection = inspection.next()
                 steps = exporting(
@@ -138,7 +139,8 @@ def _build(
                 try:
                     tallies[split] = _follow(steps, pulse, before, total)
                 except Conflict:
-                    # All of this split was left out; it is counted, and no file was begun.
+                    # Nothing fell into this split, or all of it was left out: that is counted, and
+                    # no file was begun.
                     tallies[split] = Tally(inspection)
                 before += len(part)
             if not any(tally.rows for tally in tallies.values()):

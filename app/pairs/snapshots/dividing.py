@@ -45,7 +45,7 @@ def divide_project(db: Session, plan: SplitPlan, *, project_id: int) -> Division
 def divide_selection(
     db: Session, selection: Selection, division: Division, *, held_in: str = "corrections"
 ) -> Mapping[Split, Selection]:
-    """The selection's pairs by split, in the selection's order; a split without any is missing.
+    """The selection's pairs by split, in the selection's order; all splits are there.
 
     held_in: the table that the selection's ids are of."""
     parts = {split: (array("q"), array("q")) for split in Split}
@@ -54,4 +54,4 @@ def divide_selection(
             rows = db.execute(_SAMPLES[held_in], {"ids": list(ids[start : start + _BATCH])})
             for number, sample in rows:
                 parts[division.split_of(sample)][at].append(number)
-    return {split: Selection(*both) for split, both in parts.items() if len(both[0])}
+    return {split: Selection(*both) for split, both in parts.items()}

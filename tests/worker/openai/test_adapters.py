@@ -1,7 +1,7 @@
-"""Workers and adapters: loaded, written with, refused, lost with a restarted server."""
+"""Workers and adapters: loaded, written with, refused, checked."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,92 +10,25 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.models import Policy, RunState, Segment, Worker
+from app.models import Policy, Worker
 from app.policies import queries, service
 from app.policies.queries import Use
-from tests.adapters import add_adapter, make_adapter
+from tests.adapters import make_adapter
 from tests.worker.conftest import Studio, until
 from tests.worker.openai.adapting import CHAT, LOAD, Adapting
-from tests.worker.openai.scripted import Answer, ScriptedServer, scripted
-from worker import process
-from worker.openai import ImageFile, OpenAIEngine
-
-
-def image(sha256: str) -> ImageFile:
-    return ImageFile(sha256.encode(), "image/png")
-
-
-@asynccontextmanager
-async def serving(adapting: Adapting) -> AsyncIterator[tuple[OpenAIEngine, ScriptedServer]]:
-    async with scripted(adapting) as server:
-        engine = OpenAIEngine(server.url, images=image)
-        try:
-            yield engine, server
-        finally:
-            await engine.aclose()
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seconds are what people wait for, not tests."""
-    monkeypatch.setattr(process, "_RETRY_S", 0.02)
-    monkeypatch.setattr(process, "_FIRST_PAUSE_S", 0.02)
-
-
-def play(scenario: Callable[[], Awaitable[None]]) -> None:
-    async def in_time() -> None:
-        async with asyncio.timeout(60):
-            await scenario()
-
-    asyncio.run(in_time())
-
-
-def added(studio: Studio, directory: Path, name: str, *, weights: bytes = b"weights") -> int:
-    """An adapter added as a policy; its id."""
-    make_adapter(directory / name, weights=weights)
-    with studio.sessions.begin() as db:
-        return add_adapter(db, directory / name, name=name).id
-
-
-def activated(studio: Studio, policy_id: int) -> None:
-    """As an admin does it."""
-    with studio.sessions.begin() as db:
-        service.activate(db, policy_id=policy_id)
-
-
-def use(studio: Studio, policy_id: int) -> queries.PolicyView:
-    with studio.sessions() as db:
-        return queries.use_of(db, policy_id)
-
-
-def is_used(studio: Studio, policy_id: int, how: Use) -> Callable[[], bool]:
-    return lambda: use(studio, policy_id).use is how
-
-
-def policy_of(studio: Studio, run: int) -> str:
-    """The policy of a run, which is also that of all its segments."""
-    with studio.sessions() as db:
-        names = db.scalars(select(Policy.name).where(Policy.id == studio.run(run).policy_id)).all()
-        written = db.scalars(
-            select(Policy.name)
-            .join(Segment, Segment.policy_id == Policy.id)
-            .where(Segment.regeneration_id == run)
-            .distinct()
-        ).all()
-    assert written == names
-    return names[0]
-
-
-def corrected(studio: Studio) -> int:
-    """A run of a draft of its own."""
-    studio.new_draft(["## Slide 1\nOne.\n\n", "## Slide 2\nTwo."])
-    return studio.correct(1, "One", "Uno")
-
-
-async def done(studio: Studio, run: int) -> str:
-    """The policy of a run, once it has been written."""
-    await until(studio.is_now(run, RunState.DONE))
-    return policy_of(studio, run)
+from tests.worker.openai.rounds import (
+    OTHER,
+    activated,
+    added,
+    corrected,
+    done,
+    is_used,
+    play,
+    serving,
+    use,
+)
+from tests.worker.openai.scripted import Answer
+from worker.openai import OpenAIEngine
 
 
 def test_new_regenerations_use_it_and_a_running_one_finishes_on_the_old(
@@ -197,7 +130,6 @@ RANK = {
 }
 MISSING = {"error": {"message": "Loading lora round-1 failed: No adapter found for <path>"}}
 DISABLED = {"error": {"message": "LoRA is not enabled. Use --enable-lora to enable LoRA."}}
-OTHER = {"error": {"message": "The sky fell."}}
 
 
 @pytest.mark.parametrize(
@@ -315,86 +247,5 @@ def test_another_chat_template_is_another_policy(studio: Studio, tmp_path: Path)
         async with serving(Adapting(template="…other\n")) as (engine, _), studio.worker(engine):
             await until(is_used(studio, policy, Use.REFUSED))
             assert "another chat template" in next(iter(use(studio, policy).refusals.values()))
-
-    play(scenario)
-
-
-def test_a_server_that_restarted_while_idle_gets_its_adapter_again(
-    studio: Studio, tmp_path: Path
-) -> None:
-    policy = added(studio, tmp_path, "round-1")
-    activated(studio, policy)
-
-    async def scenario() -> None:
-        server = Adapting()
-        async with serving(server) as (engine, asked), studio.worker(engine):
-            assert await done(studio, corrected(studio)) == "round-1"
-            server.loaded.clear()
-            run = corrected(studio)
-            assert await done(studio, run) == "round-1"
-            assert studio.run(run).attempt == 1
-            assert len(asked.bodies(LOAD)) == 2
-
-    play(scenario)
-
-
-def test_a_server_that_restarted_over_a_text_gets_it_before_the_next_job(
-    studio: Studio, tmp_path: Path
-) -> None:
-    policy = added(studio, tmp_path, "round-1")
-    activated(studio, policy)
-
-    async def scenario() -> None:
-        server = Adapting(broken=True)
-        async with serving(server) as (engine, asked), studio.worker(engine):
-            run = corrected(studio)
-            assert await done(studio, run) == "round-1"
-            assert studio.run(run).attempt == 2
-            assert [path for path, _ in asked.asked if path == LOAD] == [LOAD] * 2
-
-    play(scenario)
-
-
-def test_a_retry_stays_with_its_policy_although_another_one_is_active_by_then(
-    studio: Studio, tmp_path: Path
-) -> None:
-    first = added(studio, tmp_path, "round-1")
-    second = added(studio, tmp_path, "round-2", weights=b"others")
-    activated(studio, first)
-
-    async def scenario() -> None:
-        server = Adapting(hold=asyncio.Event())
-        async with serving(server) as (engine, _), studio.worker(engine):
-            run = corrected(studio)
-            await until(lambda: studio.run(run).written > 0)
-        # The worker was told to stop; another one, that never had the first round, goes on.
-        assert studio.run(run).state is RunState.QUEUED
-        activated(studio, second)
-        server.hold = None
-        server.loaded.clear()
-        async with serving(server) as (engine, _), studio.worker(engine):
-            assert await done(studio, run) == "round-1"
-            assert await done(studio, corrected(studio)) == "round-2"
-
-    play(scenario)
-
-
-def test_a_text_whose_adapter_is_gone_goes_on_with_what_is_there(
-    studio: Studio, tmp_path: Path
-) -> None:
-    policy = added(studio, tmp_path, "round-1")
-    activated(studio, policy)
-
-    async def scenario() -> None:
-        server = Adapting(broken=True)
-        async with serving(server) as (engine, _), studio.worker(engine):
-            await until(is_used(studio, policy, Use.WRITING))
-            server.refusal = (500, OTHER)
-            server.loaded.clear()
-            run = corrected(studio)
-            await until(studio.is_now(run, RunState.DONE))
-            assert policy_of(studio, run).startswith("lecturer@")
-            assert studio.run(run).failures == 0
-            assert use(studio, policy).use is Use.REFUSED
 
     play(scenario)
