@@ -78,10 +78,11 @@ _SAMPLES = """
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SampleFacts:
-    """What a sample's pairs have in common. images: SHA-256 of each, in order; image_files: where
-    an export keeps them, relative to its folder."""
+    """What a sample's pairs have in common, as it was read once: each reading makes another.
+    images: SHA-256 of each, in order; image_files: where an export keeps them, relative to its
+    folder."""
 
     id: int
     project: str
