@@ -62,12 +62,13 @@ def main() -> None:
     words.add_argument("--pairs", type=int, default=100_000)
     words.add_argument("--segments", type=int, default=26)
     words.add_argument("--saves", type=int, default=60)
+    words.add_argument("--per-sample", type=int, help="export only so many pairs of each sample")
     # Of the processes that this one starts.
     words.add_argument("--one", help=argparse.SUPPRESS)
     words.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     asked = words.parse_args()
     if asked.one:
-        _measure_one(asked.one, asked.data)
+        _measure_one(asked.one, asked.data, asked.per_sample)
         return
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # it is a text file
     print(f"Export of {asked.pairs} pairs, {asked.segments} segments a sample, {machine()}\n")
@@ -81,18 +82,22 @@ def main() -> None:
             "| memory MB |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
         )
         for name in ("floor", *PAIR_FORMATS):
-            _child(name, house.data).wait()
+            _child(name, house.data, per_sample=asked.per_sample).wait()
         house.start("app")
         _pull(house, asked.pairs)
         _save_meanwhile(house, asked.saves)
 
 
-def _child(name: str, data: Path, *, quiet: bool = False) -> subprocess.Popen[bytes]:
+def _child(
+    name: str, data: Path, *, per_sample: int | None = None, quiet: bool = False
+) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-m", "bench.export", "--one", name, "--data", str(data)]
+    if per_sample is not None:
+        words.append(f"--per-sample={per_sample}")
     return subprocess.Popen(words, stdout=subprocess.DEVNULL if quiet else None)
 
 
-def _measure_one(name: str, data: Path) -> None:
+def _measure_one(name: str, data: Path, per_sample: int | None) -> None:
     with embedded(data) as url, tempfile.TemporaryDirectory(prefix="iterdpo-bench-") as scratch:
         engine = make_engine(url)
         sessions = make_sessions(engine)
@@ -102,7 +107,8 @@ def _measure_one(name: str, data: Path) -> None:
         if name == "floor":
             _floor(sessions, Path(scratch), data)
         else:
-            _export(sessions, data, Path(scratch), name)
+            wanted = PairFilter(project=("bench",), limit_per_sample=per_sample)
+            _export(sessions, data, Path(scratch), name, wanted)
         engine.dispose()
 
 
@@ -127,18 +133,20 @@ def _pull(house: Studio, pairs: int) -> None:
         ("zstd", "zstd"),
     ):
         header = {"Authorization": f"Bearer {token}", "Accept-Encoding": coding}
-        url = f"{house.url}/api/v1/pairs?project=bench&limit=100000"
+        url: str | None = f"{house.url}/api/v1/pairs?project=bench&limit=100000"
         before, cpu, began = app.memory_info().rss, _cpu(app), time.perf_counter()
         size = first = 0.0
-        with httpx.stream("GET", url, headers=header, timeout=120) as answer:
-            answer.raise_for_status()
-            for chunk in answer.iter_raw():
-                first = first or time.perf_counter() - began
-                size += len(chunk)
+        while url:
+            with httpx.stream("GET", url, headers=header, timeout=120) as answer:
+                answer.raise_for_status()
+                for chunk in answer.iter_raw():
+                    first = first or time.perf_counter() - began
+                    size += len(chunk)
+                url = answer.links.get("next", {}).get("url")
         wall = time.perf_counter() - began
         grown = app.memory_info().rss - before
         print(
-            f"| {what} | {min(pairs, 100_000) / wall:,.0f} | {wall:.1f} | {first:.2f} "
+            f"| {what} | {pairs / wall:,.0f} | {wall:.1f} | {first:.2f} "
             f"| {_cpu(app) - cpu:.1f} | {size / 1e6:,.0f} | {grown / 1e6:+.0f} |"
         )
 
@@ -237,9 +245,8 @@ def _floor(sessions: Sessions, folder: Path, data: Path) -> None:
     out.unlink()
 
 
-def _export(sessions: Sessions, data: Path, folder: Path, name: str) -> None:
-    wanted, store = PairFilter(project=("bench",)), ImageStore(data / "images")
-    out = folder / name
+def _export(sessions: Sessions, data: Path, folder: Path, name: str, wanted: PairFilter) -> None:
+    store, out = ImageStore(data / "images"), folder / name
     out.mkdir()
     with measured(data) as figures:
         began = time.perf_counter()

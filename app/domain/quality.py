@@ -319,10 +319,13 @@ class _Strings:
 
 def same_but_whitespace(chosen: str, rejected: str) -> bool:
     """Whether two texts are the same words."""
-    # Where they part, a blank must stand on one side: for almost all pairs that is the answer.
+    # Where they part, a blank must stand on one side, or nothing but blanks follow where the other
+    # one ends: for almost all pairs that is the answer.
     at = Shared.similarity(chosen, rejected)
     good, bad = chosen[at : at + 1], rejected[at : at + 1]
-    if good and bad and not good.isspace() and not bad.isspace():
+    if not good or not bad:
+        return not (chosen[at:] + rejected[at:]).strip()
+    if not good.isspace() and not bad.isspace():
         return False
     return "".join(chosen.split()) == "".join(rejected.split())
 

@@ -79,7 +79,9 @@ def pairs(
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """One row a line. Read on from `X-Next-Cursor`, or follow `Link: …; rel="next"` until there
-    is none. Every line has its own `cursor` too: after a broken download go on from the last one.
+    is none: an answer may hold fewer pairs than `limit` though more follow, since one request gives
+    at most 10,000 new pairs their places in the feed. Every line has its own `cursor` too: after a
+    broken download go on from the last one.
 
     Pairs stand in the order in which the feed first showed them; a cursor never skips one. A pair
     that its annotator took back is no longer sent; one that comes back stands at the end again,
@@ -94,8 +96,7 @@ def pairs(
         gate_of(template, [*allowed, Check.DUPLICATE], min_share, max_tokens),
         reserved=chosen.reserved,
     )
-    feed.give_places(db)
-    window = feed.window(db, wanted, projects, after=after, limit=limit)
+    window = feed.read_on(db, wanted, projects, after=after, limit=limit)
     headers = {
         "ETag": f'W/"{_digest(base, window.digest, chosen.name, str(gate))}"',
         "X-Next-Cursor": str(window.until),

@@ -10,7 +10,7 @@ gets a new one, at the end, if it comes back.
 
 from array import array
 from collections.abc import Sequence as Ids
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import cast
@@ -34,6 +34,10 @@ from app.models import Correction
 from app.models.live import is_live_pair
 from app.pairs.filtering import selected
 
+# A reader gives no more places than this at once, so that the first bytes of a feed that nobody has
+# read yet come in half a second; what is left behind stands behind its window, and gets its place
+# from whoever reads on.
+AT_ONCE = 10_000
 _LOCK = 0x1DF_FEED
 _PLACES = Sequence("feed_positions")
 
@@ -41,7 +45,7 @@ _PLACES = Sequence("feed_positions")
 @dataclass(frozen=True, slots=True)
 class Window:
     """A stretch of the feed. ids: of its pairs, in the order of their places. until: the last place
-    in it (`after` itself when it is empty).
+    in it (`after` itself when it is empty). more: others follow, or may.
 
     digest: of what it holds; other pairs, another digest. newest_at: None when it is empty.
     """
@@ -54,8 +58,24 @@ class Window:
     newest_at: datetime | None
 
 
-def give_places(db: Session) -> int:
-    """Bring the feed up to date; returns how many pairs were appended. Commit before reading on.
+def read_on(
+    db: Session, wanted: PairFilter, projects: Ids[int], *, after: int, limit: int
+) -> Window:
+    """Bring the feed up to date and give the window behind the cursor; see window. Commit before
+    anything of it is sent.
+
+    It may be shorter than the limit though there is more, never empty then.
+    """
+    while True:
+        waiting = give_places(db, at_most=AT_ONCE) == AT_ONCE
+        found = window(db, wanted, projects, after=after, limit=limit)
+        if found.ids or not waiting:
+            return replace(found, more=found.more or waiting)
+
+
+def give_places(db: Session, *, at_most: int) -> int:
+    """Append pairs that have no place yet, the oldest first; returns how many: fewer than asked
+    for, and there are no others. Commit before reading on.
 
     A correction that some annotator's transaction is changing right now is left for the next
     reader: nobody waits for anybody's save, and the two cannot deadlock.
@@ -68,7 +88,8 @@ def give_places(db: Session) -> int:
     db.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     left = gone.with_for_update(key_share=True, skip_locked=True).cte("gone")
     db.execute(_moving().where(Correction.id == left.c.id).values(feed_position=None))
-    new = free.order_by(Correction.id).with_for_update(key_share=True, skip_locked=True).cte("new")
+    oldest = free.order_by(Correction.id).limit(at_most)
+    new = oldest.with_for_update(key_share=True, skip_locked=True).cte("new")
     # A sequence, not max + 1: a place that was given back is never given again.
     places = select(new.c.id, _PLACES.next_value().label("place")).subquery("places")
     result = db.execute(

@@ -27,12 +27,12 @@ def pair_lines(
 ) -> Iterator[bytes]:
     """The lines of these pairs in a format, each with the pair's cursor, as far as they pass the
     gate. A session is open only while a batch is read: a slow client holds no connection."""
-    lines = lines_of(form)
+    lines = lines_of(form, form.rows, rendering)
     found = read_pairs(sessions, _batches(ids), template=gate.template)
     for pair in passing(found, Inspection(gate)):
         # A row is an object and never empty: the cursor is put in before its end.
         cursor = b',"cursor":%d}\n' % pair.cursor
-        for line in lines(pair, form.rows, rendering):
+        for line in lines(pair):
             yield line[:-2] + cursor
 
 

@@ -103,7 +103,9 @@ class LineWriter(_Counting):
     ) -> None:
         super().__init__(sink, format, rendering, tally, store)
         self.images = self._found
-        self._lines = lines_of(format)
+        self._lines = {
+            name: lines_of(format, rows, rendering) for name, rows in format.files.items()
+        }
         first, *others = format.files
         # Closed before the next one is begun.
         self._open = self._files.enter_context(ExitStack())
@@ -115,8 +117,8 @@ class LineWriter(_Counting):
         """See Writer."""
         self._count(leaving)
         late = self._format.images_first and not leaving.sample.images
-        for name, rows in self._format.files.items():
-            lines = self._lines(leaving, rows, self._rendering)
+        for name, lines_of_one in self._lines.items():
+            lines = lines_of_one(leaving)
             self._tally.rows_of[name] += len(lines)
             if late:
                 self._without[name].writelines(lines)

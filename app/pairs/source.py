@@ -78,10 +78,11 @@ _SAMPLES = """
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SampleFacts:
-    """What a sample's pairs have in common. images: SHA-256 of each, in order; image_files: where
-    an export keeps them, relative to its folder."""
+    """What a sample's pairs have in common, as it was read once: each reading makes another.
+    images: SHA-256 of each, in order; image_files: where an export keeps them, relative to its
+    folder."""
 
     id: int
     project: str
@@ -220,17 +221,15 @@ class _Tree:
 
     def prefix(self, leaf: int) -> Prefix:
         """The text down to `leaf`, grown from the longest prefix that another pair has too."""
-        known = self._known
-        if leaf in known:
-            return known[leaf]
-        path = [leaf]
-        at = self._above[leaf]
-        while at is not None and at not in known:
-            path.append(at)
+        path: list[Piece] = []
+        at: int | None = leaf
+        while at is not None and at not in self._known:
+            path.append(self._pieces[at])
             at = self._above[at]
-        found = EMPTY if at is None else known[at]
-        for segment in reversed(path):
-            found = known[segment] = found.grow(self._pieces[segment])
+        found = EMPTY if at is None else self._known[at]
+        if path:
+            # In one step: of the prefixes between, most are no pair's.
+            found = self._known[leaf] = found.grow(*reversed(path))
         return found
 
 

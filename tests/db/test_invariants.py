@@ -242,7 +242,7 @@ def _check_export(desk: Desk) -> None:
         assert correction.edited == edited(pair.rejected, pair.chosen)
         for form in PAIR_FORMATS.values():
             rendering = Rendering(folder=form.name)
-            quick = lines_of(form)(one, form.rows, rendering)
+            quick = lines_of(form, form.rows, rendering)(one)
             assert quick == plain_lines(one, form.rows, rendering)
             assert [orjson.loads(line) for line in quick] == [
                 dict(row) for row in form.rows(pair, rendering)

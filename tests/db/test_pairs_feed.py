@@ -20,8 +20,7 @@ from tests.factories import add_draft, add_project, add_sample, add_user
 
 def read(db: Session, project_id: int, after: int = 0) -> list[tuple[int, int]]:
     """(cursor, pair id) of everything behind a cursor."""
-    feed.give_places(db)
-    found = feed.window(db, PairFilter(), [project_id], after=after, limit=1000)
+    found = feed.read_on(db, PairFilter(), [project_id], after=after, limit=1000)
     pairs = read_pairs(lambda: nullcontext(db), iter([found.ids]))
     return [(pair.cursor, pair.pair_id) for pair in pairs]
 
@@ -92,7 +91,7 @@ def test_a_window_says_where_it_ends_and_whether_more_follows(desk: Desk) -> Non
     project_id = project_of(desk)
     for number in (1, 2, 3):
         desk.correct(number, f"## Slide {number}\nCorrected.")
-    feed.give_places(desk.db)
+    feed.give_places(desk.db, at_most=10)
     two = feed.window(desk.db, PairFilter(), [project_id], after=0, limit=2)
     rest = feed.window(desk.db, PairFilter(), [project_id], after=two.until, limit=2)
     assert (len(two.ids), two.more, len(rest.ids), rest.more) == (2, True, 1, False)
@@ -101,6 +100,42 @@ def test_a_window_says_where_it_ends_and_whether_more_follows(desk: Desk) -> Non
     empty = feed.window(desk.db, PairFilter(), [project_id], after=rest.until, limit=2)
     assert (len(empty.ids), empty.more, empty.until) == (0, False, rest.until)
     assert empty.newest_at is None
+
+
+def test_places_are_given_to_the_oldest_so_many_at_once(desk: Desk) -> None:
+    for number in (1, 2, 3):
+        desk.correct(number, f"## Slide {number}\nCorrected.")
+    assert [feed.give_places(desk.db, at_most=2) for _ in range(3)] == [2, 1, 0]
+    places = select(Correction.id).order_by(Correction.feed_position)
+    assert list(desk.db.scalars(places)) == [pair.id for pair in desk.pairs]
+
+
+def test_a_window_that_ends_where_places_ran_out_says_that_more_follows(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "AT_ONCE", 2)
+    project_id = project_of(desk)
+    for number in (1, 2, 3):
+        desk.correct(number, f"## Slide {number}\nCorrected.")
+    first = feed.read_on(desk.db, PairFilter(), [project_id], after=0, limit=1000)
+    rest = feed.read_on(desk.db, PairFilter(), [project_id], after=first.until, limit=1000)
+    assert (len(first.ids), first.more, len(rest.ids), rest.more) == (2, True, 1, False)
+    assert [*first.ids, *rest.ids] == [pair.id for pair in desk.pairs]
+
+
+def test_a_window_is_not_empty_because_others_were_given_places(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "AT_ONCE", 1)
+    project_id = project_of(desk)
+    for number in (1, 2, 3):
+        desk.correct(number, f"## Slide {number}\nCorrected.")
+    last = PairFilter(min_position=2)
+    found = feed.read_on(desk.db, last, [project_id], after=0, limit=1000)
+    assert list(found.ids) == [desk.pairs[2].id]
+    none = PairFilter(min_position=9)
+    empty = feed.read_on(desk.db, none, [project_id], after=0, limit=1000)
+    assert (len(empty.ids), empty.more) == (0, False)
 
 
 @pytest.fixture
@@ -170,11 +205,11 @@ def test_two_readers_give_each_pair_one_place(sessions: Sessions) -> None:
     with sessions.begin() as db:
         correct(db, first_draft)
     with sessions() as one, sessions.begin() as db:
-        assert feed.give_places(one) == 1
+        assert feed.give_places(one, at_most=10) == 1
         correct(db, second_draft)
         one.commit()
     with sessions.begin() as two:
-        assert feed.give_places(two) == 1
+        assert feed.give_places(two, at_most=10) == 1
         places = [place for place, _ in read(two, project_id)]
     assert places == sorted(set(places))
     assert len(places) == 2

@@ -106,6 +106,11 @@ def test_a_prefix_knows_of_its_text_what_the_whole_text_says(texts: list[str]) -
     assert prefix.tokens == pytest.approx(whole.tokens)
 
 
+@given(st.lists(ANY | st.sampled_from([*SPECIAL_STRINGS, "<", "<|", "|>", "im_end|>"])))
+def test_a_prefix_is_the_same_grown_at_once_and_step_by_step(texts: list[str]) -> None:
+    assert EMPTY.grow(*map(Piece.of, texts)) == prefix_of(*texts)
+
+
 def test_a_duplicate_is_found_however_its_prefix_is_cut() -> None:
     inspection = Inspection(Gate())
 

@@ -17,6 +17,7 @@ from app.accounts import service as accounts
 from app.db import Sessions, make_engine, make_sessions
 from app.main import create_app
 from app.models import Correction, Role, Sample, User
+from app.pairs import feed
 from app.settings import Settings
 from tests.factories import add_project, add_sample, add_user
 from tests.pairing import add_pair
@@ -82,9 +83,12 @@ def pull(client: TestClient, after: int, limit: int) -> tuple[list[int], int]:
     return ids, int(answer.headers["x-next-cursor"])
 
 
+# How many places a reader gives at once: all that there are, and fewer than it asks for.
+@pytest.mark.parametrize("at_once", [feed.AT_ONCE, 5])
 def test_a_thousand_pairs_that_are_added_meanwhile_come_once_each(
-    client: TestClient, sessions: Sessions
+    client: TestClient, sessions: Sessions, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
+    monkeypatch.setattr(feed, "AT_ONCE", at_once)
     failures: list[BaseException] = []
     writers = [
         threading.Thread(target=correct, args=(sessions, number, failures))
@@ -101,8 +105,10 @@ def test_a_thousand_pairs_that_are_added_meanwhile_come_once_each(
     for writer in writers:
         writer.join()
     assert failures == []
-    ids, after = pull(client, after, limit=1000)
-    seen += ids
+    ids = seen
+    while ids:
+        ids, after = pull(client, after, limit=1000)
+        seen += ids
     with sessions() as db:
         assert sorted(seen) == sorted(db.scalars(select(Correction.id)))
     assert len(seen) == len(set(seen)) == WRITERS * EACH
