@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import replace
 
 from app.domain.certainty import Certainty, Token, certainty
 
@@ -28,7 +27,7 @@ class Scales:
         """Take the next tokens, in code points of this attempt's own text."""
         for token in tokens:
             start, end = self._start + token.start, self._start + token.end
-            self._tokens.append(replace(token, start=start, end=end))
+            self._tokens.append(Token(start, end, token.logprob))
             self._known = max(self._known, end)
 
     def is_ready(self, end: int, written: int) -> bool:
@@ -46,7 +45,7 @@ class Scales:
         """The certainty of the segment that ends there; its tokens are dropped."""
         start = end - len(text)
         own = [
-            replace(token, start=token.start - start, end=token.end - start)
+            Token(token.start - start, token.end - start, token.logprob)
             for token in self._tokens
             if token.start < end
         ]
