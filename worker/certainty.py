@@ -8,7 +8,7 @@ from app.domain.certainty import Certainty, Token, certainty
 # A segment may be complete before the log-probabilities of its last tokens have come: while text
 # is held back by the server, or where it sends them after their text. So many code points of the
 # text behind it are waited for, about a line; then they will not come any more.
-_PATIENCE = 200
+PATIENCE = 200
 
 
 class Scales:
@@ -38,7 +38,7 @@ class Scales:
         """
         if self._known >= end or self._known == self._start or self._vain:
             return True
-        self._vain = written - end > _PATIENCE
+        self._vain = written - end > PATIENCE
         return self._vain
 
     def weigh(self, text: str, end: int) -> Certainty | None:
