@@ -46,6 +46,14 @@ def make_sessions(engine: Engine) -> Sessions:
     return sessionmaker(engine, expire_on_commit=False)
 
 
+def make_reading_sessions(engine: Engine) -> Sessions:
+    """Sessions in which each statement is a transaction of its own, to read one thing at once.
+
+    BEGIN and ROLLBACK are two of the three ways to the database that a single query takes.
+    """
+    return sessionmaker(engine.execution_options(isolation_level="AUTOCOMMIT"))
+
+
 def _test_idle_connections(engine: Engine) -> None:
     """SQLAlchemy's own pool_pre_ping tests at each use, which costs a save two round trips."""
 

@@ -20,7 +20,7 @@ from app.annotation import routes as annotation
 from app.annotation import stream
 from app.assets import Assets
 from app.changes import Hub
-from app.db import make_engine, make_sessions
+from app.db import make_engine, make_reading_sessions, make_sessions
 from app.images.store import ImageStore
 from app.middleware import CrossSite, SecurityHeaders, Timing
 from app.migrate import is_current
@@ -100,6 +100,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             app.state.engine = engine
             app.state.sessions = make_sessions(engine)
+            app.state.reading_sessions = make_reading_sessions(engine)
             app.state.slots = asyncio.Semaphore(max(1, settings.db_pool - SPARE_CONNECTIONS))
             app.state.image_store = ImageStore(
                 settings.images, max_megapixels=settings.max_image_megapixels

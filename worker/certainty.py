@@ -2,14 +2,13 @@
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import replace
 
 from app.domain.certainty import Certainty, Token, certainty
 
 # A segment may be complete before the log-probabilities of its last tokens have come: while text
 # is held back by the server, or where it sends them after their text. So many code points of the
 # text behind it are waited for, about a line; then they will not come any more.
-_PATIENCE = 200
+PATIENCE = 200
 
 
 class Scales:
@@ -28,7 +27,7 @@ class Scales:
         """Take the next tokens, in code points of this attempt's own text."""
         for token in tokens:
             start, end = self._start + token.start, self._start + token.end
-            self._tokens.append(replace(token, start=start, end=end))
+            self._tokens.append(Token(start, end, token.logprob))
             self._known = max(self._known, end)
 
     def is_ready(self, end: int, written: int) -> bool:
@@ -39,14 +38,14 @@ class Scales:
         """
         if self._known >= end or self._known == self._start or self._vain:
             return True
-        self._vain = written - end > _PATIENCE
+        self._vain = written - end > PATIENCE
         return self._vain
 
     def weigh(self, text: str, end: int) -> Certainty | None:
         """The certainty of the segment that ends there; its tokens are dropped."""
         start = end - len(text)
         own = [
-            replace(token, start=token.start - start, end=token.end - start)
+            Token(token.start - start, token.end - start, token.logprob)
             for token in self._tokens
             if token.start < end
         ]

@@ -55,8 +55,7 @@ USABLE = Gauge(
 )
 
 # A rate needs a first value: what has never happened is 0, not absent.
-for _kind in ("prompt", "cached", "generated"):
-    TOKENS.labels(_kind)
+_PROMPT, _CACHED, _GENERATED = map(TOKENS.labels, ("prompt", "cached", "generated"))
 for _reason in Failure:
     FAILURES.labels(_reason.value)
 
@@ -85,12 +84,12 @@ class Meter:
         A stream that is left early has no usage: what its prompt cost is then not counted.
         """
         self._seen += len(delta.tokens)
-        TOKENS.labels("generated").inc(len(delta.tokens))
+        _GENERATED.inc(len(delta.tokens))
         if delta.usage is None:
             return
-        TOKENS.labels("generated").inc(max(0, delta.usage.completion - self._seen))
-        TOKENS.labels("prompt").inc(delta.usage.prompt)
-        TOKENS.labels("cached").inc(delta.usage.cached or 0)
+        _GENERATED.inc(max(0, delta.usage.completion - self._seen))
+        _PROMPT.inc(delta.usage.prompt)
+        _CACHED.inc(delta.usage.cached or 0)
         lasted = time.perf_counter() - self._first
         if self._first and delta.usage.completion > 1 and lasted > 0:
             SPEED.observe((delta.usage.completion - 1) / lasted)

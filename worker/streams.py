@@ -157,6 +157,8 @@ class Stream:
 
     def _release(self, *, waiting: bool = True) -> None:
         """Let go of the complete segments. waiting: only of those whose tokens have come."""
+        if not self._held:
+            return
         written = self._start + sum(map(len, self.pending))
         while self._held:
             end, piece = self._held[0]

@@ -8,9 +8,8 @@ import anyio
 from sqlalchemy.orm import Session
 
 from app import regenerations
-from app.annotation.reading import anchor_number, lines, segment_view
-from app.models import Draft, Regeneration
-from app.regenerations import News, Position
+from app.annotation.reading import lines_of, segment_view
+from app.regenerations import Followed, News, Position
 from app.web import Templates
 
 # Connections and threads that all streams of a process use together, however many they are.
@@ -18,7 +17,10 @@ _AT_ONCE = 2
 
 
 class Reader:
-    """Reads for all streams of this process: whoever asks while a read runs shares the next."""
+    """Reads for all streams of this process: whoever asks while a read runs shares the next.
+
+    sessions: such that each statement is a transaction of its own (db.make_reading_sessions).
+    """
 
     def __init__(self, sessions: Callable[[], Session]) -> None:
         self.sessions = sessions
@@ -69,28 +71,27 @@ class Pages:
         if not news.segments:
             return news, []
         rendered = await anyio.to_thread.run_sync(
-            self._render, at.regeneration_id, news, limiter=self._reader.limiter
+            self._render, news.segments, limiter=self._reader.limiter
         )
         return news, rendered
 
-    def _render(self, regeneration_id: int, news: News) -> list[dict[str, Any]]:
+    def _render(self, segments: Sequence[Followed]) -> list[dict[str, Any]]:
+        ids = [one.segment_id for one in segments]
         with self._reader.sessions() as db:
-            draft = db.get_one(Draft, self._draft_id)
-            run = db.get_one(Regeneration, regeneration_id)
-            path = lines(db, draft, news.leaf_id)
-            after = anchor_number(path, run)
-            views = {line.id: segment_view(line, after) for line in path}
+            found = {line.id: line for line in lines_of(db, self._draft_id, ids)}
+        # All of them are the run's: they follow its anchor, which is the root or comes later.
+        views = [segment_view(found[one.segment_id], after=0) for one in segments]
         return [
             {
                 "segment_id": one.segment_id,
                 "start": one.start,
                 "end": one.end,
-                "number": views[one.segment_id].number,
+                "number": view.number,
                 "html": self._templates.render(
                     "annotation/_segment.html",
                     self._locale,
-                    {"segment": views[one.segment_id], "draft_id": self._draft_id},
+                    {"segment": view, "draft_id": self._draft_id},
                 ),
             }
-            for one in news.segments
+            for one, view in zip(segments, views, strict=True)
         ]

@@ -109,7 +109,7 @@ def _told(
     for segment in [*segments, None]:
         until = segment["end"] if segment else news.written
         if until > offset:
-            start, text = _between(news.chunks, offset, until)
+            start, text = _between(news, offset, until)
             offset = until
             if text:
                 at = Position(run, offset, cut)
@@ -120,14 +120,10 @@ def _told(
             yield _event("seg", _id(at), segment), at
 
 
-def _between(chunks: Sequence[tuple[int, str]], start: int, end: int) -> tuple[int, str]:
+def _between(news: News, start: int, end: int) -> tuple[int, str]:
     """The text of [start, end) and where it begins: later, if its beginning was cleared away."""
-    parts = [
-        (max(at, start), text[max(0, start - at) : end - at])
-        for at, text in chunks
-        if at < end and at + len(text) > start
-    ]
-    return (parts[0][0] if parts else end), "".join(text for _, text in parts)
+    at = max(start, news.start)
+    return at, news.text[at - news.start : max(0, end - news.start)]
 
 
 def _parse(after: str | None, regeneration_id: int) -> tuple[int, int | None, bool]:
@@ -161,6 +157,6 @@ def _event(name: str, event_id: str, data: dict[str, Any]) -> bytes:
 def _reader(app: FastAPI) -> Reader:
     """The reader of this process, made by the first stream."""
     if not hasattr(app.state, "reader"):
-        app.state.reader = Reader(lambda: app.state.sessions())
+        app.state.reader = Reader(lambda: app.state.reading_sessions())
     reader: Reader = app.state.reader
     return reader

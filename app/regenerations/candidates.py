@@ -28,7 +28,7 @@ from app.regenerations.requests import (
     priority_of,
     supersede,
 )
-from app.regenerations.writing import Cut, Outcome, add_segment
+from app.regenerations.writing import Cut, Outcome, add_segments, segment_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,7 @@ def offer(db: Session, candidate: Candidate) -> Outcome:
     if any(one.candidate == candidate.index or one.text == cut.text for one in there):
         return Outcome.WRITTEN
     anchor = db.get_one(Segment, run.anchor_id)
-    add_segment(
-        db,
+    values = segment_values(
         cut,
         sample_id=run.sample_id,
         parent_id=anchor.id,
@@ -91,6 +90,7 @@ def offer(db: Session, candidate: Candidate) -> Outcome:
         regeneration_id=run.id,
         candidate=candidate.index,
     )
+    add_segments(db, [values])
     changes.notify(db, f"regeneration:{run.id}")
     return Outcome.WRITTEN
 

@@ -35,16 +35,16 @@ class Followed:
 class News:
     """What a reader at a position does not have yet.
 
-    chunks: (start, text) in order, beginning at the position's offset or, when old text has been
-    cleared away, later; then the segments hold what is missing. candidates: how many are offered
-    for the first segment so far; 0 once one is taken.
+    text begins at `start`: the position's offset or, when old text has been cleared away, later;
+    then the segments hold what is missing. candidates: how many are offered for the first segment
+    so far; 0 once one is taken.
     """
 
     state: RunState
     error: str | None
     written: int
-    leaf_id: int
-    chunks: tuple[tuple[int, str], ...]
+    start: int
+    text: str
     segments: tuple[Followed, ...]
     candidates: int = 0
 
@@ -60,7 +60,8 @@ def position(
     """
     if cut is not None or offset == 0:
         return Position(regeneration_id, offset, min(cut or 0, offset))
-    ends = [one.end for one in _segments(db, [regeneration_id]).get(regeneration_id, ())]
+    run = db.get_one(Regeneration, regeneration_id)
+    ends = [one.end for one in _finished(db, [(0, run.leaf_id, run.cut, 0)]).get(0, ())]
     known = [0, *(end for end in ends if end <= offset)]
     if len(known) == 1:
         return Position(regeneration_id, offset, 0)
@@ -79,117 +80,95 @@ def position(
 
 
 def news(db: Session, positions: Sequence[Position]) -> list[News]:
-    """What is new for each position, read in a few queries for all of them.
+    """What is new for each position, read in one query for all of them.
 
-    The rows are read first and bound the rest: since text and segments are only ever added, what
-    comes of them agrees with the state.
+    Segments that have been finished since, and offered candidates, need one more. They are read
+    after the rows, which bound them: text and segments are only ever added, so all agrees with the
+    state even if `db` sees each query at a moment of its own.
     """
-    ids = {one.regeneration_id for one in positions}
     rows = db.execute(
-        select(
-            Regeneration.id,
-            Regeneration.state,
-            Regeneration.error,
-            Regeneration.written,
-            Regeneration.cut,
-            Regeneration.leaf_id,
-            (
-                (Regeneration.candidates > 0) & (Regeneration.leaf_id == Regeneration.anchor_id)
-            ).label("undecided"),
-        ).where(Regeneration.id.in_(ids))
+        _NEWS,
+        {
+            "ids": [one.regeneration_id for one in positions],
+            "offsets": [one.offset for one in positions],
+        },
+    ).all()
+    offers = offered(db, [row.id for row in rows if row.undecided])
+    segments = _finished(
+        db,
+        [
+            (at, row.leaf_id, row.cut, one.cut)
+            for at, (one, row) in enumerate(zip(positions, rows, strict=True))
+            if one.cut < row.cut
+        ],
     )
-    runs = {row.id: row for row in rows}
-    offers = offered(db, [run.id for run in runs.values() if run.undecided])
-    behind = [
-        (at, one)
-        for at, one in enumerate(positions)
-        if one.offset < runs[one.regeneration_id].written
-    ]
-    chunks = _chunks(db, behind)
-    cut = [one.regeneration_id for one in positions if one.cut < runs[one.regeneration_id].cut]
-    segments = _segments(db, cut)
     return [
         News(
-            state=(run := runs[one.regeneration_id]).state,
-            error=run.error,
-            written=run.written,
-            leaf_id=run.leaf_id,
-            chunks=chunks.get(at, ()),
-            segments=tuple(
-                found for found in segments.get(run.id, ()) if one.cut < found.end <= run.cut
-            ),
-            candidates=offers.get(run.id, 0),
+            state=RunState(row.state),
+            error=row.error,
+            written=row.written,
+            start=max(row.start or 0, one.offset),
+            text=(row.text or "")[max(0, one.offset - (row.start or 0)) :],
+            segments=segments.get(at, ()),
+            candidates=offers.get(row.id, 0),
         )
-        for at, one in enumerate(positions)
+        for at, (one, row) in enumerate(zip(positions, rows, strict=True))
     ]
 
 
-def _chunks(
-    db: Session, behind: Sequence[tuple[int, Position]]
-) -> dict[int, tuple[tuple[int, str], ...]]:
-    if not behind:
+def _finished(
+    db: Session, wanted: Sequence[tuple[int, int, int, int]]
+) -> dict[int, tuple[Followed, ...]]:
+    """Segments that end behind `cut` on a run's path, in order; a key, leaf, its end, cut of each.
+
+    They are read upwards from the leaf, so it costs what is new, not how long the text is. Copies
+    of them and candidates that were not taken stand beside that path.
+    """
+    if not wanted:
         return {}
+    keys, leaves, ends, cuts = zip(*wanted, strict=True)
     rows = db.execute(
-        _CHUNKS_SINCE,
-        {
-            "places": [at for at, _ in behind],
-            "ids": [one.regeneration_id for _, one in behind],
-            "offsets": [one.offset for _, one in behind],
-        },
+        _FINISHED, {"keys": [*keys], "leaves": [*leaves], "ends": [*ends], "cuts": [*cuts]}
     )
-    since = {at: one.offset for at, one in behind}
     return {
-        at: tuple(
-            (max(row.start, since[at]), row.text[max(0, since[at] - row.start) :])
-            for row in group
-            if row.start + len(row.text) > since[at]
-        )
-        for at, group in groupby(rows, key=lambda row: row.at)
+        key: tuple(Followed(row.id, row.start, row.end) for row in group)
+        for key, group in groupby(rows, key=lambda row: row.key)
     }
 
 
-def _segments(db: Session, ids: Sequence[int]) -> dict[int, list[Followed]]:
-    """The finished segments of regenerations, in order: their paths from the anchor to the leaf.
-
-    Copies of them and candidates that were not taken stand beside those paths.
+_NEWS = text(
     """
-    found: dict[int, list[Followed]] = {}
-    if not ids:
-        return found
-    for regeneration_id, segment_id, length in db.execute(_FINISHED, {"ids": [*ids]}):
-        chain = found.setdefault(regeneration_id, [])
-        start = chain[-1].end if chain else 0
-        chain.append(Followed(segment_id, start, start + length))
-    return found
-
+    SELECT run.id, run.state, run.error, run.written, run.cut, run.leaf_id,
+        run.candidates > 0 AND run.leaf_id = run.anchor_id AS undecided, new.start, new.text
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:offsets AS bigint[]))
+        WITH ORDINALITY AS place (regeneration_id, since, at)
+    JOIN regenerations AS run ON run.id = place.regeneration_id
+    LEFT JOIN LATERAL (
+        SELECT min(start) AS start, string_agg(text, '' ORDER BY start) AS text
+        FROM chunks WHERE regeneration_id = run.id AND start >= coalesce((
+            SELECT max(start) FROM chunks AS first
+            WHERE first.regeneration_id = run.id AND first.start <= place.since
+        ), 0)
+    ) AS new ON run.written > place.since
+    ORDER BY place.at
+    """
+)
 
 _FINISHED = text(
     """
     WITH RECURSIVE walk AS (
-        SELECT run.id AS run, run.anchor_id, leaf.id, leaf.parent_id, leaf.depth,
-            length(leaf.text) AS length
-        FROM regenerations AS run JOIN segments AS leaf ON leaf.id = run.leaf_id
-        WHERE run.id = ANY (CAST(:ids AS bigint[])) AND run.leaf_id <> run.anchor_id
+        SELECT place.key, place.cut, leaf.id, leaf.parent_id,
+            place.until - length(leaf.text) AS start, place.until AS end
+        FROM unnest(
+            CAST(:keys AS bigint[]), CAST(:leaves AS bigint[]), CAST(:ends AS bigint[]),
+            CAST(:cuts AS bigint[])
+        ) AS place (key, leaf_id, until, cut)
+        JOIN segments AS leaf ON leaf.id = place.leaf_id
         UNION ALL
-        SELECT walk.run, walk.anchor_id, up.id, up.parent_id, up.depth, length(up.text)
+        SELECT walk.key, walk.cut, up.id, up.parent_id, walk.start - length(up.text), walk.start
         FROM walk JOIN segments AS up ON up.id = walk.parent_id
-        WHERE up.id <> walk.anchor_id
+        WHERE walk.start > walk.cut
     )
-    SELECT run, id, length FROM walk ORDER BY run, depth
-    """
-)
-
-_CHUNKS_SINCE = text(
-    """
-    SELECT place.at, chunk.start, chunk.text
-    FROM unnest(
-        CAST(:places AS bigint[]), CAST(:ids AS bigint[]), CAST(:offsets AS bigint[])
-    ) AS place (at, regeneration_id, since)
-    JOIN chunks AS chunk ON chunk.regeneration_id = place.regeneration_id
-        AND chunk.start >= coalesce((
-            SELECT max(start) FROM chunks AS first
-            WHERE first.regeneration_id = place.regeneration_id AND first.start <= place.since
-        ), 0)
-    ORDER BY place.at, chunk.start
+    SELECT key, id, start, "end" FROM walk ORDER BY key, start
     """
 )

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app import changes
 from app.domain.certainty import Certainty, to_rows
 from app.domain.tree import Origin
-from app.models import Regeneration, RunState, Segment
+from app.models import Regeneration, RunState, Segment, table_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,26 +97,14 @@ def append(db: Session, portions: Sequence[Portion], *, lease_s: float) -> dict[
     outcome = {row.id: Outcome.WRITTEN for row in held}
     if missing := asked.keys() - outcome.keys():
         outcome |= _why_missing(db, [asked[one] for one in missing])
-    chunks: list[tuple[int, int, str]] = []
-    rows: list[dict[str, Any]] = []
-    keys: list[str] = []
-    for row in held:
-        portion = asked[row.id]
-        news = portion.text[row.written - portion.start :]
-        if news:
-            chunks.append((row.id, row.written, news))
-        leaf_id, cut = _add_segments(db, row, portion)
-        rows.append(_state(row, portion, row.written + len(news), leaf_id, cut))
-        if not portion.renews_only:
-            keys.append(f"regeneration:{row.id}")
-        if portion.cuts or portion.ending:
-            keys.append(f"draft:{row.draft_id}")
-    if chunks:
-        ids, starts, texts = zip(*chunks, strict=True)
-        db.execute(_INSERT_CHUNKS, {"ids": [*ids], "starts": [*starts], "texts": [*texts]})
-    if rows:
-        db.execute(_UPDATE, {"lease_s": lease_s} | {key: [r[key] for r in rows] for key in rows[0]})
-    changes.notify(db, *keys)
+    if held:
+        leaves = _add_segments(db, [(row, asked[row.id]) for row in held])
+        rows = [_row(row, asked[row.id], *leaves[row.id]) for row in held]
+        db.execute(
+            _WRITE,
+            {key: [row[key] for row in rows] for key in rows[0]}
+            | {"lease_s": lease_s, "channel": changes.CHANNEL},
+        )
     return outcome
 
 
@@ -152,30 +140,51 @@ def _why_missing(db: Session, portions: Sequence[Portion]) -> dict[int, Outcome]
     return outcome
 
 
-def _add_segments(db: Session, row: Held, portion: Portion) -> tuple[int, int]:
-    """Insert the segments that the row does not have yet; the new leaf and where it ends."""
-    leaf_id, depth, cut = row.leaf_id, row.depth, row.cut
-    fresh = [one for one in portion.cuts if one.end > row.cut]
-    for at, one in enumerate(fresh, 1):
-        if one.end - len(one.text) != cut:
-            raise ValueError(f"Segment of regeneration {row.id} does not begin at {cut}.")
-        depth, cut = depth + 1, one.end
-        last = portion.ending is not None and at == len(fresh)
-        leaf_id = add_segment(
+def _add_segments(db: Session, held: Sequence[tuple[Held, Portion]]) -> dict[int, tuple[int, int]]:
+    """Insert the segments that the rows do not have yet; for each the leaf and where it ends then.
+
+    One statement for the first segment of each, one for the second: a segment names its parent.
+    """
+    leaves = {row.id: (row.leaf_id, row.cut) for row, _ in held}
+    fresh = [(row, portion, _fresh(row, portion)) for row, portion in held]
+    for at in range(max(len(cuts) for _, _, cuts in fresh)):
+        wave = [(row, portion, cuts) for row, portion, cuts in fresh if at < len(cuts)]
+        ids = add_segments(
             db,
-            one,
-            sample_id=row.sample_id,
-            parent_id=leaf_id,
-            depth=depth,
-            ends_output=last and portion.ending is not None and portion.ending.ends_output,
-            policy_id=row.policy_id,
-            regeneration_id=row.id,
+            [
+                segment_values(
+                    cuts[at],
+                    sample_id=row.sample_id,
+                    parent_id=leaves[row.id][0],
+                    depth=row.depth + at + 1,
+                    ends_output=cuts[at] is cuts[-1] and _ends_output(portion),
+                    policy_id=row.policy_id,
+                    regeneration_id=row.id,
+                )
+                for row, portion, cuts in wave
+            ],
         )
-    return leaf_id, cut
+        for (row, _, cuts), segment_id in zip(wave, ids, strict=True):
+            leaves[row.id] = segment_id, cuts[at].end
+    return leaves
 
 
-def add_segment(
-    db: Session,
+def _fresh(row: Held, portion: Portion) -> list[Cut]:
+    """The portion's segments that the row does not have yet."""
+    cuts = [one for one in portion.cuts if one.end > row.cut]
+    start = row.cut
+    for one in cuts:
+        if one.end - len(one.text) != start:
+            raise ValueError(f"Segment of regeneration {row.id} does not begin at {start}.")
+        start = one.end
+    return cuts
+
+
+def _ends_output(portion: Portion) -> bool:
+    return portion.ending is not None and portion.ending.ends_output
+
+
+def segment_values(
     cut: Cut,
     *,
     sample_id: int,
@@ -185,41 +194,48 @@ def add_segment(
     policy_id: int | None,
     regeneration_id: int,
     candidate: int | None = None,
-) -> int:
-    """Insert a segment that a model wrote; its id. The regeneration's row is locked by then."""
-    return db.execute(
-        insert(Segment)
-        .values(
-            sample_id=sample_id,
-            parent_id=parent_id,
-            depth=depth,
-            text=cut.text,
-            origin=Origin.MODEL,
-            ends_output=ends_output,
-            image_index=cut.image_index,
-            policy_id=policy_id,
-            regeneration_id=regeneration_id,
-            candidate=candidate,
-            certainty=cut.certainty and cut.certainty.mean,
-            weak_words=cut.certainty and to_rows(cut.certainty.weak),
-        )
-        .returning(Segment.id)
-    ).scalar_one()
+) -> dict[str, Any]:
+    """A segment that a model wrote, for add_segments."""
+    return {
+        "sample_id": sample_id,
+        "parent_id": parent_id,
+        "depth": depth,
+        "text": cut.text,
+        "origin": Origin.MODEL,
+        "ends_output": ends_output,
+        "image_index": cut.image_index,
+        "policy_id": policy_id,
+        "regeneration_id": regeneration_id,
+        "candidate": candidate,
+        "certainty": cut.certainty and cut.certainty.mean,
+        "weak_words": cut.certainty and to_rows(cut.certainty.weak),
+    }
 
 
-def _state(row: Held, portion: Portion, written: int, leaf_id: int, cut: int) -> dict[str, Any]:
+def add_segments(db: Session, values: Sequence[dict[str, Any]]) -> Sequence[int]:
+    """Insert segments; their ids in the same order. The rows of their runs are locked by then."""
+    return db.connection().execute(_ADD, [*values]).scalars().all()
+
+
+def _row(row: Held, portion: Portion, leaf_id: int, cut: int) -> dict[str, Any]:
+    """What becomes of a row, and who is to hear of it."""
     ending = portion.ending
     return {
         "ids": row.id,
-        "attempts": row.attempt,
-        "written": written,
-        "cut": cut,
+        "starts": row.written,
+        "texts": portion.text[row.written - portion.start :],
+        "cuts": cut,
         "leaves": leaf_id,
         "states": (ending.state if ending else RunState.RUNNING).value,
         "stop_reasons": ending.stop_reason if ending else None,
         "errors": ending.error if ending else None,
+        "streams": None if portion.renews_only else f"regeneration:{row.id}",
+        "drafts": f"draft:{row.draft_id}" if portion.cuts or ending else None,
     }
 
+
+# Of the table, built once: the ORM would put the statement together anew each time.
+_ADD = insert(table_of(Segment)).returning(table_of(Segment).c.id, sort_by_parameter_order=True)
 
 _LOCK = text(
     """
@@ -232,34 +248,40 @@ _LOCK = text(
     """
 )
 
-_INSERT_CHUNKS = text(
+# The attempt needs no second look: _lock holds the rows. A lease is moved on once a sixth of it is
+# gone, not each time: it is in an index, and without it a new version of the row needs none.
+_WRITE = text(
     """
-    INSERT INTO chunks (regeneration_id, start, text)
-    SELECT * FROM unnest(
-        CAST(:ids AS bigint[]), CAST(:starts AS bigint[]), CAST(:texts AS text[]))
-    """
-)
-
-_UPDATE = text(
-    """
-    UPDATE regenerations AS run SET
-        written = new.written,
-        cut = new.cut,
-        leaf_id = new.leaf_id,
-        state = new.state,
-        stop_reason = new.stop_reason,
-        error = new.error,
-        first_text_at = CASE WHEN new.written > 0
-            THEN coalesce(first_text_at, clock_timestamp()) END,
-        finished_at = CASE WHEN new.state NOT IN ('running', 'waiting')
-            THEN clock_timestamp() END,
-        lease_until = CASE WHEN new.state = 'running'
-            THEN clock_timestamp() + make_interval(secs => :lease_s) END
-    FROM unnest(
-        CAST(:ids AS bigint[]), CAST(:attempts AS bigint[]), CAST(:written AS bigint[]),
-        CAST(:cut AS bigint[]), CAST(:leaves AS bigint[]), CAST(:states AS text[]),
-        CAST(:stop_reasons AS text[]), CAST(:errors AS text[])
-    ) AS new (id, attempt, written, cut, leaf_id, state, stop_reason, error)
-    WHERE run.id = new.id AND run.attempt = new.attempt AND run.state = 'running'
+    WITH new AS (
+        SELECT *, start + length(text) AS written FROM unnest(
+            CAST(:ids AS bigint[]), CAST(:starts AS bigint[]), CAST(:texts AS text[]),
+            CAST(:cuts AS bigint[]), CAST(:leaves AS bigint[]), CAST(:states AS text[]),
+            CAST(:stop_reasons AS text[]), CAST(:errors AS text[])
+        ) AS new (id, start, text, cut, leaf_id, state, stop_reason, error)
+    ), told AS (
+        INSERT INTO chunks (regeneration_id, start, text)
+        SELECT id, start, text FROM new WHERE text <> ''
+    ), kept AS (
+        UPDATE regenerations AS run SET
+            written = new.written,
+            cut = new.cut,
+            leaf_id = new.leaf_id,
+            state = new.state,
+            stop_reason = new.stop_reason,
+            error = new.error,
+            first_text_at = CASE WHEN new.written > 0
+                THEN coalesce(first_text_at, clock_timestamp()) END,
+            finished_at = CASE WHEN new.state NOT IN ('running', 'waiting')
+                THEN clock_timestamp() END,
+            lease_until = CASE
+                WHEN new.state <> 'running' THEN NULL
+                WHEN lease_until > clock_timestamp() + make_interval(secs => :lease_s * 5 / 6)
+                    THEN lease_until
+                ELSE clock_timestamp() + make_interval(secs => :lease_s) END
+        FROM new WHERE run.id = new.id
+    )
+    SELECT pg_notify(:channel, key)
+    FROM unnest(CAST(:streams AS text[]) || CAST(:drafts AS text[])) AS key
+    WHERE key IS NOT NULL
     """
 )

@@ -199,12 +199,12 @@ def _check_run(desk: Desk) -> None:
         step for step in desk.now.path.segments if step.id in {s.segment_id for s in news.segments}
     ]
     assert [step.id for step in own] == [one.segment_id for one in news.segments]
-    assert (news.segments[-1].end if news.segments else 0) == run.cut
+    assert [0, *(one.end for one in news.segments)] == [
+        *(one.start for one in news.segments),
+        run.cut,
+    ]
     if run.cut:
-        assert (
-            "".join(step.text for step in own)
-            == "".join(text for _, text in news.chunks)[: run.cut]
-        )
+        assert "".join(step.text for step in own) == news.text[: run.cut]
     if run.undecided:
         assert (run.written, news.candidates) == (0, len(regenerations.candidates(desk.db, run)))
 

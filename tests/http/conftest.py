@@ -49,12 +49,12 @@ def app(running_app: TestClient, db: Session) -> Iterator[FastAPI]:
     """The app, whose transactions are savepoints of the test's own."""
     app = running_app.app
     assert isinstance(app, FastAPI)
-    own = app.state.sessions
-    app.state.sessions = sessionmaker(
+    own = app.state.sessions, app.state.reading_sessions
+    app.state.sessions = app.state.reading_sessions = sessionmaker(
         db.connection(), join_transaction_mode="create_savepoint", expire_on_commit=False
     )
     yield app
-    app.state.sessions = own
+    app.state.sessions, app.state.reading_sessions = own
 
 
 Browse = Callable[[User | None], TestClient]

@@ -12,6 +12,7 @@ import orjson
 from worker.engine import EngineError
 from worker.openai.events import Events
 from worker.openai.failures import broken, refusal, silent
+from worker.openai.silence import Silence
 
 _CONNECT_S = 5.0
 _WRITE_S = 60.0
@@ -118,20 +119,23 @@ class Connection:
         events = Events()
         portions = response.aiter_raw()
         begun = False
-        while True:
-            try:
-                wait_s = self.patience.next_s if begun else self.patience.first_s
-                async with asyncio.timeout(wait_s):
-                    portion = await anext(portions, None)
-            except TimeoutError as error:
-                raise silent(begun=begun) from error
-            except httpx.HTTPError as error:
-                raise broken(error, begun=begun) from error
-            if portion is None:
-                return
-            begun = True
-            if found := events.feed(portion):
-                yield found
+        silence = Silence()
+        try:
+            while True:
+                try:
+                    with silence.at_most(self.patience.next_s if begun else self.patience.first_s):
+                        portion = await anext(portions, None)
+                except TimeoutError as error:
+                    raise silent(begun=begun) from error
+                except httpx.HTTPError as error:
+                    raise broken(error, begun=begun) from error
+                if portion is None:
+                    return
+                begun = True
+                if found := events.feed(portion):
+                    yield found
+        finally:
+            silence.close()
 
     async def _call(self, method: str, path: str, content: bytes | None = None) -> httpx.Response:
         try:
