@@ -22,7 +22,7 @@ function beforeRequest(event) {
   const { ctx } = event.detail;
   const { request, sourceElement } = ctx;
   if (!changesDraft(ctx)) return;
-  if ('sending' in sourceElement.dataset) return event.preventDefault(); // pressed twice
+  if ('sending' in sourceElement.dataset && sourceElement.id !== 'undo-form') return event.preventDefault(); // pressed twice
   sourceElement.dataset.sending = '';
   const saved = sourceElement.matches('form.editor') && request.submitter?.closest('.eacts') ? $('textarea.prose', sourceElement) : null;
   const card = sourceElement.closest('form.editor');
@@ -81,8 +81,8 @@ function changed({ detail }) {
     startRun();
     activate(segment, { scroll: 'start' });
   } else if (segment) {
-    if (go === 'next') goOn(segment);
-    else activate(segment);
+    if (go !== 'next') activate(segment);
+    else if (!active()) goOn(segment);
   } else if (!active()) {
     activate(nearest());
   }

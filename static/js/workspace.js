@@ -1,5 +1,6 @@
 /* The workspace put together. */
 import { $ } from './dom.js';
+import { watchAcceptances } from './ahead.js';
 import { watchChanges } from './changes.js';
 import { watchDrafts } from './draft.js';
 import { close, edit, editorActions, formOf, replaceText, watchEditors } from './editor.js';
@@ -39,6 +40,7 @@ watchEditors();
 watchDrafts();
 watchPanes();
 watchChanges();
+watchAcceptances();
 watchFailures();
 watchConflicts();
 watchOtherTabs();
