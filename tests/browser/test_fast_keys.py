@@ -82,3 +82,26 @@ def test_one_goes_back_to_what_could_not_be_accepted(
     desk.press("a")
     expect(desk.count).to_have_text("3 of 6 done")
     expect(desk.active).to_have_attribute("data-number", "4")
+
+
+def test_no_text_is_taken_while_it_is_being_saved(house: Studio, open_window: OpenWindow) -> None:
+    window = open_window((task := add_task(house)).user)
+    window.expect("503")
+    desk = Desk(window.page, task).open()
+    desk.edit(2)
+    desk.type(" More.")
+    text = desk.text.input_value()
+    held = Held(desk.page, "**/correction")
+    desk.press("Control+Enter")
+    desk.page.keyboard.type(" Lost?")
+    expect(desk.text).to_have_value(text)
+    # A save that fails gives the card back.
+    held.routes.pop().fulfill(status=503)
+    expect(desk.page.locator("#messages")).to_contain_text("Nothing was saved")
+    expect(desk.text).to_be_editable()
+    desk.type(" Kept.")
+    desk.press("Control+Enter")
+    desk.page.keyboard.type(" Lost?")
+    held.let_go()
+    desk.wait_for_the_run()
+    expect(desk.number(2).locator('[data-view="changes"] ins')).to_have_text(" More. Kept.")
