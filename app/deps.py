@@ -1,6 +1,7 @@
 """What a route asks for: the transaction of the request and the user behind it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, get_origin
@@ -76,6 +77,13 @@ async def get_session(request: Request) -> AsyncIterator[Session]:
 
 
 SessionDep = Annotated[Session, Depends(get_session, scope="function")]
+
+
+async def recognise(request: Request) -> None:
+    """Who asks, for the page about an address that no route serves: no dependency has run then."""
+    if SESSION_COOKIE in request.cookies:
+        async with asynccontextmanager(get_session)(request) as db:
+            await run_in_threadpool(optional_user, request, db)
 
 
 def optional_user(request: Request, db: SessionDep) -> Actor | None:

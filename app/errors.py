@@ -1,6 +1,6 @@
 """Refusals and failures as HTTP: a page, a fragment for htmx, or problem+json (RFC 9457)."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -49,8 +49,12 @@ class Fault:
         return HTTPStatus(self.status).phrase
 
 
-def install(app: FastAPI) -> None:
-    """Answer refusals, wrong requests and a database in trouble in the form the request wants."""
+def install(app: FastAPI, *, recognise: Callable[[Request], Awaitable[None]]) -> None:
+    """Answer refusals, wrong requests and a database in trouble in the form the request wants.
+
+    recognise: finds out who asks, where no route has; a page shows them the way on.
+    """
+    app.state.recognise = recognise
     for kind in (Refusal, RequestValidationError, HTTPException, DBAPIError, PoolTimeout):
         app.add_exception_handler(kind, _answer)
 
@@ -115,6 +119,8 @@ async def _answer(request: Request, exception: Exception) -> Response:
             request, "errors/_refusal.html", context, status_code=fault.status, headers=headers
         )
     context["sent"] = await _sent(request)
+    if fault.status < 500 and not hasattr(request.state, "actor"):
+        await request.app.state.recognise(request)
     return render(request, "errors/page.html", context, status_code=fault.status, headers=headers)
 
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from app import api_docs, errors, logs
+from app import api_docs, deps, errors, logs
 from app.accounts import routes as accounts
 from app.annotation import routes as annotation
 from app.annotation import stream
@@ -72,7 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
             Middleware(errors.Faults),
         ],
     )
-    errors.install(app)
+    errors.install(app, recognise=deps.recognise)
     for pages in (accounts, projects, samples, annotation, stream, pairs, snapshots, policies):
         app.include_router(pages.router, include_in_schema=False)
     for api in (pairs_api, snapshots_api, projects_api, policies_api, api_docs):

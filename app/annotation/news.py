@@ -57,13 +57,25 @@ class Reader:
 
 
 class Pages:
-    """A draft's news for one page, with its segments in the reader's language."""
+    """A draft's news for one page, with its segments in the reader's language.
 
-    def __init__(self, reader: Reader, templates: Templates, draft_id: int, locale: str) -> None:
+    read_only: whoever reads the page cannot change the draft.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        templates: Templates,
+        draft_id: int,
+        locale: str,
+        *,
+        read_only: bool = False,
+    ) -> None:
         self._reader = reader
         self._templates = templates
         self._draft_id = draft_id
         self._locale = locale
+        self._read_only = read_only
 
     async def since(self, at: Position) -> tuple[News, list[dict[str, Any]]]:
         """What is new since `at`, and the data of a `seg` event for each new segment."""
@@ -90,7 +102,11 @@ class Pages:
                 "html": self._templates.render(
                     "annotation/_segment.html",
                     self._locale,
-                    {"segment": view, "draft_id": self._draft_id},
+                    {
+                        "segment": view,
+                        "draft_id": self._draft_id,
+                        "read_only": self._read_only,
+                    },
                 ),
             }
             for one, view in zip(segments, views, strict=True)

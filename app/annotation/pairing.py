@@ -66,6 +66,15 @@ def claims(db: Session, draft: Draft, step: Step) -> Claims:
     return Claims(replaced, [pair for pair in live if pair.kind is Kind.DELETE])
 
 
+def stands_for_pairs(db: Session, *, draft: Draft, segment_id: int) -> bool:
+    """Whether a correction of what a person wrote is a pair: it takes the segment's place in one.
+
+    A copy is in none: the text that its source is preferred over has another parent.
+    """
+    found = db.scalars(_NOT_SUPERSEDED, {"draft": draft.id, "chosen": segment_id})
+    return any(pair.kind is not Kind.DELETE or pair.retracted_at is None for pair in found)
+
+
 def rejected_step(db: Session, step: Step, replaced: Correction | None) -> Step | None:
     """The model's text that a correction of `step` is preferred over.
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session, aliased
 
 from app import regenerations
 from app.annotation.history import UNDOABLE
+from app.annotation.pairing import stands_for_pairs
 from app.annotation.reading import (
     Line,
     anchor_number,
@@ -33,6 +34,7 @@ from app.annotation.views import (
 )
 from app.domain.corrections import REPLAY_ENGINE
 from app.domain.diffs import tally
+from app.domain.tree import Origin
 from app.domain.words import words
 from app.models import (
     UNFINISHED,
@@ -139,7 +141,8 @@ def editor(db: Session, *, draft: Draft, segment_id: int) -> EditorView:
     """The editing card of a segment on the path."""
     reading = _Reading(db, draft)
     line = reading.line(segment_id)
-    base = shown(line.model_text if line.model_text is not None else line.text)
+    human = line.origin is Origin.HUMAN
+    base = shown(line.replaced if line.replaced is not None else line.text)
     text = line.unsaved if line.unsaved is not None else shown(line.text)
     changes = word_diff(base, text)
     inserted, deleted = tally(changes)
@@ -147,6 +150,9 @@ def editor(db: Session, *, draft: Draft, segment_id: int) -> EditorView:
     return EditorView(
         segment=reading.view(line),
         base=base,
+        of_model=not human or line.replaced is not None,
+        ends_output=line.ends_output,
+        makes_pair=not human or stands_for_pairs(db, draft=draft, segment_id=line.id),
         text=text,
         changes=changes,
         inserted=inserted,

@@ -23,6 +23,7 @@ from app.annotation.views import Progress, SegmentView, State
 from app.domain.certainty import from_rows
 from app.domain.corrections import Kind, Verdict
 from app.domain.diffs import Change, Op, diff
+from app.domain.tree import Origin
 from app.models import (
     Correction,
     Draft,
@@ -57,6 +58,12 @@ class Line:
     language: str
     certainty: float | None
     weak_words: list[list[float]] | None
+    origin: Origin
+
+    @property
+    def replaced(self) -> str | None:
+        """The model's text that stood here: none where a segment was inserted."""
+        return None if self.kind is Kind.INSERT else self.model_text
 
     def state(self, after: int | None) -> State:
         """How the segment stands; new is what the current run wrote and nobody has looked at.
@@ -133,6 +140,7 @@ def _lines(wanted: CTE) -> Select[*tuple[Any, ...]]:
             samples.c.language,
             segments.c.certainty,
             segments.c.weak_words,
+            segments.c.origin,
         )
         .select_from(wanted)
         .join(segments, segments.c.id == wanted.c.id)

@@ -15,7 +15,7 @@ from fastapi.responses import Response, StreamingResponse
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import regenerations
-from app.access import draft_of
+from app.access import reading_of
 from app.annotation.news import Pages, Reader
 from app.changes import Hub
 from app.deps import CurrentUser, Id, SessionDep
@@ -45,9 +45,9 @@ def follow(
     last_event_id: str | None = Header(default=None),
 ) -> Response:
     """Follow a regeneration; 204 when it has ended and the reader was told so."""
-    draft = draft_of(db, actor, draft_id, write=False)
+    reading = reading_of(db, actor, draft_id)
     run = db.get(Regeneration, regeneration_id)
-    if run is None or run.draft_id != draft.id:
+    if run is None or run.draft_id != draft_id:
         raise NotFound("There is no such run in this task.")
     offset, cut, done = _parse(after or last_event_id, regeneration_id)
     if done and run.state not in UNFINISHED:
@@ -56,7 +56,13 @@ def follow(
         db, regeneration_id=run.id, offset=min(offset, run.written), cut=cut
     )
     locale = locale_of(request, request.app.state.templates.locales)
-    pages = Pages(_reader(request.app), request.app.state.templates, draft.id, locale)
+    pages = Pages(
+        _reader(request.app),
+        request.app.state.templates,
+        draft_id,
+        locale,
+        read_only=reading.read_only,
+    )
     return StreamingResponse(
         _events(request.app.state.hub, pages, at),
         media_type="text/event-stream",

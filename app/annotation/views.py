@@ -68,13 +68,19 @@ class SegmentView:
 
 @dataclass(frozen=True, slots=True)
 class EditorView:
-    """The editing card. base is the model's text that the live diff compares with.
+    """The editing card. base is the text that the live diff compares with.
+
+    of_model: that is a model's text, not one that a person wrote and that replaced nothing here.
+    makes_pair: saving another text makes a preference pair; it has no rejected side otherwise.
 
     following: later segments on the path; reviewed: those of them that have a verdict.
     """
 
     segment: SegmentView
     base: str
+    of_model: bool
+    ends_output: bool
+    makes_pair: bool
     text: str
     changes: tuple[Change, ...]
     inserted: int

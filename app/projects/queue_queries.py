@@ -8,10 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import (
     ColumnElement,
-    Subquery,
     and_,
     exists,
-    false,
     func,
     literal,
     or_,
@@ -21,16 +19,14 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from app.models import (
-    BEING_WRITTEN,
     Draft,
-    DraftVerdict,
     Membership,
     Project,
     Regeneration,
     Sample,
     SampleImage,
-    Segment,
 )
+from app.models.progress import draft_progress
 from app.projects.views import DraftItem, OpenItem, Page, ProjectCard, Share
 from app.refusals import Invalid
 
@@ -169,7 +165,7 @@ def _begun(db: Session, user_id: int, ids: Sequence[int]) -> dict[int, tuple[int
 def _draft_items(db: Session, ids: Sequence[int]) -> tuple[DraftItem, ...]:
     """The drafts in the order of `ids`, with how far each current path is reviewed."""
     run = aliased(Regeneration)
-    progress = _progress(ids)
+    progress = draft_progress(ids)
     rows = db.execute(
         select(
             Draft.id,
@@ -181,7 +177,8 @@ def _draft_items(db: Session, ids: Sequence[int]) -> tuple[DraftItem, ...]:
             _image_count(),
             progress.c.reviewed,
             progress.c.segments,
-            func.coalesce(run.state.in_(BEING_WRITTEN), false()),
+            progress.c.expected,
+            run.state,
             Draft.updated_at,
             Draft.finished_at,
         )
@@ -193,38 +190,6 @@ def _draft_items(db: Session, ids: Sequence[int]) -> tuple[DraftItem, ...]:
     )
     found = {row[0]: DraftItem(*row) for row in rows}
     return tuple(found[draft_id] for draft_id in ids)
-
-
-def _progress(ids: Sequence[int]) -> Subquery:
-    """Segments, and segments with a verdict, on the current path of each draft."""
-    run = aliased(Regeneration)
-    leaf = (
-        select(Draft.id.label("draft_id"), Segment.id, Segment.parent_id)
-        .outerjoin(run, run.id == Draft.regeneration_id)
-        .join(Segment, Segment.id == func.coalesce(run.leaf_id, Draft.head_id))
-        .where(Draft.id.in_(ids))
-        .cte("walk", recursive=True)
-    )
-    up = aliased(Segment)
-    walk = leaf.union_all(
-        select(leaf.c.draft_id, up.id, up.parent_id).join(leaf, up.id == leaf.c.parent_id)
-    )
-    return (
-        select(
-            walk.c.draft_id,
-            func.count(walk.c.parent_id).label("segments"),
-            func.count(DraftVerdict.segment_id).label("reviewed"),
-        )
-        .outerjoin(
-            DraftVerdict,
-            and_(
-                DraftVerdict.draft_id == walk.c.draft_id,
-                DraftVerdict.segment_id == walk.c.id,
-            ),
-        )
-        .group_by(walk.c.draft_id)
-        .subquery()
-    )
 
 
 def _mine(user_id: int) -> ColumnElement[bool]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Generic, TypeVar
 
-from app.models import Role
+from app.models import BEING_WRITTEN, Role, RunState
 
 Item = TypeVar("Item")
 
@@ -40,7 +40,11 @@ class ProjectCard:
 
 @dataclass(frozen=True, slots=True)
 class DraftItem:
-    """One of the user's drafts in the queue; reviewed and segments count its current path."""
+    """One of the user's drafts in the queue; reviewed and segments count its current path.
+
+    expected: about how many segments there will be; more than there are while text is to come.
+    run: the state of its regeneration, None without one.
+    """
 
     draft_id: int
     sample_id: int
@@ -51,14 +55,20 @@ class DraftItem:
     images: int
     reviewed: int
     segments: int
-    writing: bool
+    expected: int
+    run: RunState | None
     updated_at: datetime
     finished_at: datetime | None
 
     @property
-    def percent(self) -> int:
-        """Reviewed segments of all, rounded down."""
-        return self.reviewed * 100 // self.segments if self.segments else 0
+    def writing(self) -> bool:
+        """More text is being written, or will be without being asked for."""
+        return self.run in BEING_WRITTEN
+
+    @property
+    def waits(self) -> bool:
+        """The text goes on when its annotator chooses how, or reads on."""
+        return self.run is RunState.WAITING
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,7 @@ def _drafts(db: Session, which: ColumnElement[bool]) -> defaultdict[int, list[Dr
             User.display_name,
             progress.c.reviewed,
             progress.c.segments,
+            progress.c.expected,
             Draft.updated_at,
             Draft.finished_at,
         )

@@ -17,12 +17,14 @@ class SampleState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DraftView:
-    """An annotator's work on a sample. reviewed of segments have a verdict."""
+    """An annotator's work on a sample. reviewed of segments have a verdict; expected: about how
+    many there will be, more than there are while text is to come."""
 
     id: int
     annotator: str
     reviewed: int
     segments: int
+    expected: int
     updated_at: datetime
     finished_at: datetime | None
 

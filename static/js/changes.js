@@ -22,12 +22,13 @@ function beforeRequest(event) {
   const { ctx } = event.detail;
   const { request, sourceElement } = ctx;
   if (!changesDraft(ctx)) return;
-  if ('sending' in sourceElement.dataset) return event.preventDefault(); // pressed twice
+  if ('sending' in sourceElement.dataset && sourceElement.id !== 'undo-form') return event.preventDefault(); // pressed twice
   sourceElement.dataset.sending = '';
   const saved = sourceElement.matches('form.editor') && request.submitter?.closest('.eacts') ? $('textarea.prose', sourceElement) : null;
+  const stilled = saved && quiet(saved);
   const card = sourceElement.closest('form.editor');
   ctx.fetch = async (address, options) => {
-    if (saved) await quiet(saved);
+    await stilled;
     // Cards that the answer may replace: what is typed in them must be with the server by then.
     const replaced = saved || ctx.target === list ? openFields() : card ? [$('textarea.prose', card)] : [];
     const kept = await Promise.all(replaced.filter((area) => area !== saved).map(flush));
@@ -81,8 +82,8 @@ function changed({ detail }) {
     startRun();
     activate(segment, { scroll: 'start' });
   } else if (segment) {
-    if (go === 'next') goOn(segment);
-    else activate(segment);
+    if (go !== 'next') activate(segment);
+    else if (!active()) goOn(segment);
   } else if (!active()) {
     activate(nearest());
   }
@@ -118,23 +119,6 @@ function showToast() {
   toastTimer = setTimeout(() => box.remove(), TOAST_MS);
 }
 
-/** A question before reviewed text is displaced, or a task finished early. */
-function ask(event) {
-  const { ctx, issueRequest, dropRequest } = event.detail;
-  event.preventDefault();
-  if (ctx.request.submitter?.value === 'keep') return issueRequest();
-  const dialog = $('#ask');
-  const focused = document.activeElement;
-  $('#ask-text').textContent = ctx.confirm;
-  dialog.returnValue = 'no';
-  dialog.addEventListener('close', () => {
-    focused?.focus();
-    if (dialog.returnValue === 'yes') issueRequest();
-    else dropRequest();
-  }, { once: true });
-  return dialog.showModal();
-}
-
 export function watchChanges() {
   addEventListener('htmx:config:request', beforeRequest);
   addEventListener('htmx:after:request', answered);
@@ -143,7 +127,6 @@ export function watchChanges() {
     if (active()) place = segments().indexOf(active());
   });
   addEventListener('htmx:after:swap', swapped);
-  addEventListener('htmx:confirm', ask);
   addEventListener('draft-changed', changed);
   showFinish();
 }

@@ -100,8 +100,9 @@ export async function flush(area) {
 
 export const flushAll = () => Promise.all([...fields.keys()].map(flush));
 
-/** No more sending of this field: it is about to be saved. Resolves when nothing is under way. */
+/** The field is about to be saved: no more sending, no more typing. Resolves when nothing is under way. */
 export async function quiet(area) {
+  area.readOnly = true; // What was typed from now on would be lost.
   const field = fields.get(area);
   if (!field) return;
   clearTimeout(field.timer);
@@ -110,6 +111,7 @@ export async function quiet(area) {
 
 /** The save did not come through: go on keeping what is typed. */
 export function resume(area) {
+  area.readOnly = false;
   const field = fields.get(area);
   if (!field) return;
   clearTimeout(field.timer);

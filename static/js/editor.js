@@ -51,7 +51,8 @@ export async function close(segment) {
 /** Cards in which nothing was typed close when one moves on; the others stay open. */
 function closeClean(segment) {
   const form = formOf(segment);
-  if (form && segment.isConnected && !isDirty(areaOf(form)) && !form.classList.contains('htmx-request')) close(segment);
+  if (!form || !segment.isConnected || 'accepting' in segment.dataset) return;
+  if (!isDirty(areaOf(form)) && !form.classList.contains('htmx-request')) close(segment);
 }
 
 /** Save: text that nobody changed is accepted, never sent. */
@@ -90,7 +91,7 @@ export const editorActions = {
   },
   accept: () => {
     const segment = active();
-    if (!formOf(segment)) $('[data-act="accept"]', segment ?? list)?.click();
+    if (segment && !formOf(segment)) $('[data-act="accept"]', segment)?.click();
   },
 };
 

@@ -6,6 +6,8 @@ import { $, $$ } from './dom.js';
 
 const MAC = /Mac|iPhone|iPad/.test(navigator.userAgentData?.platform ?? navigator.platform);
 const table = JSON.parse($('#key-table').textContent);
+// Held down, a key moves on and on; anything else it does once.
+const REPEATS = /^(next|previous|zoom)/;
 
 /** The name of a key event as the table writes it: Mod+Alt+Shift+Key. */
 function nameOf(event) {
@@ -27,7 +29,7 @@ export function watchKeys(scopes, actions) {
   addEventListener('keydown', (event) => {
     // Input methods first: Enter or Escape there choose a character.
     if (event.isComposing || event.keyCode === 229 || event.defaultPrevented) return;
-    if ($('dialog[open]') || (event.repeat && event.key === 'Enter')) return;
+    if ($('dialog[open]')) return;
     const { target } = event;
     const typing = target.closest?.('textarea, select, [contenteditable], input:not([type="checkbox"], [type="radio"])');
     const pressing = target.closest?.('a, button, summary, [role="button"]') && ['Enter', ' '].includes(event.key);
@@ -37,7 +39,7 @@ export function watchKeys(scopes, actions) {
     const row = rows.find(({ keys, scope }) => keys.includes(name) && (scope === 'edit' || !(typing || pressing)));
     if (!row) return;
     event.preventDefault();
-    actions[row.action](event.key);
+    if (!event.repeat || REPEATS.test(row.action)) actions[row.action](event.key);
   });
   // Buttons do the same as keys.
   addEventListener('click', (event) => {

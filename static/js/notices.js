@@ -1,4 +1,4 @@
-/* Messages above the segments that the page itself has to give, and the buttons of a conflict. */
+/* Messages above the segments that the page itself has to give, and the questions that it asks. */
 import { $, texts } from './dom.js';
 
 const shown = new Map(); // kind -> element
@@ -67,3 +67,22 @@ export function watchFailures() {
     if (detail.ctx.response.status < 400) withdraw('broken', 'lost', 'login');
   });
 }
+
+/** A question before reviewed text is displaced, or a task finished early. */
+function ask(event) {
+  const { ctx, issueRequest, dropRequest } = event.detail;
+  event.preventDefault();
+  if (ctx.request.submitter?.value === 'keep') return issueRequest();
+  const dialog = $('#ask');
+  const focused = document.activeElement;
+  $('#ask-text').textContent = ctx.confirm;
+  dialog.returnValue = 'no';
+  dialog.addEventListener('close', () => {
+    focused?.focus();
+    if (dialog.returnValue === 'yes') issueRequest();
+    else dropRequest();
+  }, { once: true });
+  return dialog.showModal();
+}
+
+export const watchQuestions = () => addEventListener('htmx:confirm', ask);

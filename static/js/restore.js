@@ -117,7 +117,7 @@ export function watchConflicts() {
 
 /** How the draft stands on the server; what cannot be asked has not changed. */
 async function standing() {
-  const answer = await fetch(`${base()}/version`, { headers: { Accept: 'application/json' } }).catch(() => null);
+  const answer = await fetch(`${base()}/version`, { headers: { Accept: 'application/json' }, cache: 'no-store' }).catch(() => null);
   const { version = 0, archived = false } = answer?.ok ? await answer.json() : {};
   return { behind: version > Number(work.dataset.version), archived };
 }

@@ -16,7 +16,7 @@ export function segments() {
 }
 export const active = () => $('.seg.active', list);
 export const byId = (id) => document.getElementById(`s${id}`);
-export const isTodo = (segment) => UNREVIEWED.has(segment.dataset.state);
+export const isTodo = ({ dataset }) => UNREVIEWED.has(dataset.state) && !('accepting' in dataset);
 const isShown = (segment) => segment.offsetParent !== null;
 
 /** Make a segment the active one; focus goes to its text field, else to itself. */

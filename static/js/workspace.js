@@ -1,11 +1,12 @@
 /* The workspace put together. */
 import { $ } from './dom.js';
+import { watchAcceptances } from './ahead.js';
 import { watchChanges } from './changes.js';
 import { watchDrafts } from './draft.js';
 import { close, edit, editorActions, formOf, replaceText, watchEditors } from './editor.js';
 import { imageActions, watchImages } from './images.js';
 import { watchKeys } from './keys.js';
-import { watchFailures } from './notices.js';
+import { watchFailures, watchQuestions } from './notices.js';
 import { closeDetails, paneActions, watchPanes } from './panes.js';
 import { restoreDrafts, watchConflicts, watchOtherTabs } from './restore.js';
 import { startRun, watchRun } from './run.js';
@@ -39,7 +40,9 @@ watchEditors();
 watchDrafts();
 watchPanes();
 watchChanges();
+watchAcceptances();
 watchFailures();
+watchQuestions();
 watchConflicts();
 watchOtherTabs();
 watchKeys(['edit', 'page'], actions);

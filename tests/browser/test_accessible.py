@@ -106,6 +106,22 @@ def test_nothing_scrolls_sideways(house: Studio, open_window: OpenWindow, width:
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_nothing_covers_the_text_that_one_types_at_400_percent(
+    house: Studio, open_window: OpenWindow
+) -> None:
+    long = "The table has three rows: pilots, tugs and berths. " * 16
+    task = add_task(house, ["## Slide 1\nShort.\n\n", f"## Slide 2\n{long}"])
+    # 1440 × 900, four times as large: the buttons below the field would take most of the window.
+    page = open_window(task.user, width=360, height=225).page
+    desk = Desk(page, task).open()
+    desk.edit(2)
+    desk.press("Control+Home", "x")
+    text, buttons = desk.text.bounding_box(), desk.active.locator(".eacts").bounding_box()
+    assert text is not None
+    assert buttons is not None
+    assert buttons["y"] >= text["y"] + text["height"]
+
+
 def test_focus_is_always_visible_and_thumbnails_are_one_stop(
     house: Studio, open_window: OpenWindow
 ) -> None:

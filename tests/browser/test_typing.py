@@ -127,3 +127,28 @@ def test_structure_is_changed_and_changed_back(house: Studio, open_window: OpenW
         desk.press("u")
         expect(desk.segments).to_have_count(left)
     expect(desk.number(2)).to_contain_text("The chart shows twelve ships a day. Most of them")
+
+
+def test_a_paragraph_runs_from_right_to_left_where_its_script_does(
+    house: Studio, open_window: OpenWindow
+) -> None:
+    task = add_task(house, ["## Slide 1\nשלום עולם.\n\n", "## Slide 2\nThe end."])
+    desk = Desk(open_window(task.user).page, task).open()
+    text = desk.number(1).locator(".prose")
+    # The full stop ends the sentence: in Hebrew it stands at the left, and the line at the right.
+    places = text.evaluate(
+        """(prose) => {
+          const [node] = prose.childNodes;
+          const place = (at) => {
+            const range = document.createRange();
+            range.setStart(node, at);
+            range.setEnd(node, at + 1);
+            return range.getBoundingClientRect().x;
+          };
+          const first = node.data.indexOf("ש");
+          return { heading: place(0), first: place(first), stop: place(node.data.length - 1) };
+        }"""
+    )
+    assert places["heading"] < places["stop"] < places["first"]
+    desk.edit(1)
+    assert desk.text.evaluate("(area) => getComputedStyle(area).unicodeBidi") == "plaintext"

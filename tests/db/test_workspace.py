@@ -4,7 +4,7 @@ import pytest
 
 from app.annotation import queries, records, unsaved
 from app.annotation.views import State
-from app.domain.diffs import Op
+from app.domain.diffs import Change, Op
 from app.models import RunState, Sample
 from app.refusals import Invalid, NotFound
 from tests.db.conftest import Desk
@@ -78,6 +78,27 @@ def test_the_editor_shows_the_typed_text_and_its_consequence(desk: Desk) -> None
     assert editor.text == "## Slide 2\nTyped."
     assert editor.base == SLIDES[1].rstrip()
     assert (editor.following, editor.reviewed) == (2, 1)
+
+
+def test_what_a_person_wrote_is_compared_with_itself_where_no_text_of_a_model_stands(
+    desk: Desk,
+) -> None:
+    desk.correct(3, "## Slide 3\nMine.")
+    first = queries.editor(desk.db, draft=desk.draft, segment_id=desk.at(3).id)
+    assert (first.base, first.of_model, first.makes_pair) == (SLIDES[2].rstrip(), True, True)
+    # A copy below another prefix: what the model wrote stands beside its source, not beside it.
+    desk.correct(2, "## Slide 2\nMine.")
+    copy = queries.editor(desk.db, draft=desk.draft, segment_id=desk.at(3).id)
+    assert (copy.base, copy.of_model, copy.makes_pair) == ("## Slide 3\nMine.", False, False)
+    before = [pair.id for pair in desk.pairs]
+    desk.correct(3, "## Slide 3\nMine, and better.")
+    assert [pair.id for pair in desk.pairs] == before
+    # Nor does a text of the model stand where a segment was inserted, but its pair goes on.
+    desk.insert(3, "## Slide 3b\nBetween.\n\n")
+    added = queries.editor(desk.db, draft=desk.draft, segment_id=desk.at(4).id)
+    assert added.base == "## Slide 3b\nBetween."
+    assert added.changes == (Change(Op.EQUAL, added.base),)
+    assert (added.of_model, added.makes_pair) == (False, True)
 
 
 def test_a_late_autosave_never_replaces_a_newer_text(desk: Desk) -> None:

@@ -263,3 +263,21 @@ def _wait_for_a_lock(sessions: Sessions) -> None:
                 return
         threading.Event().wait(0.01)
     raise AssertionError("nobody waits")
+
+
+def test_an_archived_project_asks_for_no_file_and_no_members(
+    admin: TestClient, db: Session
+) -> None:
+    project = add_project(db)
+    add_sample(db, project=project)
+    db.commit()
+    address = f"/projects/{project.id}"
+
+    def asks() -> list[bool]:
+        overview, page = admin.get(address).text, admin.get(f"{address}/import").text
+        return ["nobody is a member yet" in overview, 'type="file"' in page]
+
+    assert asks() == [True, True]
+    admin.post(f"{address}/archival")
+    assert asks() == [False, False]
+    assert REFUSED in admin.get(f"{address}/import").text

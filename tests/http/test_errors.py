@@ -210,3 +210,18 @@ def test_a_database_that_is_away_is_a_503_that_says_so(database_url: str) -> Non
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "5"
     assert "database does not answer" in answer.text
+
+
+def test_an_address_that_does_not_exist_shows_the_way_on(
+    owner: TestClient, admin: TestClient, expired: TestClient, visitor: TestClient
+) -> None:
+    for browser, places in ((owner, ["/"]), (admin, ["/queue", "/projects", "/people"])):
+        page = browser.get("/no/such/place")
+        assert page.status_code == 404
+        assert all(f'<a href="{place}"' in page.text for place in places)
+        assert 'action="/logout"' in page.text
+        assert 'action="/logout"' in browser.get("/drafts/none").text
+        assert 'action="/logout"' in browser.put("/queue").text
+    for nobody in (expired, visitor):
+        page = nobody.get("/no/such/place")
+        assert (page.status_code, "/logout" in page.text) == (404, False)

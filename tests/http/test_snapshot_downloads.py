@@ -104,12 +104,36 @@ def test_a_download_is_one_event_however_it_comes(
 
 
 @pytest.mark.parametrize(
-    "strange", ["items=0-1", "bytes=", "bytes=x", "bytes=--5", f"bytes={9**99}-"]
+    "strange",
+    [
+        "items=0-1",
+        "bytes=",
+        "bytes=x",
+        "bytes=--5",
+        "bytes=9-3",
+        "bytes=0-1,9-3",
+        f"bytes={9**99}-",
+    ],
 )
 def test_a_range_that_is_none_is_passed_over(trainer: TestClient, make: Make, strange: str) -> None:
     made = make()
     answer = trainer.get(f"/snapshots/{made.id}/archive", headers={"Range": strange})
     assert (answer.status_code, len(answer.content)) == (200, made.size)
+
+
+@pytest.mark.parametrize("beyond", ["bytes={size}-", "bytes=-0", "bytes=0-1,{size}-{size}"])
+def test_a_range_beyond_the_end_is_refused_in_the_form_of_the_place(
+    trainer: TestClient, visitor: TestClient, token: dict[str, str], make: Make, beyond: str
+) -> None:
+    made = make()
+    wanted = {"Range": beyond.format(size=made.size)}
+    program = visitor.get(f"/api/v1/snapshots/{made.id}/archive", headers=token | wanted)
+    assert program.status_code == 416
+    assert program.headers["content-type"] == "application/problem+json"
+    assert program.headers["content-range"] == f"bytes */{made.size}"
+    assert f"{made.size} bytes" in program.json()["detail"]
+    person = trainer.get(f"/snapshots/{made.id}/archive", headers=wanted)
+    assert (person.status_code, "</html>" in person.text) == (416, True)
 
 
 def test_asking_for_its_size_is_no_download(

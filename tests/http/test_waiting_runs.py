@@ -38,6 +38,21 @@ def test_the_page_offers_them_as_forms_and_as_text_only(owner: TestClient, desk:
     assert "How should the text go on?" in page
 
 
+def test_no_page_counts_a_text_as_reviewed_whose_way_on_is_not_chosen(
+    owner: TestClient, admin: TestClient, world: World, desk: Desk
+) -> None:
+    desk.accept(1)
+    desk.db.commit()
+    assert "2 of ~4 done" in owner.get(f"/drafts/{desk.draft.id}").text
+    for address in ("/queue", "/queue?show=progress"):
+        mine = owner.get(address).text
+        assert "2 of ~4" in mine
+        assert "2 of 2" not in mine
+        assert "waits for you" in mine
+    for address in (f"/projects/{world.project.id}/samples", f"/samples/{world.sample.id}"):
+        assert "2 of ~4" in admin.get(address).text
+
+
 def test_a_form_without_script_chooses_and_leads_back(owner: TestClient, desk: Desk) -> None:
     chosen = desk.offered()[1].id
     answer = owner.post(address(desk, "/choice"), data=form(desk, 2), follow_redirects=False)

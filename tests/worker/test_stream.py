@@ -19,7 +19,7 @@ from app.cli.serving import Server
 from app.domain.certainty import Certainty, WeakWord
 from app.domain.segments import Rule, RuleKind, Splitter
 from app.main import create_app
-from app.models import Draft, LoginSession, RunState, User, now
+from app.models import Draft, LoginSession, Role, RunState, User, now
 from app.regenerations import Candidate, Cut, Ending, Outcome, Portion
 from app.security import SESSION_COOKIE, digest, new_secret
 from tests.factories import add_user
@@ -270,6 +270,21 @@ def test_only_who_may_see_the_draft_may_follow(site: Site) -> None:
         stranger = add_user(db)
     site.log_in(site.browser, stranger)
     assert site.browser.get(site.url(run)).status_code == 404
+
+
+def test_a_segment_is_changed_only_by_who_may_change_the_draft(site: Site) -> None:
+    run = written(site.studio, TEXT, ending=Ending("stop"))
+    with site.studio.sessions.begin() as db:
+        admin = add_user(db, role=Role.ADMIN)
+    seen = {}
+    for reader in ("annotator", "admin"):
+        with site.browser.stream("GET", site.url(run)) as answer:
+            seen[reader] = "".join(d["html"] for event, _, d in events(answer) if event == "seg")
+        site.log_in(site.browser, admin)
+    assert "/editor" in seen["annotator"]
+    assert "/acceptance" in seen["annotator"]
+    assert "/editor" not in seen["admin"]
+    assert "/acceptance" not in seen["admin"]
 
 
 def test_a_regeneration_of_another_draft_is_not_found(site: Site) -> None:

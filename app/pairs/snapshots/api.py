@@ -46,7 +46,7 @@ _ARCHIVE: dict[int | str, dict[str, Any]] = {
     },
     206: {"description": "The part that Range asked for."},
     304: {"description": "If-None-Match names this file."},
-    416: {"description": "There is no such part."},
+    416: {"description": "There is no such part.", "content": _PROBLEM},
     **_NOT_READY,
     **_REFUSALS,
 }

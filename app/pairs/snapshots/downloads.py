@@ -7,6 +7,7 @@ from fastapi import Request
 from fastapi.responses import FileResponse, Response
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
+from starlette.exceptions import HTTPException
 
 from app import audit
 from app.models import AuditEvent, SnapshotState, now
@@ -30,8 +31,9 @@ def archive_response(
     """The file with ranges; its ETag is the SHA-256 of its bytes, so If-Range never joins the
     halves of two different files. Raises Conflict before it is ready, NotFound without files.
 
-    A download is one event of the audit log, in however many ranges it comes. A Range that says
-    nothing of bytes is passed over, as RFC 9110 (14.2) has it; Starlette would refuse it.
+    A download is one event of the audit log, in however many ranges it comes. A Range that is none
+    is passed over, as RFC 9110 (14.2) has it; Starlette would refuse it. Raises HTTPException 416
+    for one that begins beyond the end.
     """
     if snapshot.state is not SnapshotState.READY:
         raise Conflict(f"The snapshot {snapshot.name} is not ready: it is {snapshot.state.value}.")
@@ -43,10 +45,12 @@ def archive_response(
     }
     if matches(request.headers.get("if-none-match"), headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    if not _RANGE.fullmatch(request.headers.get("range", "bytes=0-")):
+    if not _is_range(request.headers.get("range", "")):
         request.scope["headers"] = [
             header for header in request.scope["headers"] if header[0] != b"range"
         ]
+    elif request.headers.get("if-range", headers["ETag"]) == headers["ETag"]:
+        _refuse_beyond(request.headers["range"], path.stat().st_size)
     subject = f"snapshot:{snapshot.id}"
     if request.method == "GET" and not (
         _goes_on(request, headers["ETag"]) and _is_recorded(db, actor_id, subject)
@@ -58,6 +62,26 @@ def archive_response(
         filename=f"{snapshot.project}-{snapshot.name}.zip",
         headers=headers,
     )
+
+
+def _is_range(text: str) -> bool:
+    """Whether it is a Range of bytes, none of whose stretches ends before it begins."""
+    return bool(_RANGE.fullmatch(text)) and all(
+        int(first) <= int(last) for first, last in re.findall(r"(\d+)-(\d+)", text)
+    )
+
+
+def _refuse_beyond(text: str, size: int) -> None:
+    firsts = [
+        int(first) if first else max(size - int(last), 0)
+        for first, last in re.findall(r"(\d*)-(\d*)", text)
+    ]
+    if max(firsts) >= size:
+        raise HTTPException(
+            416,
+            f"The file has {size} bytes; the range begins beyond them.",
+            headers={"Content-Range": f"bytes */{size}"},
+        )
 
 
 def _goes_on(request: Request, etag: str) -> bool:
