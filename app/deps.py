@@ -12,6 +12,7 @@ from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
+from app.domain.messages import Message
 from app.models import ApiToken, LoginSession, Role, User, now, table_of
 from app.ratelimit import LET_IN
 from app.refusals import Forbidden, LoginRequired
@@ -137,7 +138,7 @@ def token_user(scope: str) -> Callable[..., Actor | Awaitable[Actor]]:
         setattr(request.state, LET_IN, True)
         actor = _actor(row, scopes=frozenset(row.scopes))
         if scope not in actor.scopes:
-            raise Forbidden(f"This API token lacks the scope {scope}.")
+            raise Forbidden(Message("This API token lacks the scope %(scope)s.", scope=scope))
         if actor.role is Role.ANNOTATOR:
             raise Forbidden("Annotators' accounts have no access to the API.")
         if row.last_used_at is None or at - row.last_used_at > timedelta(minutes=1):

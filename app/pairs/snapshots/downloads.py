@@ -9,6 +9,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from app import audit
+from app.domain.messages import Message
 from app.models import AuditEvent, SnapshotState, now
 from app.pairs.etags import matches
 from app.pairs.snapshots.queries import SnapshotView
@@ -34,7 +35,13 @@ def archive_response(
     nothing of bytes is passed over, as RFC 9110 (14.2) has it; Starlette would refuse it.
     """
     if snapshot.state is not SnapshotState.READY:
-        raise Conflict(f"The snapshot {snapshot.name} is not ready: it is {snapshot.state.value}.")
+        raise Conflict(
+            Message(
+                "The snapshot %(name)s is not ready: it is %(state)s.",
+                name=snapshot.name,
+                state=snapshot.state.value,
+            )
+        )
     path = store.archive(snapshot.id, snapshot.attempt)
     headers = {
         "ETag": f'"{snapshot.archive_sha256}"',
