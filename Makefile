@@ -19,7 +19,7 @@ LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-without-browser check format lock bench browser clean
+.PHONY: help demo dev test test-without-browser check format messages lock bench browser clean
 .SUFFIXES:
 
 help: ## List these targets
@@ -42,18 +42,27 @@ test: .venv/test.stamp browser ## Install what the tests need and run them all
 test-without-browser: .venv/test.stamp
 	@$(PYTEST) --ignore tests/browser $(ARGS)
 
-check: .venv/dev.stamp ## Formatting, lint, types, layers, migration drift, templates, docs
+check: .venv/dev.stamp ## Formatting, lint, types, layers, drift, templates, catalogues, docs
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@$(PYTHON) -m app.cli migrate --check --data build/drift
 	@$(PYTHON) -m pytest tests/project/test_templates.py tests/project/test_repository.py \
-		tests/project/test_docs.py
+		tests/project/test_docs.py tests/project/test_catalogues.py
 
 format: .venv/dev.stamp ## Rewrite the Python files in the one format
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
+
+messages: .venv/run.stamp ## Bring the catalogues in app/locale up to date with what pages say
+	@mkdir -p build && .ci/messages build/messages.pot
+	@for catalogue in app/locale/*.po; do \
+		locale=$$(basename $$catalogue .po); \
+		.venv/bin/pybabel -q update --input-file build/messages.pot --output-file $$catalogue \
+			--locale $$locale --no-wrap --no-fuzzy-matching --ignore-obsolete \
+			--ignore-pot-creation-date || exit 1; \
+	done
 
 lock: .venv/dev.stamp ## Resolve the dependencies anew into requirements/*.txt
 	@$(LOCK) requirements/build.in -o requirements/build.txt

@@ -12,6 +12,7 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Row, Select, bindparam, exists, select, true
 from sqlalchemy.orm import Session
 
+from app.domain.messages import Message
 from app.models import Draft, Image, Membership, Project, Role, Sample, SampleImage
 from app.refusals import Conflict, Forbidden, NotFound
 from app.security import Actor
@@ -19,7 +20,7 @@ from app.security import Actor
 T = TypeVar("T")
 
 _LARGEST_ID = 2**63 - 1
-ARCHIVED = (
+ARCHIVED = Message(
     "This project is archived: its texts can be read, not changed. What you typed is kept until "
     "an admin takes the project back into the queues."
 )

@@ -13,6 +13,7 @@ from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
+from app.domain.messages import Message
 from app.models import ApiToken, LoginSession, Role, User, now, table_of
 from app.ratelimit import LET_IN
 from app.refusals import Forbidden, Invalid, LoginRequired
@@ -145,7 +146,7 @@ def token_user(scope: str) -> Callable[..., Actor | Awaitable[Actor]]:
         setattr(request.state, LET_IN, True)
         actor = _actor(row, scopes=frozenset(row.scopes))
         if scope not in actor.scopes:
-            raise Forbidden(f"This API token lacks the scope {scope}.")
+            raise Forbidden(Message("This API token lacks the scope %(scope)s.", scope=scope))
         if actor.role is Role.ANNOTATOR:
             raise Forbidden("Annotators' accounts have no access to the API.")
         if row.last_used_at is None or at - row.last_used_at > timedelta(minutes=1):
@@ -175,8 +176,13 @@ def _check_query(request: Request) -> None:
     given = set()
     for name, value in request.query_params.multi_items():
         if name not in several:
-            known = f"There are: {', '.join(sorted(several))}." if several else "There is none."
-            raise Invalid(f"{name} is no parameter here. {known}", name)
+            names = ", ".join(sorted(several)) or "none"
+            raise Invalid(
+                Message(
+                    "%(name)s is no parameter here. There are: %(names)s.", name=name, names=names
+                ),
+                name,
+            )
         if not value:
             raise Invalid("There is no value; leave the parameter out where none is meant.", name)
         if name in given and not several[name]:

@@ -16,10 +16,12 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Message as Event
 
+from app.domain.messages import Message
 from app.refusals import Conflict, Forbidden, Invalid, LoginRequired, NotFound, Outdated, Refusal
-from app.web import is_htmx, local_path, render
+from app.web import is_htmx, local_path, render, translated
 
 log = structlog.get_logger("errors")
 
@@ -38,7 +40,7 @@ class Fault:
     """What went wrong, for the user. faults: (field, message) each. outdated: look afresh."""
 
     status: int
-    detail: str
+    detail: Message
     faults: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] | None = None
     outdated: bool = False
@@ -76,7 +78,7 @@ class Faults:
             return
         started = False
 
-        async def watched(message: Message) -> None:
+        async def watched(message: Event) -> None:
             nonlocal started
             started = started or message["type"] == "http.response.start"
             await send(message)
@@ -144,7 +146,7 @@ def _fault(request: Request, exception: Exception) -> Fault:
     if isinstance(exception, RequestValidationError):
         return _validation_fault(exception)
     if isinstance(exception, HTTPException):
-        detail = _PLAIN.get(exception.status_code, str(exception.detail))
+        detail = _PLAIN.get(exception.status_code) or Message(str(exception.detail))
         return Fault(exception.status_code, detail, headers=exception.headers)
     if isinstance(exception, (OperationalError, InterfaceError, PoolTimeout)):
         return Fault(503, _PLAIN[503], headers={"Retry-After": "5"})
@@ -152,18 +154,18 @@ def _fault(request: Request, exception: Exception) -> Fault:
     if isinstance(original, psycopg.errors.NumericValueOutOfRange):
         return Fault(404, NotFound().message)
     if isinstance(original, psycopg.DataError) and "NUL" in str(original):
-        return Fault(422, "The text contains a NUL character, which cannot be kept.")
+        return Fault(422, Message("The text contains a NUL character, which cannot be kept."))
     if isinstance(exception, UnicodeEncodeError):
-        return Fault(422, "The text contains half a character (a lone surrogate).")
+        return Fault(422, Message("The text contains half a character (a lone surrogate)."))
     return Fault(500, _PLAIN[500])
 
 
 _PLAIN = {
-    404: "There is nothing at this address.",
-    405: "This address does not take that kind of request.",
-    413: "What was sent is too large.",
-    500: "Something went wrong on the server. It has been logged; what was saved is safe.",
-    503: "The database does not answer just now. Please try again in a few seconds.",
+    404: Message("There is nothing at this address."),
+    405: Message("This address does not take that kind of request."),
+    413: Message("What was sent is too large."),
+    500: Message("Something went wrong on the server. It has been logged; what was saved is safe."),
+    503: Message("The database does not answer just now. Please try again in a few seconds."),
 }
 
 
@@ -172,7 +174,7 @@ def _validation_fault(exception: RequestValidationError) -> Fault:
     if any(error["loc"][:1] == ("path",) for error in exception.errors()):
         return Fault(404, _PLAIN[404])
     named = "; ".join(f"{field}: {message}" if field else message for field, message in faults)
-    return Fault(422, f"The request is not right. {named}", faults)
+    return Fault(422, Message("The request is not right. %(named)s", named=named), faults)
 
 
 def _named(error: Mapping[str, Any]) -> tuple[str, str]:
@@ -198,11 +200,14 @@ def _wanted(request: Request) -> str:
 
 
 def _problem(request: Request, fault: Fault, headers: Mapping[str, str]) -> Response:
+    # The pages' own scripts show it as it comes; what is written for the API is in English.
+    api = request.url.path.startswith("/api/")
+    detail = fault.detail if api else translated(request, fault.detail)
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": fault.title,
         "status": fault.status,
-        "detail": fault.detail,
+        "detail": detail,
         "instance": request.url.path,
         "request_id": getattr(request.state, "request_id", ""),
     }

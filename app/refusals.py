@@ -1,32 +1,38 @@
 """What services say no with: a sentence for the user, nothing of HTTP (that is in errors.py)."""
 
+from app.domain.messages import Message
+
+_LOG_IN = Message("Please log in to go on.")
+_NOTHING = Message("There is nothing here, or it is not yours to see.")
+_NOT_ALLOWED = Message("Your account is not allowed to do this.")
+
 
 class Refusal(Exception):  # noqa: N818 - the words of the product: it refuses, it does not break
     """A request that cannot be served, with a sentence fit for the user."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = Message.of(message)
 
 
 class LoginRequired(Refusal):
     """Nobody is logged in, or the log-in or token is no longer good."""
 
-    def __init__(self, message: str = "Please log in to go on.") -> None:
+    def __init__(self, message: str = _LOG_IN) -> None:
         super().__init__(message)
 
 
 class NotFound(Refusal):
     """It does not exist, or not for this user: a stranger learns nothing about what exists."""
 
-    def __init__(self, message: str = "There is nothing here, or it is not yours to see.") -> None:
+    def __init__(self, message: str = _NOTHING) -> None:
         super().__init__(message)
 
 
 class Forbidden(Refusal):
     """The user may see it but not do this with it."""
 
-    def __init__(self, message: str = "Your account is not allowed to do this.") -> None:
+    def __init__(self, message: str = _NOT_ALLOWED) -> None:
         super().__init__(message)
 
 

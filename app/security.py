@@ -10,6 +10,7 @@ from typing import Any
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from app.domain.messages import Message
 from app.models import Role
 from app.refusals import Invalid
 from app.settings import Settings
@@ -20,10 +21,10 @@ PASSWORD_MIN = 10
 # Longer input only makes the server hash more; NIST SP 800-63B asks for at least 64.
 PASSWORD_MAX = 256
 SCOPES = {
-    "pairs:read": "Read preference pairs and the images they show",
-    "projects:read": "Read projects, their samples and their progress",
-    "policies:read": "Read which models and adapters there are",
-    "policies:write": "Add trained adapters as policies",
+    "pairs:read": Message("Read preference pairs and the images they show"),
+    "projects:read": Message("Read projects, their samples and their progress"),
+    "policies:read": Message("Read which models and adapters there are"),
+    "policies:write": Message("Add trained adapters as policies"),
 }
 
 # OWASP Password Storage Cheat Sheet: Argon2id with 19 MiB, 2 passes, 1 lane.
@@ -53,9 +54,14 @@ class Actor:
 def hash_password(password: str) -> str:
     """The Argon2id hash to keep. Raises Invalid when the password is too short or too long."""
     if len(password) < PASSWORD_MIN:
-        raise Invalid(f"A password needs at least {PASSWORD_MIN} characters.", "password")
+        raise Invalid(
+            Message("A password needs at least %(least)s characters.", least=PASSWORD_MIN),
+            "password",
+        )
     if len(password) > PASSWORD_MAX:
-        raise Invalid(f"A password has at most {PASSWORD_MAX} characters.", "password")
+        raise Invalid(
+            Message("A password has at most %(most)s characters.", most=PASSWORD_MAX), "password"
+        )
     with _HASHING:
         return _HASHER.hash(password)
 

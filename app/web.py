@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import brotli
-from babel import Locale, negotiate_locale
+from babel import Locale
 from babel.dates import format_datetime, format_timedelta
 from babel.numbers import format_decimal
-from babel.support import NullTranslations, Translations
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 
 from app.assets import Assets
+from app.domain.messages import Message
+from app.languages import ENGLISH, Language, languages, preferred
 from app.security import Actor
 
-DEFAULT_LOCALE = "en"
-# What browsers ask for, and the catalogue that serves it.
-_ALIASES = {"zh": "zh_Hans", "zh_cn": "zh_Hans", "zh_sg": "zh_Hans"}
+# Translators: how a moment is written, in the letters of CLDR; keep 'UTC' at the end.
+_MOMENT = Message("d MMM y, HH:mm 'UTC'")
 
 
 class Templates:
@@ -32,18 +32,20 @@ class Templates:
 
     def __init__(self, root: Path, locales: Path, assets: Assets, cache: Path) -> None:
         self.assets = assets
-        found = (path.parent.parent.name for path in locales.glob("*/LC_MESSAGES/messages.mo"))
-        self.locales = (DEFAULT_LOCALE, *sorted({*found} - {DEFAULT_LOCALE}))
-        cache.mkdir(parents=True, exist_ok=True)
+        self.languages = languages(locales)
+        self.locales = tuple(self.languages)
         self._environments = {
-            locale: self._environment(root, locales, locale, cache) for locale in self.locales
+            locale: self._environment(root, locale, language, cache / locale)
+            for locale, language in self.languages.items()
         }
 
     def render(self, name: str, locale: str, context: Mapping[str, Any]) -> str:
         """The text of a template. Raises jinja2.UndefinedError for a name nobody defined."""
         return self._environments[locale].get_template(name).render(context)
 
-    def _environment(self, root: Path, locales: Path, locale: str, cache: Path) -> Environment:
+    def _environment(self, root: Path, locale: str, language: Language, cache: Path) -> Environment:
+        # Each language its own: what is compiled holds what was constant in one of them.
+        cache.mkdir(parents=True, exist_ok=True)
         environment = Environment(
             loader=FileSystemLoader(root),
             autoescape=True,
@@ -52,22 +54,27 @@ class Templates:
             auto_reload=self.assets.reload,
             bytecode_cache=FileSystemBytecodeCache(str(cache)),
             cache_size=-1,
+            # Messages of the code are said in the page's language wherever a template shows one.
+            finalize=language.say if locale != ENGLISH else None,
         )
         environment.policies["ext.i18n.trimmed"] = True
-        catalogue = Translations.load(locales, [locale]) if locale != DEFAULT_LOCALE else None
         install: Callable[..., None] = environment.install_gettext_translations  # type: ignore[attr-defined] # added by ext.i18n
-        install(catalogue or NullTranslations(), newstyle=True)
+        install(language.catalogue, newstyle=True)
         known = Locale.parse(locale)
+        moment = partial(_datetime, pattern=str(language.say(_MOMENT)), locale=known)
         environment.globals.update(
             static=self.assets.url,
-            format_datetime=partial(_datetime, locale=known),
+            format_datetime=moment,
             languages={code: _own_name(code) for code in self.locales},
         )
         environment.filters.update(
             number=partial(_number, locale=known),
-            datetime=partial(_datetime, locale=known),
+            datetime=moment,
             ago=partial(_ago, locale=known),
             filesize=partial(_filesize, locale=known),
+            # Of a message that goes into another sentence, and of one that comes from the database.
+            said=language.say,
+            recalled=language.recall,
         )
         return environment
 
@@ -136,12 +143,13 @@ def locale_of(request: Request, locales: tuple[str, ...]) -> str:
     for locale in chosen:
         if locale in locales:
             return str(locale)
-    asked = (
-        part.partition(";")[0].strip().replace("-", "_")
-        for part in request.headers.get("accept-language", "").split(",")
-    )
-    preferred = [_ALIASES.get(code.lower(), code) for code in asked]
-    return negotiate_locale(preferred, locales, sep="_") or DEFAULT_LOCALE
+    return preferred(request.headers.get("accept-language", ""), locales)
+
+
+def translated(request: Request, message: Message) -> str:
+    """The message in the language that the request is answered in."""
+    templates: Templates = request.app.state.templates
+    return str(templates.languages[locale_of(request, templates.locales)].say(message))
 
 
 def local_path(path: str | None) -> str:
@@ -160,8 +168,8 @@ def _number(value: float, *, locale: Locale) -> str:
     return format_decimal(value, locale=locale)
 
 
-def _datetime(value: datetime, *, locale: Locale) -> str:
-    return format_datetime(value, "d MMM y, HH:mm 'UTC'", tzinfo=UTC, locale=locale)
+def _datetime(value: datetime, *, pattern: str, locale: Locale) -> str:
+    return format_datetime(value, pattern, tzinfo=UTC, locale=locale)
 
 
 def _ago(value: datetime, *, locale: Locale) -> str:

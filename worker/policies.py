@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import regenerations
 from app.changes import Watch
+from app.domain.messages import Message
 from app.policies import loading
 from app.policies.loading import Adapter, Report
 from worker.database import Database, first_line, is_away
@@ -143,6 +144,10 @@ def _require_template(adapter: Adapter, facts: PolicyFacts) -> None:
     """A policy is a model and how it is asked: with another chat template it is another one."""
     if adapter.template_hash and adapter.template_hash != facts.template_hash:
         raise AdapterError(
-            f"“{adapter.name}” has been used with another chat template than the server's now. "
-            "Start the server with that one, or add the adapter again under another name."
+            Message(
+                "“%(name)s” has been used with another chat template than the server's "
+                "now. Start the server with that one, or add the adapter again under "
+                "another name.",
+                name=adapter.name,
+            )
         )

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Iterator
 
 from app.db import Sessions
 from app.domain.corrections import REPLAY_ENGINE
+from app.domain.messages import Message
 from app.domain.words import tokens
 from app.regenerations import Work
 from worker.engine import Delta, EngineError, PolicyFacts
@@ -32,7 +33,8 @@ class ReplayEngine:
             rest = await asyncio.to_thread(self._rest, work)
         except ValueError as error:
             raise EngineError(
-                f"The demo engine cannot continue this text. {error}", temporary=False
+                Message("The demo engine cannot continue this text. %(error)s", error=error),
+                temporary=False,
             ) from error
         clock = asyncio.get_running_loop()
         due = clock.time()

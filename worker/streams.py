@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from app.domain.certainty import Token
+from app.domain.messages import Message
 from app.domain.segments import Piece, Splitter
 from app.domain.text import defect
 from app.regenerations import Cut, Ending, Portion, Work
@@ -93,7 +94,7 @@ class Stream:
             return
         if problem := defect(text):
             raise EngineError(
-                f"The engine sent what cannot be stored. {problem}",
+                Message("The engine sent what cannot be stored. %(problem)s", problem=problem),
                 temporary=False,
                 reason=Failure.TEXT,
             )

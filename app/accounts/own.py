@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.accounts import queries, service
 from app.deps import CurrentUser, Id, SessionDep
+from app.domain.messages import Message
 from app.models import Role
 from app.refusals import Forbidden, Invalid
 from app.security import PASSWORD_MIN, SCOPES, Actor
@@ -188,7 +189,9 @@ def _keep(
 ) -> Response:
     locales = ("", *request.app.state.templates.locales)
     if wanted.locale is not None and wanted.locale not in locales:
-        raise Invalid(f"There is no translation to {wanted.locale}.", "locale")
+        raise Invalid(
+            Message("There is no translation to %(locale)s.", locale=wanted.locale), "locale"
+        )
     service.set_preferences(db, actor=actor, changes=wanted.model_dump(exclude_none=True))
     if wanted.theme in ("light", "dark"):
         response.set_cookie("theme", wanted.theme, max_age=_YEAR_S, samesite="lax")

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from app import audit
 from app.accounts import sessions
+from app.domain.messages import Message
 from app.models import ApiToken, Role, User, now
 from app.refusals import Conflict, Forbidden, Invalid, NotFound
 from app.security import (
@@ -69,7 +70,9 @@ def add_user(
         with db.begin_nested():
             db.add(user)
     except IntegrityError as error:
-        raise Invalid(f"There is an account named {name} already.", "name") from error
+        raise Invalid(
+            Message("There is an account named %(name)s already.", name=name), "name"
+        ) from error
     audit.record(db, actor_id, "added_user", f"user:{user.id}", role=role.value)
     return _invite(db, user)
 
@@ -81,7 +84,9 @@ def invite(db: Session, *, user_id: int, actor_id: int | None = None) -> Invitat
     """
     user = _user(db, user_id)
     if user.disabled_at:
-        raise Conflict(f"The account {user.name} is disabled. Enable it first.")
+        raise Conflict(
+            Message("The account %(name)s is disabled. Enable it first.", name=user.name)
+        )
     audit.record(db, actor_id, "invited", f"user:{user.id}")
     return _invite(db, user)
 
@@ -198,10 +203,19 @@ def create_token(
         raise Invalid("A token needs a name of at most 100 characters.", "name")
     unknown = [scope for scope in scopes if scope not in SCOPES]
     if unknown or not scopes:
-        wrong = f"There is no scope {unknown[0]}. " if unknown else ""
-        raise Invalid(f"{wrong}Choose at least one of {', '.join(SCOPES)}.", "scopes")
+        names = ", ".join(SCOPES)
+        raise Invalid(
+            Message(
+                "There is no scope %(name)s. Choose from %(names)s.", name=unknown[0], names=names
+            )
+            if unknown
+            else Message("Choose at least one of the scopes %(names)s.", names=names),
+            "scopes",
+        )
     if days is not None and not 1 <= days <= LONGEST_TOKEN_DAYS:
-        raise Invalid(f"A token lives for 1 to {LONGEST_TOKEN_DAYS} days.", "days")
+        raise Invalid(
+            Message("A token lives for 1 to %(most)s days.", most=LONGEST_TOKEN_DAYS), "days"
+        )
     secret = TOKEN_PREFIX + new_secret()
     token = ApiToken(
         user_id=user_id,

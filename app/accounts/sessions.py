@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app import audit
 from app.accounts import throttle
+from app.domain.messages import Message
 from app.models import LoginSession, User, now
 from app.security import (
     PASSWORD_MAX,
@@ -33,7 +34,7 @@ class LoggedIn:
 class Refused:
     """Why there is no log-in, for the user. wait_s: seconds until the next try, 0 for at once."""
 
-    message: str
+    message: Message
     wait_s: int = 0
 
 
@@ -50,12 +51,12 @@ def log_in(
     address = throttle.source(address)
     wait_s = throttle.seconds_to_wait(db, name=name, address=address, at=at)
     if wait_s:
-        return Refused(f"Too many failed log-ins. Please try again in {_words(wait_s)}.", wait_s)
+        return Refused(_try_again(wait_s), wait_s)
     user = db.scalar(select(User).where(func.lower(User.name) == name, User.disabled_at.is_(None)))
     if not password_matches(user.password_hash if user else None, password) or user is None:
         throttle.count(db, name=name, address=address, at=at)
         audit.record(db, None, "login_refused", f"user:{user.id if user else 'unknown'}")
-        return Refused("The name or the password is not right.")
+        return Refused(Message("The name or the password is not right."))
     throttle.forgive(db, name=name, address=address)
     if needs_new_hash(user.password_hash or "") and len(password) <= PASSWORD_MAX:
         user.password_hash = hash_password(password)
@@ -90,7 +91,14 @@ def end_all(db: Session, *, user_id: int, but: int | None = None) -> None:
     )
 
 
-def _words(seconds: int) -> str:
+def _try_again(seconds: int) -> Message:
     if seconds == 1:
-        return "1 second"
-    return f"{seconds} seconds" if seconds < 120 else f"{-(-seconds // 60)} minutes"
+        return Message("Too many failed log-ins. Please try again in 1 second.")
+    if seconds < 120:
+        return Message(
+            "Too many failed log-ins. Please try again in %(seconds)s seconds.", seconds=seconds
+        )
+    minutes = -(-seconds // 60)
+    return Message(
+        "Too many failed log-ins. Please try again in %(minutes)s minutes.", minutes=minutes
+    )

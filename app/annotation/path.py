@@ -8,6 +8,7 @@ from sqlalchemy import Select, bindparam, insert, select
 from sqlalchemy.orm import Session
 
 from app.domain.certainty import from_rows, shifted, to_rows, within
+from app.domain.messages import Message
 from app.domain.tree import Origin
 from app.models import Policy, Segment, table_of
 from app.refusals import Outdated
@@ -39,7 +40,7 @@ class Step:
         return self.text[len(self.text.rstrip("\r\n")) :]
 
 
-GONE = "This segment is no longer part of the text. Reload to see the text as it is."
+GONE = Message("This segment is no longer part of the text. Reload to see the text as it is.")
 
 # The fields of Step that are columns of segments; the last one, the engine, is its policy's.
 _COLUMNS = tuple(field.name for field in fields(Step))[:-1]

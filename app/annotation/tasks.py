@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from app import changes
 from app.access import ARCHIVED, WHILE_OPEN
 from app.annotation.steps import begin
+from app.domain.messages import Message
 from app.models import (
     UNFINISHED,
     Draft,
@@ -100,15 +101,15 @@ def reopen(db: Session, *, draft: Draft) -> None:
         _touch(db, draft)
 
 
-def _not_complete(run: Regeneration) -> str:
+def _not_complete(run: Regeneration) -> Message:
     if run.state is not RunState.WAITING:
-        return "The text is still being written. Wait for the end or stop it, then finish."
+        return Message("The text is still being written. Wait for the end or stop it, then finish.")
     if run.undecided:
-        return (
+        return Message(
             "The text is not complete: choose how it goes on, or press Stop to end it here, then "
             "finish."
         )
-    return (
+    return Message(
         "The text is not complete: press Write on for the rest, or Stop to end it here, then "
         "finish."
     )

@@ -6,6 +6,7 @@ from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from app.domain.messages import Message
 from app.domain.text import normalise_newlines
 from app.models import Draft, Remark, SampleImage, Segment, UnsavedEdit, now, table_of
 from app.refusals import Invalid, NotFound
@@ -30,7 +31,9 @@ def keep_unsaved(
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise Invalid("The text holds a character that cannot be stored.", field="text")
     if len(text) > MAX_TEXT:
-        raise Invalid(f"A segment can hold {MAX_TEXT:,} characters.", field="text")
+        raise Invalid(
+            Message("A segment can hold %(most)s characters.", most=f"{MAX_TEXT:,}"), field="text"
+        )
     statement = insert(UnsavedEdit).values(
         draft_id=draft.id,
         segment_id=segment_id,
@@ -73,7 +76,7 @@ def link_image(db: Session, *, draft: Draft, segment_id: int, image_index: int |
         .where(SampleImage.sample_id == draft.sample_id)
     )
     if image_index is not None and not 0 <= image_index < (count or 0):
-        raise Invalid(f"This task has {count} images.", field="image_index")
+        raise Invalid(Message("This task has %(count)s images.", count=count), field="image_index")
     _remark(db, draft, segment_id, image_index=image_index)
 
 

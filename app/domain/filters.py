@@ -7,6 +7,7 @@ from datetime import date
 from types import MappingProxyType
 
 from app.domain.corrections import Kind
+from app.domain.messages import Message
 
 MAX_VALUES = 100
 _MAX_TEXT = 200
@@ -20,7 +21,7 @@ class FilterError(ValueError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
-        self.message = message
+        self.message = Message.of(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,9 @@ class PairFilter:
         ):
             least, most = getattr(self, low), getattr(self, high)
             if least is not None and most is not None and least > most:
-                raise FilterError(high, f"It lies before {low}: no pair can meet both.")
+                raise FilterError(
+                    high, Message("It lies before %(low)s: no pair can meet both.", low=low)
+                )
 
     def canonical(self) -> dict[str, object]:
         """What is set, as JSON values by name in alphabetical order: for manifests and hashes."""
@@ -91,7 +94,9 @@ def parse(words: Iterable[tuple[str, str]]) -> PairFilter:
     given: dict[str, list[str]] = {}
     for name, value in words:
         if name not in FILTERS:
-            raise FilterError(name, f"This is no filter. There are: {', '.join(FILTERS)}.")
+            raise FilterError(
+                name, Message("This is no filter. There are: %(names)s.", names=", ".join(FILTERS))
+            )
         if value != "":
             given.setdefault(name, []).append(value)
     values: dict[str, object] = {}
@@ -99,7 +104,9 @@ def parse(words: Iterable[tuple[str, str]]) -> PairFilter:
         read = _READERS[name]
         if name in MANY:
             if len(texts) > MAX_VALUES:
-                raise FilterError(name, f"At most {MAX_VALUES} values can be asked for.")
+                raise FilterError(
+                    name, Message("At most %(most)s values can be asked for.", most=MAX_VALUES)
+                )
             values[name] = tuple(read(name, text) for text in texts)
         elif len(set(texts)) > 1:
             raise FilterError(name, "It is given more than once.")
@@ -136,7 +143,9 @@ def spelled(values: Mapping[str, object]) -> list[tuple[str, str]]:
 
 def _text(name: str, text: str) -> str:
     if len(text) > _MAX_TEXT or "\0" in text:
-        raise FilterError(name, f"A text of up to {_MAX_TEXT} characters is needed.")
+        raise FilterError(
+            name, Message("A text of up to %(most)s characters is needed.", most=_MAX_TEXT)
+        )
     return text
 
 
@@ -150,12 +159,14 @@ def _kind(name: str, text: str) -> Kind:
     try:
         return Kind(text)
     except ValueError:
-        raise FilterError(name, f"It is one of {', '.join(Kind)}.") from None
+        raise FilterError(name, Message("It is one of %(names)s.", names=", ".join(Kind))) from None
 
 
 def _number(name: str, text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,10}", text) or int(text) > _MAX_NUMBER:
-        raise FilterError(name, f"A whole number from 0 to {_MAX_NUMBER:,} is needed.")
+        raise FilterError(
+            name, Message("A whole number from 0 to %(most)s is needed.", most=f"{_MAX_NUMBER:,}")
+        )
     return int(text)
 
 

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from rapidfuzz.distance import Prefix as Shared
 
 from app.domain.corrections import Kind
+from app.domain.messages import Message
 from app.domain.prefixes import Piece, Prefix, crosses
 from app.domain.prompts import Template
 from app.domain.text import language
@@ -41,55 +42,70 @@ class Check(StrEnum):
 
 
 # What each finds, for people: (title, sentence).
-CHECKS: Mapping[Check, tuple[str, str]] = MappingProxyType(
+CHECKS: Mapping[Check, tuple[Message, Message]] = MappingProxyType(
     {
         Check.RETRACTED: (
-            "Taken back",
-            "The annotator or an admin took the correction back. Such pairs never leave.",
+            Message("Taken back"),
+            Message("The annotator or an admin took the correction back. Such pairs never leave."),
         ),
         Check.EMPTY: (
-            "One side is empty",
-            "A side holds no text but blanks. A trainer takes it silently and learns nothing.",
+            Message("One side is empty"),
+            Message(
+                "A side holds no text but blanks. A trainer takes it silently and learns nothing."
+            ),
         ),
-        Check.IDENTICAL: ("Identical", "Chosen and rejected are the same text."),
+        Check.IDENTICAL: (Message("Identical"), Message("Chosen and rejected are the same text.")),
         Check.SPECIAL: (
-            "Special strings",
-            "A text holds a string such as <|im_end|>, which the models read as a command.",
+            Message("Special strings"),
+            Message(
+                "A text holds a string such as <|im_end|>, which the models read as a command."
+            ),
         ),
         Check.RESERVED: (
-            "Strings of the format",
-            "A text holds a string such as <image>, which the trainers that read this format take "
-            "for the place of an image. Other formats can hold it.",
+            Message("Strings of the format"),
+            Message(
+                "A text holds a string such as <image>, which the trainers that read this format "
+                "take for the place of an image. Other formats can hold it."
+            ),
         ),
         Check.CONTROL: (
-            "Control characters",
-            "A text holds a control character other than tab and newlines.",
+            Message("Control characters"),
+            Message("A text holds a control character other than tab and newlines."),
         ),
         Check.WHITESPACE: (
-            "Only whitespace differs",
-            "The two sides differ in blanks and newlines alone.",
+            Message("Only whitespace differs"),
+            Message("The two sides differ in blanks and newlines alone."),
         ),
         Check.TRUNCATED: (
-            "Truncated generation",
-            "The rejected side is where a generation was stopped, failed or met its length limit: "
-            "that it breaks off is not the model's choice.",
+            Message("Truncated generation"),
+            Message(
+                "The rejected side is where a generation was stopped, failed or met its length "
+                "limit: that it breaks off is not the model's choice."
+            ),
         ),
         Check.SHORTER: (
-            "Chosen is much shorter",
-            "The rewritten side has less than a set share of the rejected side's characters.",
+            Message("Chosen is much shorter"),
+            Message(
+                "The rewritten side has less than a set share of the rejected side's characters."
+            ),
         ),
         Check.LANGUAGE: (
-            "Language switched",
-            "The chosen side is in another language than the sample, and the rejected side is not.",
+            Message("Language switched"),
+            Message(
+                "The chosen side is in another language than the sample, and the rejected side is "
+                "not."
+            ),
         ),
         Check.TOKENS: (
-            "Token budget exceeded",
-            "Prompt, images and the longer side take more tokens than set, by estimate.",
+            Message("Token budget exceeded"),
+            Message("Prompt, images and the longer side take more tokens than set, by estimate."),
         ),
         Check.DUPLICATE: (
-            "Duplicate",
-            "Another pair has the same images, instruction, prefix, chosen and rejected text; the "
-            "first one stays.",
+            Message("Duplicate"),
+            Message(
+                "Another pair has the same images, instruction, prefix, chosen and rejected text; "
+                "the first one stays."
+            ),
         ),
     }
 )
@@ -119,7 +135,12 @@ class Gate:
     def __post_init__(self) -> None:
         if fixed := self.allowed & NEVER_ALLOWED:
             names = ", ".join(sorted(fixed))
-            raise ValueError(f"What the check {names} finds never leaves: a trainer has no use.")
+            raise ValueError(
+                Message(
+                    "What the check %(names)s finds never leaves: a trainer has no use.",
+                    names=names,
+                )
+            )
         if not 0 <= self.min_share <= 1:
             raise ValueError("The least share of the rejected side's length lies from 0 to 1.")
         if self.max_tokens < 0:
@@ -349,7 +370,13 @@ def allow(names: Iterable[str]) -> frozenset[Check]:
             found.add(Check(name))
         except ValueError:
             known = ", ".join(check for check in Check if check not in NEVER_ALLOWED)
-            raise ValueError(f"There is no check named {name}. There are: {known}.") from None
+            raise ValueError(
+                Message(
+                    "There is no check named %(name)s. There are: %(known)s.",
+                    name=name,
+                    known=known,
+                )
+            ) from None
     return frozenset(found)
 
 

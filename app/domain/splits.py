@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.domain.messages import Message
+
 # What a fraction is counted in: fractions are exact, and so is where a sample falls.
 _PARTS = 10_000
 # Two different hashes: which of the linked samples speaks for all must not say where it falls.
@@ -45,13 +47,17 @@ class SplitPlan:
         for name in ("validation", "test"):
             share = getattr(self, name)
             if not (math.isfinite(share) and 0 <= share < 1):
-                raise ValueError(f"The share for {name} must be at least 0 and below 1.")
+                raise ValueError(
+                    Message("The share for %(name)s must be at least 0 and below 1.", name=name)
+                )
             if round(share * _PARTS) / _PARTS != share:
-                raise ValueError(f"The share for {name} has more than four digits.")
+                raise ValueError(
+                    Message("The share for %(name)s has more than four digits.", name=name)
+                )
         if _parts(self.validation) + _parts(self.test) >= _PARTS:
-            raise ValueError("Nothing is left for training: validation and test take all.")
+            raise ValueError(Message("Nothing is left for training: validation and test take all."))
         if not 0 <= self.seed < 2**63:
-            raise ValueError("The seed must be a number from 0 to 9223372036854775807.")
+            raise ValueError(Message("The seed must be a number from 0 to 9223372036854775807."))
 
     @property
     def splits(self) -> tuple[Split, ...]:

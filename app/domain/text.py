@@ -3,6 +3,7 @@
 import re
 
 from app.domain.diffs import Op, diff
+from app.domain.messages import Message
 
 # The control tokens of Qwen2-VL, Qwen2.5-VL and Qwen3-VL (tokenizer_config.json,
 # added_tokens_decoder). Their <think> and <tool_call> tags are ordinary text in a turn and allowed.
@@ -46,13 +47,21 @@ def defect(text: str) -> str | None:
         return None
     found, place = match.group(), match.start() + 1
     if found == "\x00":
-        return f"The text holds a NUL character (U+0000) at character {place}."
-    if len(found) == 1:
-        return (
-            f"The text holds half of a surrogate pair (U+{ord(found):04X}) at character {place}: "
-            "it was damaged before it came here."
+        return Message(
+            "The text holds a NUL character (U+0000) at character %(place)s.", place=place
         )
-    return f"The text holds {found} at character {place}, which the models read as a command."
+    if len(found) == 1:
+        return Message(
+            "The text holds half of a surrogate pair (U+%(ord)s) at character "
+            "%(place)s: it was damaged before it came here.",
+            ord=f"{ord(found):04X}",
+            place=place,
+        )
+    return Message(
+        "The text holds %(found)s at character %(place)s, which the models read as a command.",
+        found=found,
+        place=place,
+    )
 
 
 def normalise_newlines(text: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
+from app.domain.messages import Message
 from app.refusals import Invalid
 
 # What the image loaders of vLLM and other servers decode. SVG and HTML can carry scripts, TIFF is
@@ -46,22 +47,38 @@ def inspect(data: bytes, *, max_megapixels: int) -> ImageFacts:
     if not data:
         raise Invalid("The file is empty.")
     if len(data) > MAX_BYTES:
-        raise Invalid(f"The image has more than {MAX_BYTES // 2**20} MiB.")
+        raise Invalid(Message("The image has more than %(most)s MiB.", most=MAX_BYTES // 2**20))
     with open_image(data) as image:
         width, height = image.size
         if width * height > max_megapixels * 1_000_000:
             raise Invalid(
-                f"The image has {width} × {height} pixels; at most {max_megapixels} million are "
-                "allowed (setting ITERDPO_MAX_IMAGE_MEGAPIXELS)."
+                Message(
+                    "The image has %(width)s × %(height)s pixels; at most %(max_megapixels)s "
+                    "million are allowed (setting ITERDPO_MAX_IMAGE_MEGAPIXELS).",
+                    width=width,
+                    height=height,
+                    max_megapixels=max_megapixels,
+                )
             )
         if min(width, height) < MIN_SIDE:
             raise Invalid(
-                f"The image has {width} × {height} pixels; each side needs at least {MIN_SIDE}."
+                Message(
+                    "The image has %(width)s × %(height)s pixels; each side needs at least "
+                    "%(least)s.",
+                    width=width,
+                    height=height,
+                    least=MIN_SIDE,
+                )
             )
         if max(width, height) > MAX_ASPECT * min(width, height):
             raise Invalid(
-                f"The image has {width} × {height} pixels; models refuse an image that is more "
-                f"than {MAX_ASPECT} times as long as it is wide."
+                Message(
+                    "The image has %(width)s × %(height)s pixels; models refuse an image "
+                    "that is more than %(most)s times as long as it is wide.",
+                    width=width,
+                    height=height,
+                    most=MAX_ASPECT,
+                )
             )
         if orientation(image) >= 5:
             width, height = height, width
@@ -114,4 +131,4 @@ def _reading(read: Callable[[], object]) -> None:
 def _damaged(error: Exception) -> Invalid:
     # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and more on bad bytes.
     reason = str(error).strip().rstrip(".") or type(error).__name__
-    return Invalid(f"The image is damaged and cannot be read: {reason}.")
+    return Invalid(Message("The image is damaged and cannot be read: %(reason)s.", reason=reason))

@@ -17,6 +17,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from app.domain.filters import PairFilter
+from app.domain.messages import Message
 from app.domain.quality import CHECKS, Check, Gate, Inspection
 from app.domain.text import SPECIAL_STRINGS
 from app.pairs.formats import Format, Rendering
@@ -156,7 +157,7 @@ def manifest(order: Order, tally: Tally) -> str:
     """
     examples = tally.inspection.examples
     content = order.canonical() | {
-        order.kind.nouns: tally.pairs,
+        str(order.kind.nouns): tally.pairs,
         "rows": tally.rows,
         "samples": len(tally.samples),
         "ends_output": tally.last,
@@ -165,7 +166,7 @@ def manifest(order: Order, tally: Tally) -> str:
         "policies": dict(sorted(tally.policies.items())),
         "left_out": {
             check.value: {
-                order.kind.nouns: count,
+                str(order.kind.nouns): count,
                 "what": CHECKS[check][1],
                 f"first_{order.kind.noun}_ids": examples[check],
             }
@@ -176,7 +177,7 @@ def manifest(order: Order, tally: Tally) -> str:
     return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
 
-def nothing(order: Order, *tallies: Tally) -> str:
+def nothing(order: Order, *tallies: Tally) -> Message:
     """Why there is nothing to write, in a sentence or two."""
     noun, wanted = order.kind.noun, order.wanted
     left_out: Counter[Check] = Counter()
@@ -187,11 +188,21 @@ def nothing(order: Order, *tallies: Tally) -> str:
             f"{count} × {check.value} ({CHECKS[check][0].lower()})"
             for check, count in left_out.items()
         )
-        return f"Every {noun} that was asked for is left out: {reasons}."
+        return Message(
+            "Every %(noun)s that was asked for is left out: %(reasons)s.",
+            noun=noun,
+            reasons=reasons,
+        )
     if wanted.canonical().keys() - {"project"}:
-        return f"No {noun} meets the filters. Leave one out to see what there is."
-    project = " and ".join(wanted.project) or "The project"
-    return f"{project} has no {order.kind.nouns} yet. {order.kind.comes}"
+        return Message(
+            "No %(noun)s meets the filters. Leave one out to see what there is.", noun=noun
+        )
+    return Message(
+        "%(project)s has no %(nouns)s yet. %(comes)s",
+        project=" and ".join(wanted.project) or Message("The project"),
+        nouns=order.kind.nouns,
+        comes=order.kind.comes,
+    )
 
 
 def _write(sink: Sink, name: str, text: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from app.domain import formats as domain
 from app.domain.formats import Pair, Stream, Summary, Target
+from app.domain.messages import Message
 from app.domain.prompts import Renderer, Template
 from app.pairs.leaving import KINDS, PAIRS, Kind
 from app.pairs.tally import Tally
@@ -58,7 +59,7 @@ class Format:
     """
 
     name: str
-    title: str
+    title: Message
     kind: Kind
     files: Mapping[str, Rows]
     documents: Callable[[Tally, Rendering], Mapping[str, str]]
@@ -84,7 +85,10 @@ def format_named(name: str) -> Format:
     """The format of that name. Raises Invalid, naming those there are."""
     if name not in FORMATS:
         known = ", ".join(FORMATS)
-        raise Invalid(f"There is no format {name}. There are: {known}.", field="format")
+        raise Invalid(
+            Message("There is no format %(name)s. There are: %(known)s.", name=name, known=known),
+            field="format",
+        )
     return FORMATS[name]
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.filters import FILTERS, PairFilter
 from app.domain.formats import Judgement, Pair, WholeOutput
+from app.domain.messages import Message
 from app.domain.prefixes import EMPTY, Piece, Prefix
 from app.domain.prompts import Template
 from app.domain.quality import Check, Gate, Inspection
@@ -93,23 +94,21 @@ class Said(NamedTuple):
 class Kind:
     """A kind of what leaves.
 
-    noun: what one is called. held_in: the table that ids are of. filters: those that can be asked
-    of it. comes: how there come to be any, as a sentence. batch: so many ids are read at once.
+    noun: what one is called; nouns: several; title: these at the head of a sentence. held_in: the
+    table that ids are of. filters: those that can be asked of it. comes: how there come to be any,
+    as a sentence. batch: so many ids are read at once.
     """
 
-    noun: str
+    noun: Message
+    nouns: Message
+    title: Message
     held_in: str
     filters: frozenset[str]
-    comes: str
+    comes: Message
     batch: int
     select: Callable[[Session, PairFilter, Sequence[int]], Selection]
     read: Callable[[Session, Sequence[int], PairFilter, Template], Sequence[Leaving]]
     find: Callable[[Any, Inspection], Check | None]
-
-    @property
-    def nouns(self) -> str:
-        """The noun, of several."""
-        return f"{self.noun}s"
 
     def refuse(self, wanted: PairFilter) -> None:
         """Raises Invalid, naming them, for filters that cannot be asked of this kind."""
@@ -117,8 +116,13 @@ class Kind:
         if strange:
             known = ", ".join(name for name in FILTERS if name in self.filters)
             raise Invalid(
-                f"{self.nouns.capitalize()} cannot be asked for by {', '.join(strange)}. "
-                f"The filters for them are: {known}.",
+                Message(
+                    "%(kind)s cannot be asked for by %(names)s. The filters for them are: "
+                    "%(known)s.",
+                    kind=self.title,
+                    names=", ".join(strange),
+                    known=known,
+                ),
                 strange[0],
             )
 
@@ -216,30 +220,36 @@ def _find(said: Said, inspection: Inspection) -> Check | None:
 
 
 PAIRS = Kind(
-    "pair",
+    Message("pair"),
+    Message("pairs"),
+    Message("Pairs"),
     "corrections",
     frozenset(FILTERS),
-    "Every correction that an annotator saves is one.",
+    Message("Every correction that an annotator saves is one."),
     source.BATCH,
     select_pairs,
     _read_pairs,
     inspect,
 )
 JUDGEMENTS = Kind(
-    "judgement",
+    Message("judgement"),
+    Message("judgements"),
+    Message("Judgements"),
     "drafts",
     _OF_DRAFTS | {"policy", "round", "on_policy", "min_position", "max_position"},
-    "Every segment of a model that an annotator accepts or deletes is one.",
+    Message("Every segment of a model that an annotator accepts or deletes is one."),
     paths.BATCH,
     lambda db, wanted, projects: select_drafts(db, wanted, projects, finished=False),
     _read_judgements,
     _find,
 )
 OUTPUTS = Kind(
-    "output",
+    Message("output"),
+    Message("outputs"),
+    Message("Outputs"),
     "drafts",
     _OF_DRAFTS,
-    "Every sample that an annotator finishes is one.",
+    Message("Every sample that an annotator finishes is one."),
     paths.BATCH,
     lambda db, wanted, projects: select_drafts(db, wanted, projects, finished=True),
     _read_outputs,

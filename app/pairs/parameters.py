@@ -7,6 +7,7 @@ from fastapi import Request
 
 from app.domain.corrections import Kind
 from app.domain.filters import FILTERS, MANY, FilterError, PairFilter, parse
+from app.domain.messages import Message
 from app.domain.prompts import Template
 from app.domain.quality import CHECKS, MIN_SHARE, NEVER_ALLOWED, Check, Gate, allow
 from app.refusals import Invalid
@@ -61,9 +62,13 @@ def gate_of(
     try:
         passes = allow(allowed)
         if passes & NEVER_ALLOWED:
-            raise ValueError(f"These never leave: {', '.join(sorted(passes & NEVER_ALLOWED))}.")
+            raise ValueError(
+                Message(
+                    "These never leave: %(names)s.", names=", ".join(sorted(passes & NEVER_ALLOWED))
+                )
+            )
     except ValueError as error:
-        raise Invalid(str(error), "allow") from None
+        raise Invalid(Message.of(error), "allow") from None
     if not 0 <= min_share <= 1:
         raise Invalid("A share from 0 to 1 is needed.", "min_share")
     if not 0 <= max_tokens <= _LARGEST:

@@ -4,6 +4,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import audit
+from app.domain.messages import Message
 from app.models import Correction, Draft, Sample, now
 from app.models.live import is_live_pair
 from app.refusals import Invalid, NotFound, Outdated
@@ -19,7 +20,7 @@ def retract(db: Session, *, project_id: int, pair_id: int, reason: str, actor_id
     """
     reason = " ".join(reason.split())
     if not 3 <= len(reason) <= MAX_REASON:
-        raise Invalid(f"Say why, in 3 to {MAX_REASON} characters.", "reason")
+        raise Invalid(Message("Say why, in 3 to %(most)s characters.", most=MAX_REASON), "reason")
     draft_id = db.scalar(
         select(Correction.draft_id)
         .join(Sample, Sample.id == Correction.sample_id)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app import audit, changes
 from app.domain.corrections import REPLAY_ENGINE
+from app.domain.messages import Message
 from app.models import Policy, Worker, now
 from app.refusals import Conflict, Invalid, NotFound, Outdated
 
@@ -97,7 +98,9 @@ def register(
         with db.begin_nested():
             db.add(policy)
     except IntegrityError as error:
-        raise Outdated(f"Somebody has just added a policy named {name}.") from error
+        raise Outdated(
+            Message("Somebody has just added a policy named %(name)s.", name=name)
+        ) from error
     audit.record(db, actor_id, "added_policy", f"policy:{policy.id}", name=name)
     return policy
 
@@ -112,7 +115,10 @@ def activate(db: Session, *, policy_id: int, actor_id: int | None = None) -> Pol
     policy = _locked(db, policy_id)
     if not policy.adapter_hash:
         raise Conflict(
-            f"“{policy.name}” is no adapter that was added: only those can be activated."
+            Message(
+                "“%(name)s” is no adapter that was added: only those can be activated.",
+                name=policy.name,
+            )
         )
     engines = set(db.scalars(select(Worker.engine).where(is_alive())))
     if engines == {REPLAY_ENGINE}:
@@ -143,7 +149,7 @@ def deactivate(db: Session, *, policy_id: int, actor_id: int | None = None) -> P
     """
     policy = _locked(db, policy_id)
     if not policy.active:
-        raise Conflict(f"“{policy.name}” is not active.")
+        raise Conflict(Message("“%(name)s” is not active.", name=policy.name))
     db.execute(
         update(Policy)
         .where(Policy.base_model == policy.base_model)
@@ -200,9 +206,13 @@ def _require_same(known: Policy, **wanted: object) -> None:
     ]
     if differing:
         raise Conflict(
-            f"The name {known.name} stands for another adapter already: {'; '.join(differing)}. "
-            "What a policy is never changes, or nobody could say what wrote a text: choose another "
-            "name."
+            Message(
+                "The name %(name)s stands for another adapter already: %(names)s. What a "
+                "policy is never changes, or nobody could say what wrote a text: choose "
+                "another name.",
+                name=known.name,
+                names="; ".join(differing),
+            )
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.domain.messages import Message
 from app.domain.text import defect
 from app.refusals import Invalid
 
@@ -49,7 +50,9 @@ def generation_settings(values: Mapping[str, str]) -> dict[str, Any]:
         elif name in LIMITS:
             settings[name] = _number(name, text.strip(), LIMITS[name])
         else:
-            raise Invalid(f"There is no generation setting named {name}.", name)
+            raise Invalid(
+                Message("There is no generation setting named %(name)s.", name=name), name
+            )
     return settings
 
 
@@ -58,7 +61,9 @@ def _system(text: str) -> str:
     if problem := defect(text):
         raise Invalid(problem, "system")
     if len(text) > _SYSTEM_MAX:
-        raise Invalid(f"A system prompt has at most {_SYSTEM_MAX} characters.", "system")
+        raise Invalid(
+            Message("A system prompt has at most %(most)s characters.", most=_SYSTEM_MAX), "system"
+        )
     return text
 
 
@@ -68,6 +73,14 @@ def _number(name: str, text: str, limit: Limit) -> Value:
     except ValueError:
         value = math.nan
     if not limit.least <= value <= limit.most:
-        kind = "a whole number" if limit.whole else "a number"
-        raise Invalid(f"This takes {kind} from {limit.least:g} to {limit.most:g}.", name)
+        raise Invalid(_out_of_range(limit), name)
     return value
+
+
+def _out_of_range(limit: Limit) -> Message:
+    least, most = f"{limit.least:g}", f"{limit.most:g}"
+    if limit.whole:
+        return Message(
+            "This takes a whole number from %(least)s to %(most)s.", least=least, most=most
+        )
+    return Message("This takes a number from %(least)s to %(most)s.", least=least, most=most)

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app import audit, regenerations
+from app.domain.messages import Message
 from app.domain.segments import RuleKind
 from app.domain.text import defect
 from app.models import Membership, Project, User, now
@@ -62,7 +63,9 @@ def add(
         with db.begin_nested():
             db.add(project)
     except IntegrityError as error:
-        raise Invalid(f"There is a project named {name} already.", "name") from error
+        raise Invalid(
+            Message("There is a project named %(name)s already.", name=name), "name"
+        ) from error
     audit.record(db, actor_id, "added_project", f"project:{project.id}")
     return project
 
@@ -156,7 +159,7 @@ def _line(title: str) -> str:
     if not title:
         raise Invalid("A project needs a title.", "title")
     if len(title) > _TITLE_MAX:
-        raise Invalid(f"A title has at most {_TITLE_MAX} characters.", "title")
+        raise Invalid(Message("A title has at most %(most)s characters.", most=_TITLE_MAX), "title")
     if problem := defect(title):
         raise Invalid(problem, "title")
     return title
@@ -165,7 +168,10 @@ def _line(title: str) -> str:
 def _guidelines(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if len(text) > _GUIDELINES_MAX:
-        raise Invalid(f"Guidelines have at most {_GUIDELINES_MAX} characters.", "guidelines")
+        raise Invalid(
+            Message("Guidelines have at most %(most)s characters.", most=_GUIDELINES_MAX),
+            "guidelines",
+        )
     if "\0" in text:
         raise Invalid("The text contains a NUL character, which cannot be kept.", "guidelines")
     return text
@@ -181,5 +187,10 @@ def _rule(value: str) -> RuleKind:
 def _whole(text: str, least: int, most: int, name: str) -> int:
     text = text.strip()
     if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
-        raise Invalid(f"This takes a whole number from {least} to {most}.", name)
+        raise Invalid(
+            Message(
+                "This takes a whole number from %(least)s to %(most)s.", least=least, most=most
+            ),
+            name,
+        )
     return int(text)

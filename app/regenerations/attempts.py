@@ -22,6 +22,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app import changes, jobs
+from app.domain.messages import Message
 from app.domain.prompts import ChatPrompt
 from app.domain.segments import Rule, RuleKind
 from app.models import Policy, Regeneration, RunState, now
@@ -30,13 +31,10 @@ from app.regenerations.requests import announce_end, defer
 from app.regenerations.texts import keep_tail, path_text, written_text
 
 MAX_FAILURES = 5
-_LOST = (
-    "The worker that was writing this text died, {times} times. What is written is kept. "
-    "Retry; if it happens again, tell your admin."
-)
-_TOO_LONG = (
-    "Writing this text took longer than {minutes:g} minutes and was given up. What is written is "
-    "kept. Retry; if it happens again, tell your admin."
+_LOST = Message(
+    "The worker that was writing this text died, %(times)s times. What is written is kept. "
+    "Retry; if it happens again, tell your admin.",
+    times=MAX_FAILURES,
 )
 
 
@@ -210,7 +208,7 @@ def recover(db: Session, *, timeout_s: float | None = None) -> Recovered:
         .execution_options(populate_existing=True)
     ).all()
     for run in lost:
-        _hand_on(db, run, error=_LOST.format(times=MAX_FAILURES))
+        _hand_on(db, run, error=_LOST)
     queued = db.execute(_QUEUED_WITHOUT_JOB, {"task": jobs.Task.REGENERATE.value}).all()
     for regeneration_id, priority in queued:
         defer(db, regeneration_id, priority)
@@ -235,8 +233,16 @@ def _give_up(db: Session, timeout_s: float) -> tuple[int, ...]:
         .execution_options(populate_existing=True)
     ).all()
     for run in late:
-        _fail(db, run, _TOO_LONG.format(minutes=round(timeout_s / 60, 1)))
+        _fail(db, run, _too_long(timeout_s))
     return tuple(run.id for run in late)
+
+
+def _too_long(timeout_s: float) -> Message:
+    return Message(
+        "Writing this text took longer than %(minutes)s minutes and was given up. What is written "
+        "is kept. Retry; if it happens again, tell your admin.",
+        minutes=f"{round(timeout_s / 60, 1):g}",
+    )
 
 
 def _seconds_in_attempt() -> ColumnElement[Any]:

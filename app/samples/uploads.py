@@ -13,6 +13,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from app.deps import AdminUser
+from app.domain.messages import Message
 from app.refusals import Invalid
 
 
@@ -72,7 +73,9 @@ async def _form(request: Request, limit: int) -> FormData:
     except _TooLargeError:
         raise _too_large(limit) from None
     except MultiPartException as error:
-        raise Invalid(f"The form cannot be read: {error.message}.") from None
+        raise Invalid(
+            Message("The form cannot be read: %(reason)s.", reason=error.message)
+        ) from None
 
 
 class _TooLargeError(MultiPartException):
@@ -81,8 +84,11 @@ class _TooLargeError(MultiPartException):
 
 def _too_large(limit: int) -> Invalid:
     return Invalid(
-        f"The upload has more than {limit // 2**20} MiB (setting ITERDPO_MAX_UPLOAD_MB). Larger "
-        "files are imported on the server: iterdpo import PROJECT PATH.",
+        Message(
+            "The upload has more than %(limit)s MiB (setting ITERDPO_MAX_UPLOAD_MB). "
+            "Larger files are imported on the server: iterdpo import PROJECT PATH.",
+            limit=limit // 2**20,
+        ),
         "file",
     )
 

@@ -95,12 +95,14 @@ def open_window(
         width: int = 1440,
         height: int = 900,
         scheme: str = "light",
+        language: str = "en",
         with_script: bool = True,
     ) -> Window:
         context = chromium.new_context(
             base_url=house.url,
             viewport={"width": width, "height": height},
             color_scheme="dark" if scheme == "dark" else "light",
+            locale=language,
             java_script_enabled=with_script,
             reduced_motion="reduce",
         )

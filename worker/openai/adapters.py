@@ -4,6 +4,7 @@ import asyncio
 import re
 from pathlib import Path
 
+from app.domain.messages import Message
 from app.policies.fingerprint import adapter_hash
 from app.policies.loading import Adapter
 from app.refusals import Invalid
@@ -19,25 +20,31 @@ _FLAGS = (
 )
 _LOADED = "has already been loaded"
 # The sentences of vLLM 0.32.
-_KNOWN: tuple[tuple[str, str], ...] = (
+_KNOWN: tuple[tuple[str, Message], ...] = (
     (
         r"LoRA is not enabled",
-        f"The model server takes no adapters: {_FLAGS}.",
+        Message("The model server takes no adapters: %(flags)s.", flags=_FLAGS),
     ),
     (
         r"LoRA rank (?P<rank>\d+) is greater than max_lora_rank (?P<most>\d+)",
-        "The adapter's rank is {rank}, and the model server was started for ranks up to {most}: "
-        "start it with --max-lora-rank {rank}.",
+        Message(
+            "The adapter's rank is %(rank)s, and the model server was started for ranks up to "
+            "%(most)s: start it with --max-lora-rank %(rank)s."
+        ),
     ),
     (
         r"No adapter found for",
-        "The model server finds no adapter at {path}. The directory must have the same path on its "
-        "machine, or in its container.",
+        Message(
+            "The model server finds no adapter at %(path)s. The directory must have the same path "
+            "on its machine, or in its container."
+        ),
     ),
     (
         r"expected target modules|unsupported LoRA weight",
-        "The adapter changes parts that the served model does not have, or that the server does "
-        "not adapt: it was trained on another model.",
+        Message(
+            "The adapter changes parts that the served model does not have, or that the server "
+            "does not adapt: it was trained on another model."
+        ),
     ),
 )
 
@@ -59,11 +66,17 @@ async def load_adapter(connection: Connection, adapter: Adapter) -> str:
         # Its name has the hash of its files in it: what was loaded under it is this adapter.
         return notice
     if answer.status_code in (404, 405) and "No adapter found" not in said:
-        raise AdapterError(f"The model server does not load adapters while it runs: {_FLAGS}.")
+        raise AdapterError(
+            Message(
+                "The model server does not load adapters while it runs: %(flags)s.", flags=_FLAGS
+            )
+        )
     if answer.status_code in (401, 403):
         raise AdapterError("The model server does not let the worker's key load adapters.")
     if answer.status_code in (408, 429, 502, 503, 504):
-        raise EngineError(f"The model server is not ready: {said}", temporary=True)
+        raise EngineError(
+            Message("The model server is not ready: %(said)s", said=said), temporary=True
+        )
     raise AdapterError(plain(said, adapter))
 
 
@@ -72,8 +85,8 @@ def plain(said: str, adapter: Adapter) -> str:
     for pattern, words in _KNOWN:
         match = re.search(pattern, said)
         if match:
-            return words.format(**match.groupdict(), path=adapter.path)
-    return f"The model server does not take the adapter. It says: {said}"
+            return Message(words, **match.groupdict(), path=adapter.path)
+    return Message("The model server does not take the adapter. It says: %(said)s", said=said)
 
 
 def _checked(adapter: Adapter) -> str:
@@ -84,9 +97,10 @@ def _checked(adapter: Adapter) -> str:
     except OSError:
         visible = False
     if not visible:
-        return (
-            f"The worker does not see {adapter.path}: that its files are those that were added "
-            "could not be checked."
+        return Message(
+            "The worker does not see %(path)s: that its files are those that were "
+            "added could not be checked.",
+            path=adapter.path,
         )
     try:
         found = adapter_hash(directory)
@@ -94,7 +108,12 @@ def _checked(adapter: Adapter) -> str:
         raise AdapterError(str(error)) from error
     if found != adapter.sha256:
         raise AdapterError(
-            f"The files in {adapter.path} are not those that were added as “{adapter.name}”: they "
-            "have been changed since. Add them as another policy, or bring the old ones back."
+            Message(
+                "The files in %(path)s are not those that were added as “%(name)s”: they "
+                "have been changed since. Add them as another policy, or bring the old "
+                "ones back.",
+                path=adapter.path,
+                name=adapter.name,
+            )
         )
     return ""

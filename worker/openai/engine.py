@@ -9,6 +9,7 @@ from dataclasses import replace
 import orjson
 import structlog
 
+from app.domain.messages import Message
 from app.domain.tokencount import text_tokens
 from app.policies.loading import Adapter
 from app.refusals import Refusal
@@ -163,7 +164,10 @@ class OpenAIEngine:
                     self._sent.forget(images)
                     if again:
                         raise EngineError(
-                            f"The model server does not keep this sample's images: {miss}",
+                            Message(
+                                "The model server does not keep this sample's images: %(miss)s",
+                                miss=miss,
+                            ),
                             temporary=True,
                         ) from miss
                 except NotServedError as error:
@@ -172,7 +176,10 @@ class OpenAIEngine:
                     if again or adapter not in self._adapters:
                         # The worker looks at its policies anew before it goes on.
                         raise EngineError(
-                            f"The model server does not keep the adapter “{adapter}”.",
+                            Message(
+                                "The model server does not keep the adapter “%(adapter)s”.",
+                                adapter=adapter,
+                            ),
                             temporary=True,
                             reason=Failure.ADAPTER,
                         ) from error
@@ -219,8 +226,12 @@ class OpenAIEngine:
                     policy = _policy(server, self.name)
                     if self._policy is not None and policy != self._policy:
                         raise EngineError(
-                            f"The model server now serves “{policy.name}” instead of "
-                            f"“{self._policy.name}”: the worker must be started again.",
+                            Message(
+                                "The model server now serves “%(name)s” instead of “%(before)s”: "
+                                "the worker must be started again.",
+                                name=policy.name,
+                                before=self._policy.name,
+                            ),
                             temporary=True,
                         )
                     self._policy, self._server = policy, server
@@ -238,7 +249,10 @@ class OpenAIEngine:
                 )
             except (Refusal, OSError) as error:
                 raise EngineError(
-                    f"An image of this sample cannot be read: {error} Tell your admin.",
+                    Message(
+                        "An image of this sample cannot be read: %(error)s Tell your admin.",
+                        error=error,
+                    ),
                     temporary=False,
                     reason=Failure.IMAGE,
                 ) from error

@@ -5,10 +5,9 @@ import re
 import httpx
 import orjson
 
+from app.domain.messages import Message
 from worker.engine import EngineError, Failure
 
-_TELL = "Tell your admin."
-_AGAIN = "What is written is kept."
 _LIMIT = re.compile(r"maximum (?:context|model) length (?:is|of) (\d+)|max_model_len[= ]+(\d+)")
 _TOO_LONG = re.compile(
     r"maximum (context|model) length|context (length|window|size)|too (long|many tokens)"
@@ -33,34 +32,60 @@ def refusal(status: int, body: bytes, *, model: str) -> EngineError | CacheMiss:
     if status == 400 and _CACHE_MISS in said:
         return CacheMiss(said)
     if status in (401, 403):
-        return EngineError(f"The model server refuses the worker's key. {_TELL}", temporary=False)
+        return EngineError(
+            "The model server refuses the worker's key. Tell your admin.", temporary=False
+        )
     if status == 404:
         return NotServedError(
-            f"The model server does not have the model “{model}”, or is no such server. "
-            f"It says: {said} {_TELL}",
+            Message(
+                "The model server does not have the model “%(model)s”, or is no such "
+                "server. It says: %(said)s Tell your admin.",
+                model=model,
+                said=said,
+            ),
             temporary=False,
         )
     if status in (408, 409, 425, 429):
         return EngineError(
-            f"The model server has too much to do. {_AGAIN}", temporary=True, reason=Failure.BUSY
+            "The model server has too much to do. What is written is kept.",
+            temporary=True,
+            reason=Failure.BUSY,
         )
     if status >= 500:
         return EngineError(
-            f"The model server failed (HTTP {status}): {said} {_AGAIN}", temporary=True
+            Message(
+                "The model server failed (HTTP %(status)s): %(said)s What is written is kept.",
+                status=status,
+                said=said,
+            ),
+            temporary=True,
         )
     if status in (400, 413, 422) and _TOO_LONG.search(said):
         return too_long(said)
     return EngineError(
-        f"The model server refuses this text (HTTP {status}): {said} {_TELL}", temporary=False
+        Message(
+            "The model server refuses this text (HTTP %(status)s): %(said)s Tell your admin.",
+            status=status,
+            said=said,
+        ),
+        temporary=False,
     )
 
 
 def too_long(said: str) -> EngineError:
     """The prompt does not fit into the model."""
     found = _LIMIT.search(said)
-    limit = f" of {next(filter(None, found.groups()))} tokens" if found else ""
+    message = Message(
+        "Images, instruction and text together are longer than the model's limit. Tell your admin."
+    )
+    if found:
+        message = Message(
+            "Images, instruction and text together are longer than the model's limit of "
+            "%(limit)s tokens. Tell your admin.",
+            limit=next(filter(None, found.groups())),
+        )
     return EngineError(
-        f"Images, instruction and text together are longer than the model's limit{limit}. {_TELL}",
+        message,
         temporary=False,
         reason=Failure.TOO_LONG,
     )
@@ -69,21 +94,30 @@ def too_long(said: str) -> EngineError:
 def broken(error: httpx.HTTPError, *, begun: bool) -> EngineError:
     """The connection failed. begun: text had come already."""
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
-        return EngineError(f"The model server does not answer. {_AGAIN}", temporary=True)
+        return EngineError(
+            "The model server does not answer. What is written is kept.", temporary=True
+        )
     if isinstance(error, httpx.TimeoutException):
         return silent(begun=begun)
     if begun:
         return EngineError(
-            f"The connection to the model server broke in the middle of the text. {_AGAIN}",
+            "The connection to the model server broke in the middle of the text. "
+            "What is written is kept.",
             temporary=True,
         )
-    return EngineError(f"The connection to the model server broke. {_AGAIN}", temporary=True)
+    return EngineError(
+        "The connection to the model server broke. What is written is kept.", temporary=True
+    )
 
 
 def silent(*, begun: bool) -> EngineError:
     """The server holds the connection and says nothing."""
-    when = "stopped writing in the middle of the text" if begun else "did not begin to write"
-    return EngineError(f"The model server {when}. {_AGAIN}", temporary=True)
+    message = Message("The model server did not begin to write. What is written is kept.")
+    if begun:
+        message = Message(
+            "The model server stopped writing in the middle of the text. What is written is kept."
+        )
+    return EngineError(message, temporary=True)
 
 
 def said_in_stream(error: object) -> EngineError:
@@ -91,8 +125,14 @@ def said_in_stream(error: object) -> EngineError:
     code = error.get("code") if isinstance(error, dict) else None
     said = message_of(orjson.dumps({"error": error}))
     if isinstance(code, int) and 400 <= code < 500 and code not in (408, 429):
-        return EngineError(f"The model server refuses this text: {said} {_TELL}", temporary=False)
-    return EngineError(f"The model server failed: {said} {_AGAIN}", temporary=True)
+        return EngineError(
+            Message("The model server refuses this text: %(said)s Tell your admin.", said=said),
+            temporary=False,
+        )
+    return EngineError(
+        Message("The model server failed: %(said)s What is written is kept.", said=said),
+        temporary=True,
+    )
 
 
 def message_of(body: bytes) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.domain.messages import Message
 from worker.engine import EngineError
 
 # (name, lowest, highest): numbers that go to the server as they are.
@@ -97,6 +98,10 @@ def _logit_bias(value: object) -> Mapping[str, float] | None:
 
 def _wrong(name: str, wanted: str) -> EngineError:
     return EngineError(
-        f"The project's generation setting “{name}” must be {wanted}. Tell your admin.",
+        Message(
+            "The project's generation setting “%(name)s” must be %(wanted)s. Tell your admin.",
+            name=name,
+            wanted=wanted,
+        ),
         temporary=False,
     )

@@ -18,6 +18,7 @@ from app.domain.formats import (
 from app.domain.formats.rows import MEDIA_TAGS, Row, Target
 from app.domain.formats.summary import Summary
 from app.domain.formats.values import Judgement, Pair, WholeOutput
+from app.domain.messages import Message
 from app.domain.prompts import IMAGE_PLACEHOLDER, Renderer
 
 Item = TypeVar("Item", Pair, Judgement, WholeOutput)
@@ -48,7 +49,7 @@ class Format:
     """
 
     name: str
-    description: str
+    description: Message
     streams: tuple[Stream[Pair] | Stream[Judgement] | Stream[WholeOutput], ...]
     files: Callable[[Summary], Mapping[str, str]]
     reserved: tuple[str, ...] = ()
@@ -66,9 +67,13 @@ class Format:
     def refusal(self, renderer: Renderer) -> str | None:
         """Why the format cannot be rendered by this renderer, as a sentence; None if it can."""
         if self.placeholder and renderer.image_placeholder != self.placeholder:
-            return (
-                f"The format {self.name} knows images as {self.placeholder}, the template "
-                f"{renderer.label} writes {renderer.image_placeholder}."
+            return Message(
+                "The format %(name)s knows images as %(placeholder)s, the template "
+                "%(label)s writes %(image_placeholder)s.",
+                name=self.name,
+                placeholder=self.placeholder,
+                label=renderer.label,
+                image_placeholder=renderer.image_placeholder,
             )
         return None
 
@@ -82,27 +87,32 @@ FORMATS: Mapping[str, Format] = {
     for format in (
         Format(
             "trl",
-            "A directory for an unmodified TRL DPOTrainer: rows, and images beside them.",
+            Message("A directory for an unmodified TRL DPOTrainer: rows, and images beside them."),
             (Stream(trl.FILE, Pair, _trl_rows),),
             trl.companions,
             imagefolder=True,
         ),
         Format(
             "trl-jsonl",
-            "The same rows in one JSON Lines file, with the paths of their images.",
+            Message("The same rows in one JSON Lines file, with the paths of their images."),
             (Stream(trl_jsonl.FILE, Pair, trl_jsonl.rows),),
             trl_jsonl.companions,
         ),
         Format(
             "llamafactory",
-            "For LLaMA-Factory as it is installed; it learns end-of-turn after every segment.",
+            Message(
+                "For LLaMA-Factory as it is installed; it learns end-of-turn after every segment."
+            ),
             (Stream(llamafactory.FILE, Pair, llamafactory.rows),),
             llamafactory.companions,
             reserved=MEDIA_TAGS,
         ),
         Format(
             "llamafactory-exact",
-            "For LLaMA-Factory with the launcher beside the rows: the loss on exactly the segment.",
+            Message(
+                "For LLaMA-Factory with the launcher beside the rows: the loss on exactly the "
+                "segment."
+            ),
             (Stream(llamafactory.FILE, Pair, llamafactory_exact.rows),),
             llamafactory_exact.companions,
             reserved=MEDIA_TAGS,
@@ -110,21 +120,25 @@ FORMATS: Mapping[str, Format] = {
         ),
         Format(
             "ms-swift",
-            "Messages with a loss flag each, for ms-swift: the loss on exactly the segment.",
+            Message(
+                "Messages with a loss flag each, for ms-swift: the loss on exactly the segment."
+            ),
             (Stream(ms_swift.FILE, Pair, ms_swift.rows),),
             ms_swift.companions,
             reserved=MEDIA_TAGS,
         ),
         Format(
             "kto",
-            "A directory for TRL's KTOTrainer: accepted segments true, deleted ones false.",
+            Message(
+                "A directory for TRL's KTOTrainer: accepted segments true, deleted ones false."
+            ),
             (Stream(trl.FILE, Judgement, kto.rows),),
             kto.companions,
             imagefolder=True,
         ),
         Format(
             "sft",
-            "Finished texts to imitate: whole, by segment, and as messages.",
+            Message("Finished texts to imitate: whole, by segment, and as messages."),
             (
                 Stream(sft.OUTPUTS, WholeOutput, sft.output_rows),
                 Stream(sft.SEGMENTS, WholeOutput, sft.segment_rows),
@@ -135,14 +149,14 @@ FORMATS: Mapping[str, Format] = {
         ),
         Format(
             "raw",
-            "JSON Lines as stored, without any model's template.",
+            Message("JSON Lines as stored, without any model's template."),
             (Stream(raw.FILE, Pair, raw.rows),),
             raw.companions,
             images_first=False,
         ),
         Format(
             "parquet",
-            "The raw rows as a Parquet table, each image once in a table of its own.",
+            Message("The raw rows as a Parquet table, each image once in a table of its own."),
             (Stream(parquet.FILE, Pair, parquet.rows),),
             parquet.companions,
             images_first=False,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from app.domain.messages import Message
 from app.domain.prompts import Renderer
 
 Row = dict[str, object]
@@ -40,7 +41,10 @@ def without_tags(text: str) -> str:
         for tag in MEDIA_TAGS:
             if tag in text:
                 raise ValueError(
-                    f"The text holds {tag}, which the trainer takes for a place of one."
+                    Message(
+                        "The text holds %(tag)s, which the trainer takes for a place of one.",
+                        tag=tag,
+                    )
                 )
     return text
 

@@ -13,13 +13,13 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.domain.filters import PairFilter, from_canonical
+from app.domain.messages import Message
 from app.domain.prompts import Template
 from app.domain.quality import Gate, allow
 from app.domain.splits import SplitPlan
 from app.models import Project, Snapshot, SnapshotState
 
 MAX_FAILURES = 3
-_LOST = "The process that was building it died, {times} times. See the worker's log."
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +242,10 @@ def _count(lost: Snapshot) -> None:
         lost.state = SnapshotState.QUEUED
     else:
         lost.state = SnapshotState.FAILED
-        lost.error = _LOST.format(times=lost.failures)
+        lost.error = Message(
+            "The process that was building it died, %(times)s times. See the worker's log.",
+            times=lost.failures,
+        )
         lost.finished_at = func.clock_timestamp()
 
 

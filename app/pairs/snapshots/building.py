@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import Sessions
 from app.domain.datasetcard import SnapshotFacts, snapshot_readme
+from app.domain.messages import Message
 from app.domain.prompts import Renderer
 from app.domain.quality import Inspection
 from app.domain.rowindex import IndexedRow, in_order
@@ -70,14 +71,22 @@ def build(
         _fail(sessions, work, refusal.message)
         return False
     except OSError as error:
-        _fail(sessions, work, f"The files cannot be written: {error.strerror or error}.")
+        _fail(
+            sessions,
+            work,
+            Message("The files cannot be written: %(value)s.", value=error.strerror or error),
+        )
         return False
     except SQLAlchemyError:
         raise
     except Exception as error:
         log.exception("builder crashed")
         kind = type(error).__name__
-        _fail(sessions, work, f"The builder crashed ({kind}); see the worker's log.")
+        _fail(
+            sessions,
+            work,
+            Message("The builder crashed (%(kind)s); see the worker's log.", kind=kind),
+        )
         return False
     log.info("ready" if kept else "lost")
     return kept

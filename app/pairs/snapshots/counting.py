@@ -55,7 +55,7 @@ def manifest(
 ) -> dict[str, Any]:
     """What was asked for, what was left out with the first pairs of each check, which files came of
     it. The images' hashes stand in SHA256SUMS only: there may be very many."""
-    nouns, ids = order.kind.nouns, f"first_{order.kind.noun}_ids"
+    nouns, ids = str(order.kind.nouns), f"first_{order.kind.noun}_ids"
     policies: Counter[str] = Counter()
     left_out: dict[str, dict[str, Any]] = {}
     for tally in tallies.values():

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
 
 from app import audit
+from app.domain.messages import Message
 from app.models import AuditEvent, SnapshotState, now
 from app.pairs.etags import matches
 from app.pairs.snapshots.queries import SnapshotView
@@ -36,7 +37,13 @@ def archive_response(
     for one that begins beyond the end.
     """
     if snapshot.state is not SnapshotState.READY:
-        raise Conflict(f"The snapshot {snapshot.name} is not ready: it is {snapshot.state.value}.")
+        raise Conflict(
+            Message(
+                "The snapshot %(name)s is not ready: it is %(state)s.",
+                name=snapshot.name,
+                state=snapshot.state.value,
+            )
+        )
     path = store.archive(snapshot.id, snapshot.attempt)
     headers = {
         "ETag": f'"{snapshot.archive_sha256}"',

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from starlette.datastructures import FormData, QueryParams
 
 from app.domain.filters import FILTERS, FilterError, PairFilter, parse
+from app.domain.messages import Message
 from app.domain.prompts import Template
 from app.domain.quality import CHECKS, MIN_SHARE, NEVER_ALLOWED, Check, Gate
 from app.domain.splits import SplitPlan
@@ -85,7 +86,7 @@ class SnapshotForm:
                 seed=_whole(self.seed, "seed"),
             )
         except ValueError as error:
-            raise Invalid(str(error), "split") from error
+            raise Invalid(Message.of(error), "split") from error
 
 
 def snapshot_form(sent: QueryParams | FormData) -> SnapshotForm:

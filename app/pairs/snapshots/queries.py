@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.access import visible_projects
 from app.domain.filters import from_canonical
+from app.domain.messages import Message
 from app.domain.rowindex import Comparison, compare, read_index
 from app.models import Project, Snapshot, SnapshotState, User
 from app.pairs.formats import format_named
@@ -100,7 +101,7 @@ def snapshot_named(db: Session, *, project_id: int, name: str) -> Snapshot:
             select(Snapshot).where(Snapshot.project_id == project_id, Snapshot.name == name)
         )
     if found is None:
-        raise NotFound(f"There is no snapshot named {name} in this project.")
+        raise NotFound(Message("There is no snapshot named %(name)s in this project.", name=name))
     return found
 
 
@@ -118,12 +119,20 @@ def comparison(
     """
     for snapshot in (before, after):
         if snapshot.state is not SnapshotState.READY:
-            raise Conflict(f"{snapshot.name} is not ready: there is nothing to compare yet.")
+            raise Conflict(
+                Message(
+                    "%(name)s is not ready: there is nothing to compare yet.", name=snapshot.name
+                )
+            )
     one, other = (format_named(snapshot.format).kind for snapshot in (before, after))
     if one is not other:
         raise Conflict(
-            f"{before.name} holds {one.nouns} and {after.name} {other.nouns}: they have no row in "
-            "common."
+            Message(
+                "%(before)s and %(after)s are made of different things: they have no row in "
+                "common.",
+                before=before.name,
+                after=after.name,
+            )
         )
     old = store.index(before.id, before.attempt)
     new = store.index(after.id, after.attempt)

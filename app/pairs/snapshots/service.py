@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app import audit
 from app.domain.filters import PairFilter
+from app.domain.messages import Message
 from app.domain.quality import Gate
 from app.domain.splits import SplitPlan
 from app.models import Project, Snapshot, SnapshotState
@@ -75,8 +76,12 @@ def create(
     )
     if snapshot_id is None:
         raise Conflict(
-            f"{project.name} has a snapshot named {name} already, and it cannot change. "
-            "Choose another name."
+            Message(
+                "%(project)s has a snapshot named %(name)s already, and it cannot change. "
+                "Choose another name.",
+                project=project.name,
+                name=name,
+            )
         )
     store.prepare(snapshot_id)
     if model is not None:

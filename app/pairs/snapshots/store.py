@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from app.domain.messages import Message
 from app.domain.rowindex import IndexedRow, find_row
 from app.refusals import Conflict, NotFound
 
@@ -46,7 +47,12 @@ class SnapshotStore:
         """The chat template that was kept. Raises NotFound when it is not here."""
         path = self._folder(snapshot_id) / MODEL
         if not path.is_file():
-            raise NotFound(f"The chat template of this snapshot is not in {self.root} any more.")
+            raise NotFound(
+                Message(
+                    "The chat template of this snapshot is not in %(root)s any more.",
+                    root=self.root,
+                )
+            )
         found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return found
 
@@ -60,8 +66,11 @@ class SnapshotStore:
         folder = self._folder(snapshot_id)
         if not folder.is_dir():
             raise Conflict(
-                f"The worker finds no {folder}: its data directory is not that of the app. "
-                "Workers that build snapshots must share it (ITERDPO_DATA)."
+                Message(
+                    "The worker finds no %(folder)s: its data directory is not that of the "
+                    "app. Workers that build snapshots must share it (ITERDPO_DATA).",
+                    folder=folder,
+                )
             )
         for left in folder.glob(f"{_UNFINISHED}*"):
             shutil.rmtree(left, ignore_errors=True)
@@ -130,7 +139,10 @@ class SnapshotStore:
         path = self._folder(snapshot_id) / str(attempt) / name
         if not path.is_file():
             raise NotFound(
-                f"The files of this snapshot are not in {self.root} any more. Delete it and make "
-                "it again: the same filter on the same data gives the same content."
+                Message(
+                    "The files of this snapshot are not in %(root)s any more. Delete it and "
+                    "make it again: the same filter on the same data gives the same content.",
+                    root=self.root,
+                )
             )
         return path

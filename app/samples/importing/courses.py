@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from pathlib import PurePosixPath
 
+from app.domain.messages import Message
 from app.refusals import Invalid
 from app.samples.importing.incoming import (
     GivenPiece,
@@ -64,7 +65,11 @@ def _course(
     if not images:
         errors.append(RowError(here, "pngs", "The course has no slides."))
     errors += [
-        RowError(Where(str(scripts[number])), None, f"Slide {number} is missing.")
+        RowError(
+            Where(str(scripts[number])),
+            None,
+            Message("Slide %(number)s is missing.", number=number),
+        )
         for number in sorted(scripts.keys() - images.keys())
     ]
     errors += [
@@ -104,9 +109,20 @@ def _numbered(
     for file in files:
         if file.suffix.lower() not in endings or not _NUMBER.fullmatch(file.stem):
             wanted = "N.txt" if ".txt" in endings else "N.png"
-            errors.append(RowError(Where(str(file)), None, f"A file {wanted} is needed here."))
+            errors.append(
+                RowError(
+                    Where(str(file)),
+                    None,
+                    Message("A file %(wanted)s is needed here.", wanted=wanted),
+                )
+            )
         elif (number := int(file.stem)) in numbered:
-            message = f"The number {number} is there twice: {numbered[number].name}, {file.name}."
+            message = Message(
+                "The number %(number)s is there twice: %(first)s, %(second)s.",
+                number=number,
+                first=numbered[number].name,
+                second=file.name,
+            )
             errors.append(RowError(Where(str(file)), None, message))
         else:
             numbered[number] = file
@@ -134,4 +150,6 @@ def utf8_text(data: bytes) -> str:
     try:
         return data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise Invalid(f"The file is not UTF-8 text (byte {error.start + 1}).") from None
+        raise Invalid(
+            Message("The file is not UTF-8 text (byte %(place)s).", place=error.start + 1)
+        ) from None

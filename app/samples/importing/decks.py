@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pypdfium2
 
+from app.domain.messages import Message
 from app.images.inspection import MAX_ASPECT
 from app.refusals import Invalid
 from app.samples.importing.incoming import (
@@ -42,12 +43,22 @@ def opened_deck(
         try:
             document = pypdfium2.PdfDocument(data)
         except pypdfium2.PdfiumError as error:
-            reason = "it is protected by a password" if "assword" in str(error) else "it is damaged"
-            raise Invalid(f"The PDF cannot be read: {reason}.") from None
+            reason = (
+                Message("it is protected by a password")
+                if "assword" in str(error)
+                else Message("it is damaged")
+            )
+            raise Invalid(Message("The PDF cannot be read: %(reason)s.", reason=reason)) from None
         pages = len(document)
     try:
         if not 0 < pages <= MAX_IMAGES:
-            raise Invalid(f"The PDF has {pages} pages; 1 to {MAX_IMAGES} can be imported.")
+            raise Invalid(
+                Message(
+                    "The PDF has %(pages)s pages; 1 to %(most)s can be imported.",
+                    pages=pages,
+                    most=MAX_IMAGES,
+                )
+            )
         stem = Path(name).stem
         if message := id_error(stem):
             raise Invalid(message)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.domain.messages import Message
 from app.domain.text import defect
 from app.refusals import Invalid
 
@@ -98,18 +99,22 @@ class ImportRefused(Invalid):
 def text_error(text: str, *, limit: int = MAX_TEXT) -> str | None:
     """Why a text cannot be kept, as a sentence; None if it can."""
     if len(text) > limit:
-        return f"It has {len(text):,} characters; at most {limit:,} are allowed."
+        return Message(
+            "It has %(count)s characters; at most %(limit)s are allowed.",
+            count=f"{len(text):,}",
+            limit=f"{limit:,}",
+        )
     return defect(text)
 
 
 def id_error(source_id: str) -> str | None:
     """Why an id cannot be kept, as a sentence; None if it can."""
     if not source_id.strip():
-        return "An id is needed."
+        return Message("An id is needed.")
     if len(source_id) > MAX_ID:
-        return f"An id has at most {MAX_ID} characters."
+        return Message("An id has at most %(most)s characters.", most=MAX_ID)
     if not source_id.isprintable():
-        return "An id holds no control characters or line breaks."
+        return Message("An id holds no control characters or line breaks.")
     return None
 
 

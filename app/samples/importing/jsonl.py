@@ -2,6 +2,7 @@
 
 from pathlib import PurePosixPath
 
+from app.domain.messages import Message
 from app.refusals import Invalid
 from app.samples.importing.incoming import Reading, RowError, Where
 from app.samples.importing.rows import FieldError, read_row
@@ -29,7 +30,9 @@ def read_jsonl(
         where = Where(label, number)
         read += len(line)
         if len(line) > MAX_LINE:
-            yield RowError(where, None, f"The line has more than {MAX_LINE // 2**20} MiB.")
+            yield RowError(
+                where, None, Message("The line has more than %(most)s MiB.", most=MAX_LINE // 2**20)
+            )
             return
         if number == 1:
             line = line.removeprefix(_BOM)
@@ -46,5 +49,11 @@ def jsonl_name(tree: FileTree) -> str | None:
     """The one JSON Lines file of a tree; None if there is none, Invalid if there are several."""
     found = [name for name in tree.names() if name.lower().endswith((".jsonl", ".ndjson"))]
     if len(found) > 1:
-        raise Invalid(f"One JSON Lines file is needed, and here are {len(found)}: {found[0]}, …")
+        raise Invalid(
+            Message(
+                "One JSON Lines file is needed, and here are %(count)s: %(name)s, …",
+                count=len(found),
+                name=found[0],
+            )
+        )
     return found[0] if found else None

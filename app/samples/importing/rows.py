@@ -5,6 +5,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Any, NoReturn
 
+from app.domain.messages import Message
 from app.samples.importing.incoming import (
     MAX_IMAGES,
     MAX_METADATA,
@@ -32,7 +33,7 @@ class FieldError(Exception):
     def __init__(self, field: str | None, message: str) -> None:
         super().__init__(message)
         self.field = field
-        self.message = message
+        self.message = Message.of(message)
 
 
 def read_row(
@@ -107,7 +108,9 @@ class _Row:
 
     def _checked(self, field: str, value: object, **limit: int) -> str:
         if not isinstance(value, str):
-            raise FieldError(field, f"A text is needed here, not {_kind(value)}.")
+            raise FieldError(
+                field, Message("A text is needed here, not %(kind)s.", kind=_kind(value))
+            )
         if message := text_error(value, **limit):
             raise FieldError(field, message)
         return value
@@ -128,7 +131,13 @@ class _Row:
         if placeholders and placeholders != images:
             raise FieldError(
                 "messages[0]",
-                f"The message has {placeholders} {PLACEHOLDER} and the line {images} images.",
+                Message(
+                    "The message has %(placeholders)s %(placeholder)s and the line "
+                    "%(images)s images.",
+                    placeholders=placeholders,
+                    placeholder=PLACEHOLDER,
+                    images=images,
+                ),
             )
         leading = _LEADING.match(texts[0])
         instruction = texts[0][leading.end() :] if leading else texts[0]
@@ -138,7 +147,9 @@ class _Row:
         field = f"messages[{position}]"
         if isinstance(message, dict):
             if message.get("role") != role:
-                raise FieldError(f"{field}.role", f'The role "{role}" is needed here.')
+                raise FieldError(
+                    f"{field}.role", Message('The role "%(role)s" is needed here.', role=role)
+                )
             field, message = f"{field}.content", message.get("content")
         return self._checked(field, message)
 
@@ -147,13 +158,17 @@ class _Row:
         if not isinstance(value, list):
             raise FieldError("images", "A list of paths is needed.")
         if len(value) > MAX_IMAGES:
-            raise FieldError("images", f"A sample has at most {MAX_IMAGES} images.")
+            raise FieldError(
+                "images", Message("A sample has at most %(most)s images.", most=MAX_IMAGES)
+            )
         return tuple(self._image(position, path) for position, path in enumerate(value))
 
     def _image(self, position: int, path: object) -> ImageSource:
         field = f"images[{position}]"
         if not isinstance(path, str):
-            raise FieldError(field, f"A path is needed here, not {_kind(path)}.")
+            raise FieldError(
+                field, Message("A path is needed here, not %(kind)s.", kind=_kind(path))
+            )
         tree = self._tree
         if tree is None:
             raise FieldError(
@@ -212,7 +227,10 @@ class _Row:
         """Tags are kept with the metadata, and pairs are filtered by them."""
         tags = self._row.get("tags") or []
         if not isinstance(tags, list) or not all(map(_is_tag, tags)):
-            raise FieldError("tags", f"A list of texts of up to {MAX_TAG} characters is needed.")
+            raise FieldError(
+                "tags",
+                Message("A list of texts of up to %(most)s characters is needed.", most=MAX_TAG),
+            )
 
 
 def _is_tag(value: object) -> bool:
@@ -223,14 +241,20 @@ def _object(line: bytes) -> dict[str, Any]:
     try:
         value = json.loads(line.decode("utf-8"), parse_constant=_no_constant)
     except UnicodeDecodeError as error:
-        raise FieldError(None, f"The line is not UTF-8 text (byte {error.start + 1}).") from None
+        raise FieldError(
+            None, Message("The line is not UTF-8 text (byte %(place)s).", place=error.start + 1)
+        ) from None
     except RecursionError:
         raise FieldError(None, "The line is nested too deeply.") from None
     except json.JSONDecodeError as error:
-        message = f"The line is not JSON at character {error.pos + 1}: {error.msg}."
+        message = Message(
+            "The line is not JSON at character %(place)s: %(reason)s.",
+            place=error.pos + 1,
+            reason=error.msg,
+        )
         raise FieldError(None, message) from None
     except ValueError as error:
-        raise FieldError(None, f"The line is not JSON: {error}.") from None
+        raise FieldError(None, Message("The line is not JSON: %(error)s.", error=error)) from None
     if isinstance(value, list):
         raise FieldError(None, "The line is a list; JSON Lines has one object a line.")
     if not isinstance(value, dict):
@@ -242,6 +266,11 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _kind(value: object) -> str:
-    kinds = {type(None): "null", bool: "true or false", list: "a list", dict: "an object"}
-    return kinds.get(type(value), "a number")
+def _kind(value: object) -> Message:
+    kinds = {
+        type(None): Message("null"),
+        bool: Message("true or false"),
+        list: Message("a list"),
+        dict: Message("an object"),
+    }
+    return kinds.get(type(value), Message("a number"))

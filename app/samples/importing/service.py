@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app import audit
+from app.domain.messages import Message
 from app.domain.segments import Rule
 from app.images.inspection import ImageFacts
 from app.images.store import ImageStore
@@ -178,7 +179,9 @@ class _Import:
                 self._errors.append(item)
             elif (first := self._seen.get(item.source_id)) is not None:
                 place = f"line {first.line}" if first.line else first.file
-                message = f"The id {item.source_id} is there already, at {place}."
+                message = Message(
+                    "The id %(id)s is there already, at %(place)s.", id=item.source_id, place=place
+                )
                 self._errors.append(RowError(item.where, "id", message))
             else:
                 self._seen[item.source_id] = item.where
@@ -204,9 +207,10 @@ class _Import:
             elif known[sample.source_id] == digest:
                 self._unchanged += 1
             else:
-                message = (
-                    f"The project has a sample {sample.source_id} with other content. Nothing is "
-                    "overwritten: give the new one another id."
+                message = Message(
+                    "The project has a sample %(id)s with other content. Nothing is "
+                    "overwritten: give the new one another id.",
+                    id=sample.source_id,
                 )
                 self._errors.append(RowError(sample.where, "id", message))
         return new

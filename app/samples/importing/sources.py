@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.domain.messages import Message
 from app.refusals import Invalid
 from app.samples.importing.courses import has_courses, read_courses, utf8_text
 from app.samples.importing.decks import opened_deck
@@ -94,7 +95,9 @@ def _output(path: Path | None) -> str:
             raise Invalid("The text file is too large.", "output")
         text = utf8_text(path.read_bytes())
     except OSError as error:
-        raise Invalid(f"The text file cannot be read: {error.strerror}.", "output") from None
+        raise Invalid(
+            Message("The text file cannot be read: %(reason)s.", reason=error.strerror), "output"
+        ) from None
     except Invalid as error:
         raise Invalid(error.message, "output") from None
     if message := text_error(text):

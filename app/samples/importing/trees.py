@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
+from app.domain.messages import Message
 from app.images.inspection import MAX_BYTES
 from app.refusals import Invalid
 
@@ -56,7 +57,9 @@ class Folder:
     def names(self) -> list[str]:
         found = sorted(self._walk())
         if len(found) > MAX_FILES:
-            raise Invalid(f"The folder holds more than {MAX_FILES:,} files.")
+            raise Invalid(
+                Message("The folder holds more than %(most)s files.", most=f"{MAX_FILES:,}")
+            )
         return found
 
     def read(self, name: str, limit: int = MAX_BYTES) -> bytes:
@@ -76,18 +79,26 @@ class Folder:
             with self._path(name).open("rb") as file:
                 yield file
         except OSError as error:
-            raise Invalid(f"The file {name} cannot be read: {error.strerror}.") from None
+            raise Invalid(
+                Message(
+                    "The file %(name)s cannot be read: %(reason)s.",
+                    name=name,
+                    reason=error.strerror,
+                )
+            ) from None
 
     def _path(self, name: str) -> Path:
         path = self._root / _inner(name)
         try:
             resolved = path.resolve(strict=True)
         except (OSError, RuntimeError, ValueError):
-            raise Invalid(f"There is no file {name}.") from None
+            raise Invalid(Message("There is no file %(name)s.", name=name)) from None
         if not resolved.is_relative_to(self._root):
-            raise Invalid(f"The file {name} is a link that leads out of the folder.")
+            raise Invalid(
+                Message("The file %(name)s is a link that leads out of the folder.", name=name)
+            )
         if not stat.S_ISREG(resolved.stat().st_mode):
-            raise Invalid(f"{name} is not a file.")
+            raise Invalid(Message("%(name)s is not a file.", name=name))
         return resolved
 
     def _walk(self) -> Iterator[str]:
@@ -104,7 +115,7 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise Invalid(f"The zip archive is damaged: {error}.") from None
+            raise Invalid(Message("The zip archive is damaged: %(error)s.", error=error)) from None
         try:
             self._entries = _entries(self._zip, path.stat().st_size)
         except BaseException:
@@ -135,31 +146,43 @@ class Archive:
     def _opened(self, name: str) -> Iterator[BinaryIO]:
         entry = self._entries.get(_inner(name))
         if entry is None:
-            raise Invalid(f"There is no file {name} in the archive.")
+            raise Invalid(Message("There is no file %(name)s in the archive.", name=name))
         try:
             with self._zip.open(entry) as file:
                 yield cast(BinaryIO, file)
         # RuntimeError and NotImplementedError: encryption and compression that zipfile lacks.
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
-            raise Invalid(f"The entry {name} of the archive is damaged: {error}.") from None
+            raise Invalid(
+                Message(
+                    "The entry %(name)s of the archive is damaged: %(error)s.",
+                    name=name,
+                    error=error,
+                )
+            ) from None
 
 
 def _entries(archive: zipfile.ZipFile, packed: int) -> dict[str, zipfile.ZipInfo]:
     infos = [info for info in archive.infolist() if not info.is_dir()]
     if len(infos) > MAX_FILES:
-        raise Invalid(f"The archive holds more than {MAX_FILES:,} files.")
+        raise Invalid(Message("The archive holds more than %(most)s files.", most=f"{MAX_FILES:,}"))
     unpacked = sum(info.file_size for info in infos)
     if unpacked > MAX_UNPACKED or (unpacked > _HARMLESS and unpacked > MAX_RATIO * packed):
         raise Invalid(
-            f"The archive of {packed:,} bytes would unpack to {unpacked:,}: that is refused."
+            Message(
+                "The archive of %(packed)s bytes would unpack to %(unpacked)s: that is refused.",
+                packed=f"{packed:,}",
+                unpacked=f"{unpacked:,}",
+            )
         )
     entries: dict[str, zipfile.ZipInfo] = {}
     for info in infos:
         if info.flag_bits & 0x1:
-            raise Invalid(f"The entry {info.filename} of the archive is encrypted.")
+            raise Invalid(
+                Message("The entry %(name)s of the archive is encrypted.", name=info.filename)
+            )
         name = _inner(info.filename)
         if name in entries:
-            raise Invalid(f"The archive holds {name} twice.")
+            raise Invalid(Message("The archive holds %(name)s twice.", name=name))
         entries[name] = info
     return entries
 
@@ -169,10 +192,15 @@ def _inner(name: str) -> str:
     if "://" in name or name.startswith("data:"):
         raise Invalid("Images must be files of the import: addresses are never fetched.")
     if not name or "\0" in name or name.startswith("/") or "\\" in name or name[1:2] == ":":
-        raise Invalid(f"{name!r} is not a path inside what is imported; write folder/file.png.")
+        raise Invalid(
+            Message(
+                "%(name)s is not a path inside what is imported; write folder/file.png.",
+                name=f"{name!r}",
+            )
+        )
     path = posixpath.normpath(name)
     if path == ".." or path.startswith("../"):
-        raise Invalid(f"{name!r} leads out of what is imported.")
+        raise Invalid(Message("%(name)s leads out of what is imported.", name=f"{name!r}"))
     return path
 
 
@@ -188,5 +216,9 @@ def _lines(file: BinaryIO, limit: int) -> Iterator[bytes]:
 def _bounded(file: BinaryIO, name: str, limit: int) -> bytes:
     data = file.read(limit + 1)
     if len(data) > limit:
-        raise Invalid(f"The file {name} has more than {limit // 2**20} MiB.")
+        raise Invalid(
+            Message(
+                "The file %(name)s has more than %(limit)s MiB.", name=name, limit=limit // 2**20
+            )
+        )
     return data
