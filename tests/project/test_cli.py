@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from app.db import make_engine
 from app.models import Project, Sample
 from app.postgres import embedded, running_url
 from app.settings import ROOT
+from tests.commands import run_command
 from tests.db.conftest import Desk
 from tests.db.test_model_template import SMALL, model
 from tests.factories import add_draft, add_user
@@ -35,15 +35,8 @@ class Studio:
         self, *words: str, stdin: str = "", **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """The finished command."""
-        return subprocess.run(
-            [sys.executable, "-m", "app.cli", *words],
-            cwd=ROOT,
-            env=os.environ | {"ITERDPO_DATA": str(self.data)} | environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+        return run_command(
+            words, os.environ | {"ITERDPO_DATA": str(self.data)} | environment, stdin=stdin
         )
 
     def ok(self, *words: str, stdin: str = "") -> str:
