@@ -71,10 +71,12 @@ lock: .venv/dev.stamp ## Resolve the dependencies anew into requirements/*.txt
 	@$(LOCK) requirements/dev.in -o requirements/dev.txt
 	@$(LOCK) --overrides requirements/train.overrides requirements/train.in -o requirements/train.txt
 
-bench: .venv/test.stamp ## Measure the workspace, the import and the export on this machine
+bench: .venv/test.stamp ## Measure workspace, import, export, pages and many annotators here
 	@$(PYTHON) -m bench.workspace
 	@$(PYTHON) -m bench.import_speed
 	@$(PYTHON) -m bench.export
+	@$(PYTHON) -m bench.pages
+	@$(PYTHON) -m bench.annotators
 
 browser:
 	@.ci/chromium

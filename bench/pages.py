@@ -95,6 +95,8 @@ def _seed(db: Session, store: ImageStore, asked: argparse.Namespace) -> tuple[Us
     db.execute(text(_SAMPLES), {"project": project.id, "count": asked.samples - corrected})
     db.execute(text(_ROOTS))
     for depth in range(1, FEW + 1):
+        # Else the planner takes the rows of the depth above for few.
+        db.execute(text("ANALYZE samples, segments"))
         db.execute(text(_SEGMENTS), {"depth": depth, "last": FEW})
     db.execute(text(_HEADS), {"last": FEW})
     annotator = db.scalars(select(User).where(User.name == "ann0")).one()
