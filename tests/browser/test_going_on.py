@@ -24,6 +24,9 @@ def stopped(house: Studio, open_window: OpenWindow) -> Desk:
     expect(desk.page.locator("#tail")).not_to_be_empty()
     desk.press("s")
     expect(desk.run).to_contain_text("stopped")
+    # What had come of the next segment stands as one, and nothing is being written.
+    expect(desk.segments).not_to_have_count(2)
+    expect(desk.page.locator("#writing")).to_have_count(0)
     return desk
 
 
