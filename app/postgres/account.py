@@ -8,8 +8,9 @@ That account may be unable to pass the directories above the data or the program
 /root, a private temporary directory). Opening them would change permissions that are not ours.
 Instead the server keeps one Linux capability of root's, and only when it is needed:
 CAP_DAC_READ_SEARCH (pass and read), or CAP_DAC_OVERRIDE where a container withholds the first or
-the program itself is closed to others. Where the kernel knows no capabilities (macOS), the closed
-directories get the single bit o+x: passable, still not listable.
+the program itself is closed to others. CAP_SETPCAP lets it keep that one also while PostgreSQL's
+programs ask access(2) about themselves (keeper.py). Where the kernel knows no capabilities (macOS),
+the closed directories get the single bit o+x: passable, still not listable.
 """
 
 import os
@@ -20,6 +21,7 @@ from pathlib import Path
 
 CAP_DAC_OVERRIDE = 1
 CAP_DAC_READ_SEARCH = 2
+CAP_SETPCAP = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,8 @@ def _open(path: Path, user: tuple[int, int]) -> bool:
 def _permitted(program_closed: bool) -> int | None:
     """The weaker of the two capabilities that serves and that this process has.
 
-    None where the kernel knows none. PermissionError for a root that was left with neither: it
-    could not read the server's own directories, whoever ran the server.
+    None where the kernel knows none. PermissionError for a root that was left with neither, or may
+    not hand one on: it could not run the server in directories that are closed to others.
     """
     try:
         status = Path("/proc/self/status").read_text()
@@ -104,10 +106,12 @@ def _permitted(program_closed: bool) -> int | None:
     line = next(line for line in status.splitlines() if line.startswith("CapPrm:"))
     held = int(line.split()[1], 16)
     wanted = (CAP_DAC_OVERRIDE,) if program_closed else (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE)
-    for number in wanted:
-        if held >> number & 1:
-            return number
+    serving = [number for number in wanted if held >> number & 1]
+    if serving and held >> CAP_SETPCAP & 1:
+        return serving[0]
+    missing = "CAP_SETPCAP" if serving else "CAP_DAC_OVERRIDE"
     raise PermissionError(
-        "PostgreSQL does not run as root, and this root may not open other users' directories "
-        "(CAP_DAC_OVERRIDE). Run IterDPO Studio as an ordinary user."
+        "PostgreSQL does not run as root, and this root may not let another account into "
+        f"directories that are closed to others ({missing} is missing). Run IterDPO Studio as an "
+        "ordinary user, or with its program and data in directories that everybody may pass."
     )

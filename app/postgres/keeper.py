@@ -22,8 +22,10 @@ from types import FrameType
 from typing import TypedDict
 
 PR_SET_PDEATHSIG = 1
-PR_SET_KEEPCAPS = 8
+PR_SET_SECUREBITS = 28
 PR_CAP_AMBIENT = 47
+SECBIT_NO_SETUID_FIXUP = 1 << 2
+SECBIT_KEEP_CAPS = 1 << 4
 PR_CAP_AMBIENT_RAISE = 2
 CAPABILITY_VERSION_3 = 0x20080522
 
@@ -45,11 +47,14 @@ class Job(TypedDict):
 def become(user: tuple[int, int], capabilities: list[int]) -> None:
     """Give up root for good, keeping at most the named Linux capabilities across exec.
 
-    Raises OSError when the kernel refuses.
+    Without SECBIT_NO_SETUID_FIXUP the kernel takes all capabilities away for the length of every
+    access(2) of an account that is not root, and PostgreSQL's programs ask access(2) whether they
+    may be run. Raises OSError when the kernel refuses.
     """
     libc = ctypes.CDLL(None, use_errno=True) if capabilities else None
     if libc is not None:
-        _check(libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
+        bits = SECBIT_NO_SETUID_FIXUP | SECBIT_KEEP_CAPS
+        _check(libc.prctl(PR_SET_SECUREBITS, bits, 0, 0, 0))
     os.setgroups([])
     os.setgid(user[1])
     os.setuid(user[0])
