@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from app.deps import OptionalUser
+from app.hosts import base_url
 from app.security import SCOPES
 from app.web import render
 
@@ -54,11 +55,10 @@ def openapi(request: Request) -> Response:
 @router.get("/docs")
 def docs(request: Request, _actor: OptionalUser) -> Response:
     """The same for reading."""
-    settings = request.app.state.settings
     context = {
         "operations": list(_operations(request.app.openapi())),
         "scopes": SCOPES,
-        "base": (settings.public_url or str(request.base_url)).rstrip("/"),
+        "base": base_url(request),
     }
     return render(request, "api/docs.html", context)
 

@@ -32,7 +32,6 @@ _STATUS: dict[type[Refusal], int] = {
     Conflict: 409,
     Invalid: 422,
 }
-_NEVER_SHOWN = frozenset({"password", "new_password", "repeated", "token"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +120,8 @@ async def _answer(request: Request, exception: Exception) -> Response:
             request, "errors/_refusal.html", context, status_code=fault.status, headers=headers
         )
     context["sent"] = await _sent(request)
+    if context["sent"]:
+        headers["Cache-Control"] = "no-store"
     if fault.status < 500 and not hasattr(request.state, "actor"):
         await request.app.state.recognise(request)
     return render(request, "errors/page.html", context, status_code=fault.status, headers=headers)
@@ -219,7 +220,10 @@ def _problem(request: Request, fault: Fault, headers: Mapping[str, str]) -> Resp
 
 
 async def _sent(request: Request) -> list[tuple[str, str]]:
-    """The long texts of a form that was refused, so that its page can show them for copying."""
+    """What a user typed into a form that was refused, so that its page can show it for copying.
+
+    Only what the templates have a field of text for: never a password, and nothing unknown.
+    """
     kind = request.headers.get("content-type", "")
     # An upload is not read for this: it may be large, and its sender nobody.
     if request.method == "GET" or not kind.startswith("application/x-www-form-urlencoded"):
@@ -230,8 +234,9 @@ async def _sent(request: Request) -> list[tuple[str, str]]:
     except (HTTPException, ClientDisconnect, RuntimeError):
         # The form itself is what is wrong, or its bytes are gone: there is no text to give back.
         return []
+    typed = request.app.state.fields.texts
     return [
         (name, value)
         for name, value in form.multi_items()
-        if isinstance(value, str) and value.strip() and name not in _NEVER_SHOWN
+        if isinstance(value, str) and value.strip() and name in typed
     ]

@@ -13,6 +13,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app import api_docs, deps, errors, logs
 from app.accounts import routes as accounts
@@ -21,6 +22,8 @@ from app.annotation import stream
 from app.assets import Assets
 from app.changes import Hub
 from app.db import make_engine, make_reading_sessions, make_sessions
+from app.fields import fields_of
+from app.hosts import Hosts
 from app.images.store import ImageStore
 from app.middleware import CrossSite, SecurityHeaders, Timing
 from app.migrate import is_current
@@ -63,9 +66,11 @@ def create_app(settings: Settings) -> FastAPI:
         max_body_size=MAX_BODY,
         # The outermost first.
         middleware=[
+            *_proxied(settings),
             Middleware(logs.RequestLog),
             Middleware(Timing),
             Middleware(SecurityHeaders, settings=settings),
+            Middleware(Hosts, settings=settings),
             Middleware(CrossSite, settings=settings),
             Middleware(RateLimit, quota=settings.api_requests_per_minute),
             Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4),
@@ -79,6 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(api.router)
     assets = Assets(ROOT / "static", reload=settings.reload)
     app.state.settings = settings
+    app.state.fields = fields_of(ROOT / "templates")
     app.state.templates = Templates(
         ROOT / "templates", ROOT / "app" / "locale", assets, settings.data / "cache" / "templates"
     )
@@ -90,6 +96,13 @@ def create_app(settings: Settings) -> FastAPI:
         Route("/metrics", serve_metrics),
     ]
     return app
+
+
+def _proxied(settings: Settings) -> list[Middleware]:
+    """What takes the client's address and scheme from the headers of trusted proxies alone."""
+    if not settings.trusted_proxies:
+        return []
+    return [Middleware(ProxyHeadersMiddleware, trusted_hosts=settings.trusted_proxies)]
 
 
 @asynccontextmanager

@@ -108,8 +108,10 @@ class SecurityHeaders:
                 names = {name for name, _ in message["headers"]}
                 headers = [*message["headers"], *(h for h in self.fixed if h[0] not in names)]
                 if b"cache-control" not in names:
-                    # Not no-store: going back must show the page again, with the text typed in it.
-                    headers.append((b"cache-control", b"private, no-cache"))
+                    # The answer to a form may hold what was typed into it. A page that was opened
+                    # may be kept: going back must show it again, with the text typed in it.
+                    kept = b"private, no-cache" if scope["method"] in _SAFE else b"no-store"
+                    headers.append((b"cache-control", kept))
                 if state.get("renew_session") and b"set-cookie" not in names:
                     headers.append((b"set-cookie", self._renewed(scope)))
                 message["headers"] = headers

@@ -16,6 +16,9 @@ from app.refusals import Invalid
 from app.settings import Settings
 
 SESSION_COOKIE = "iterdpo_session"
+DEVICE_COOKIE = "iterdpo_device"
+# The longest that browsers keep a cookie (RFC 6265bis, 5.5).
+DEVICE_DAYS = 400
 TOKEN_PREFIX = "idp_"  # noqa: S105 - a prefix by which leaked tokens are recognised, no secret
 PASSWORD_MIN = 10
 # Longer input only makes the server hash more; NIST SP 800-63B asks for at least 64.
@@ -101,12 +104,22 @@ def session_cookie(settings: Settings, token: str, *, https: bool) -> str:
 
     https: the scheme of the request, which decides on Secure when no public_url is set.
     """
-    secure = settings.public_url.startswith("https:") if settings.public_url else https
     age = settings.session_hours * 3600 if token else 0
-    return (
-        f"{SESSION_COOKIE}={token}; Max-Age={age}; Path=/; HttpOnly; SameSite=Lax"
-        f"{'; Secure' if secure else ''}"
-    )
+    return _cookie(SESSION_COOKIE, token, age, secure=_is_secure(settings, https))
+
+
+def device_cookie(settings: Settings, secret: str, *, https: bool) -> str:
+    """The Set-Cookie value by which a browser shows that somebody has logged in there before."""
+    return _cookie(DEVICE_COOKIE, secret, DEVICE_DAYS * 86_400, secure=_is_secure(settings, https))
+
+
+def _is_secure(settings: Settings, https: bool) -> bool:
+    return settings.public_url.startswith("https:") if settings.public_url else https
+
+
+def _cookie(name: str, value: str, age_s: int, *, secure: bool) -> str:
+    rules = f"Max-Age={age_s}; Path=/; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}"
+    return f"{name}={value}; {rules}"
 
 
 @cache

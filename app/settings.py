@@ -1,6 +1,7 @@
 """Every setting of the product, read once at start from the environment and then passed down."""
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -39,10 +40,19 @@ class Settings(BaseSettings):
     public_url: Annotated[
         str | None,
         Field(
-            description="Address that users type, when a proxy stands before the app. "
-            "With https the session cookie is Secure. Unset: taken from each request."
+            description="Address that users type, such as https://studio.example, when a proxy "
+            "stands before the app. Links begin with it, requests for another host are refused, "
+            "and with https the session cookie is Secure. Unset: the app is reached directly."
         ),
     ] = None
+    trusted_proxies: Annotated[
+        str,
+        Field(
+            description="Addresses and networks of the proxies before the app, with commas between "
+            "them. Only they may say where a request comes from (X-Forwarded-For, "
+            "X-Forwarded-Proto). Unset: nobody."
+        ),
+    ] = ""
     demo: Annotated[
         bool, Field(description="Allow the demo accounts with their published passwords.")
     ] = False
@@ -124,6 +134,32 @@ class Settings(BaseSettings):
     reload: Annotated[
         bool, Field(description="Developing: re-read templates and static files at each request.")
     ] = False
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, url: str | None) -> str | None:
+        if not url:
+            # Empty is how a file of variables says that there is none.
+            return None
+        if not re.fullmatch(r"https?://(\[[0-9a-fA-F:]+\]|[^\s/?#@:\[\]]+)(:\d{1,5})?/?", url):
+            raise ValueError("It must be like https://studio.example, without a path.")
+        return url.rstrip("/")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, proxies: str) -> str:
+        found = []
+        for one in re.split(r"[\s,]+", proxies.strip(" ,")) if proxies.strip(" ,") else []:
+            try:
+                network = ip_network(one)
+            except ValueError:
+                raise ValueError(
+                    f"{one!r} is no address and no network such as 172.30.8.0/24."
+                ) from None
+            if network.prefixlen == 0:
+                raise ValueError(f"{one} would trust everybody.")
+            found.append(one)
+        return ",".join(found)
 
     @field_validator("engine_url")
     @classmethod

@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from app.accounts import queries, service, sessions
 from app.deps import OptionalUser, SessionDep
 from app.refusals import Invalid
-from app.security import PASSWORD_MIN, session_cookie
+from app.security import DEVICE_COOKIE, PASSWORD_MIN, device_cookie, session_cookie
 from app.web import local_path, render
 
 router = APIRouter()
@@ -39,6 +39,7 @@ def log_in(
         password=password,
         address=request.client.host if request.client else "",
         hours=request.app.state.settings.session_hours,
+        device=request.cookies.get(DEVICE_COOKIE),
     )
     if isinstance(result, sessions.LoggedIn):
         return _enter(request, result, next)
@@ -75,7 +76,11 @@ def accept_invitation(
         if password != repeated:
             raise Invalid("The two passwords differ.", "repeated")
         result = service.accept_invitation(
-            db, secret=token, password=password, hours=request.app.state.settings.session_hours
+            db,
+            secret=token,
+            password=password,
+            hours=request.app.state.settings.session_hours,
+            device=request.cookies.get(DEVICE_COOKIE),
         )
     except Invalid as fault:
         return _invitation_page(request, name, fault)
@@ -120,6 +125,8 @@ def _invitation_page(request: Request, name: str, fault: Invalid | None = None) 
 def _enter(request: Request, login: sessions.LoggedIn, to: str) -> Response:
     response = RedirectResponse(local_path(to), 303)
     response.headers.append("Set-Cookie", _cookie(request, login.token))
+    settings, https = request.app.state.settings, request.url.scheme == "https"
+    response.headers.append("Set-Cookie", device_cookie(settings, login.device, https=https))
     theme = login.preferences.get("theme")
     if theme in ("light", "dark"):
         response.set_cookie("theme", theme, max_age=31_536_000, samesite="lax")

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.accounts import queries, service
 from app.deps import CurrentUser, Id, SessionDep
 from app.domain.messages import Message
+from app.hosts import base_url
 from app.models import Role
 from app.refusals import Forbidden, Invalid
 from app.security import PASSWORD_MIN, SCOPES, Actor
@@ -177,7 +178,7 @@ def _tokens_page(
             "form": form or {"name": "", "scopes": ["pairs:read"], "days": "90"},
             "fault": fault,
             "token": token,
-            "example": f"{str(request.base_url).rstrip('/')}/api/v1/docs",
+            "example": f"{base_url(request)}/api/v1/docs",
         },
         status_code=422 if fault else 200,
         headers={"Cache-Control": "no-store"} if token else None,

@@ -7,6 +7,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from app.accounts import queries, service
 from app.deps import AdminUser, Id, SessionDep
+from app.hosts import base_url
 from app.models import Role
 from app.refusals import Invalid
 from app.web import render
@@ -111,8 +112,7 @@ def _shown(
     status_code: int = 200,
 ) -> Response:
     """A page with the invitation's link on it, if there is one: it must be kept nowhere."""
-    base = (request.app.state.settings.public_url or str(request.base_url)).rstrip("/")
-    link = f"{base}/invitation/{invitation.secret}" if invitation else None
+    link = f"{base_url(request)}/invitation/{invitation.secret}" if invitation else None
     headers = {"Cache-Control": "no-store"} if invitation else None
     context |= {"invitation": invitation, "link": link}
     return render(request, name, context, status_code=status_code, headers=headers)

@@ -91,7 +91,9 @@ def invite(db: Session, *, user_id: int, actor_id: int | None = None) -> Invitat
     return _invite(db, user)
 
 
-def accept_invitation(db: Session, *, secret: str, password: str, hours: int) -> sessions.LoggedIn:
+def accept_invitation(
+    db: Session, *, secret: str, password: str, hours: int, device: str | None = None
+) -> sessions.LoggedIn:
     """Set the first or a new password, use up the invitation, end older log-ins, log in.
 
     Raises NotFound for a secret that is unknown, used or too old, Invalid for the password.
@@ -100,7 +102,7 @@ def accept_invitation(db: Session, *, secret: str, password: str, hours: int) ->
     _take_password(user, password)
     sessions.end_all(db, user_id=user.id)
     audit.record(db, user.id, "accepted_invitation", f"user:{user.id}")
-    return sessions.start(db, user=user, hours=hours)
+    return sessions.start(db, user=user, hours=hours, device=device)
 
 
 def invited(db: Session, *, secret: str) -> User:

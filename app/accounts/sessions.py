@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from app import audit
-from app.accounts import throttle
+from app.accounts import devices, throttle
 from app.domain.messages import Message
 from app.models import LoginSession, User, now
 from app.security import (
@@ -23,10 +23,11 @@ from app.security import (
 
 @dataclass(frozen=True, slots=True)
 class LoggedIn:
-    """A fresh log-in. token: the cookie's value; the database has only its hash."""
+    """A fresh log-in. token, device: the cookies' values; the database has only their hashes."""
 
     user_id: int
     token: str
+    device: str
     preferences: dict[str, Any]
 
 
@@ -39,16 +40,18 @@ class Refused:
 
 
 def log_in(
-    db: Session, *, name: str, password: str, address: str, hours: int
+    db: Session, *, name: str, password: str, address: str, hours: int, device: str | None = None
 ) -> LoggedIn | Refused:
     """A log-in for that many hours, if the password is right and the throttle allows a try.
 
     Refused is a value and no exception, because the failure must be committed. Unknown names,
-    disabled accounts and wrong passwords read the same and take the same time.
+    disabled accounts and wrong passwords read the same and take the same time. device: what the
+    browser has kept of an earlier log-in.
     """
     at = now()
     name = "".join(c if c.isprintable() else "�" for c in name.strip()[:64]).lower()
-    address = throttle.source(address)
+    device_id = devices.known(db, name=name, secret=device)
+    address = throttle.browser(device_id) if device_id else throttle.source(address)
     wait_s = throttle.seconds_to_wait(db, name=name, address=address, at=at)
     if wait_s:
         return Refused(_try_again(wait_s), wait_s)
@@ -60,10 +63,10 @@ def log_in(
     throttle.forgive(db, name=name, address=address)
     if needs_new_hash(user.password_hash or "") and len(password) <= PASSWORD_MAX:
         user.password_hash = hash_password(password)
-    return start(db, user=user, hours=hours)
+    return start(db, user=user, hours=hours, device=device)
 
 
-def start(db: Session, *, user: User, hours: int) -> LoggedIn:
+def start(db: Session, *, user: User, hours: int, device: str | None = None) -> LoggedIn:
     """A log-in for a user who has proved who it is; forgets log-ins that are over."""
     at = now()
     db.execute(delete(LoginSession).where(LoginSession.expires_at < at))
@@ -75,7 +78,8 @@ def start(db: Session, *, user: User, hours: int) -> LoggedIn:
     )
     audit.record(db, user.id, "logged_in", f"user:{user.id}")
     db.flush()
-    return LoggedIn(user.id, token, user.preferences)
+    kept = devices.remember(db, user_id=user.id, secret=device)
+    return LoggedIn(user.id, token, kept, user.preferences)
 
 
 def log_out(db: Session, *, user_id: int, session_id: int | None) -> None:

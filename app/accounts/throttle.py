@@ -30,6 +30,14 @@ def source(host: str | None) -> str:
     return f"{IPv6Address(int(address) >> 64 << 64)}/64"
 
 
+def browser(device_id: int) -> str:
+    """What counts as the address of a browser in which this account has logged in before.
+
+    Its failures count there and nowhere else: what others do behind its address leaves it alone.
+    """
+    return f"device:{device_id}"
+
+
 def seconds_to_wait(db: Session, *, name: str, address: str, at: datetime) -> int:
     """How long this name must wait at this address before its next try; 0: it may try now.
 

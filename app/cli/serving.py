@@ -17,7 +17,14 @@ from app.supervise import require_free_port, stop_with_parent
 
 commands = typer.Typer()
 
-HTTP = {"http": "httptools", "loop": "uvloop", "log_config": None, "access_log": False}
+HTTP = {
+    "http": "httptools",
+    "loop": "uvloop",
+    "log_config": None,
+    "access_log": False,
+    # The app does it itself, for ITERDPO_TRUSTED_PROXIES; uvicorn would trust this machine.
+    "proxy_headers": False,
+}
 # An open event stream would keep uvicorn from ever ending.
 GRACE_S = 2
 # The exit status that uvicorn has for it.

@@ -4,7 +4,15 @@ The invariants of docs/architecture.md that a database can hold are constraints 
 (immutable segments, different texts, append-only audit) stand in migrations/.
 """
 
-from app.models.accounts import ApiToken, AuditEvent, LoginFailure, LoginSession, Role, User
+from app.models.accounts import (
+    ApiToken,
+    AuditEvent,
+    LoginDevice,
+    LoginFailure,
+    LoginSession,
+    Role,
+    User,
+)
 from app.models.samples import Image, Membership, Policy, Project, Sample, SampleImage, Segment
 from app.models.schema import Base, now, table_of
 from app.models.snapshots import Snapshot, SnapshotState
@@ -36,6 +44,7 @@ __all__ = [
     "Draft",
     "DraftVerdict",
     "Image",
+    "LoginDevice",
     "LoginFailure",
     "LoginSession",
     "Membership",

@@ -4,7 +4,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, LargeBinary, func, text
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+    func,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.models.schema import Base, Row, text_enum
@@ -50,8 +59,23 @@ class LoginSession(Row):
     user: Mapped[User] = relationship(lazy="raise")
 
 
+class LoginDevice(Row):
+    """A browser in which the user has logged in; its cookie holds the secret, the row its SHA-256.
+
+    Several users of one browser share the secret. It lets nobody in.
+    """
+
+    __tablename__ = "login_devices"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    secret_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    last_used_at: Mapped[datetime]
+
+    __table_args__ = (UniqueConstraint("secret_hash", "user_id"),)
+
+
 class LoginFailure(Row):
-    """A refused log-in, counted by the throttle."""
+    """A refused log-in, counted by the throttle. address: where from, or which known browser."""
 
     __tablename__ = "login_failures"
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from email.utils import format_datetime
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
@@ -17,6 +17,7 @@ from app.deps import SessionDep, token_user
 from app.domain.filters import PairFilter
 from app.domain.prompts import Template
 from app.domain.quality import MIN_SHARE, Check
+from app.hosts import base_url
 from app.pairs import feed
 from app.pairs.apidocs import GATE_RESPONSES, IMAGE_RESPONSES, PAIR_RESPONSES
 from app.pairs.etags import matches
@@ -91,7 +92,7 @@ def pairs(
     `duplicate` needs to see all pairs, so the feed lets duplicates pass.)
     """
     wanted, projects = _wanted(request, db, actor)
-    chosen, base = pair_lines_format(form), _base(request)
+    chosen, base = pair_lines_format(form), base_url(request)
     gate = replace(
         gate_of(template, [*allowed, Check.DUPLICATE], min_share, max_tokens),
         reserved=chosen.reserved,
@@ -194,11 +195,6 @@ def _wanted(request: Request, db: Session, actor: Actor) -> tuple[PairFilter, li
     if not wanted.project:
         raise Invalid("Name a project.", "project")
     return wanted, [access.project_named(db, actor, name).id for name in wanted.project]
-
-
-def _base(request: Request) -> str:
-    settings: Any = request.app.state.settings
-    return (settings.public_url or str(request.base_url)).rstrip("/")
 
 
 def _digest(*parts: str) -> str:

@@ -17,6 +17,7 @@ from app.deps import AdminUser, CurrentUser, Id, SessionDep
 from app.domain.filters import PairFilter
 from app.domain.prompts import Template
 from app.domain.quality import CHECKS, MIN_SHARE, NEVER_ALLOWED, Check
+from app.hosts import base_url
 from app.models import Project, Role
 from app.pairs import pages, service, story
 from app.pairs.archive import Handover, ZipSink, zipped
@@ -68,7 +69,7 @@ def pair_list(
         "counted": pages.COUNTED,
         "named": bool(ids),
         "first": before is None,
-        "base": (request.app.state.settings.public_url or str(request.base_url)).rstrip("/"),
+        "base": base_url(request),
     }
     return render(request, "pairs/list.html", context)
 

@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from app.deps import CurrentUser, SessionDep
+from app.hosts import base_url
 from app.models import Role
 from app.projects.queries import project_cards
 from app.projects.queue_queries import my_drafts, my_projects, open_samples
@@ -34,7 +35,7 @@ def home(request: Request, db: SessionDep, actor: CurrentUser) -> Response:
     if actor.is_admin:
         return RedirectResponse("/projects", 303)
     if actor.role is Role.TRAINER:
-        context = {"projects": project_cards(db, member_id=actor.id), "base": _base(request)}
+        context = {"projects": project_cards(db, member_id=actor.id), "base": base_url(request)}
         return render(request, "queue/trainer.html", context)
     return _queue(request, db, actor)
 
@@ -94,7 +95,3 @@ def _queue(
         "first": after is None,
     }
     return render(request, "queue/page.html", context)
-
-
-def _base(request: Request) -> str:
-    return (request.app.state.settings.public_url or str(request.base_url)).rstrip("/")

@@ -11,6 +11,7 @@ from app import access
 from app.deps import AdminUser, CurrentUser, Id, SessionDep
 from app.domain.quality import CHECKS
 from app.domain.rowindex import Difference
+from app.hosts import base_url
 from app.models import Project, Role, Snapshot
 from app.pairs.formats import format_named
 from app.pairs.leaving import PAIRS
@@ -108,7 +109,7 @@ def snapshot(request: Request, db: SessionDep, actor: CurrentUser, snapshot_id: 
             if other.content_hash and other.id != view.id
         ],
         "checks": {check.value: about for check, about in CHECKS.items()},
-        "base": (request.app.state.settings.public_url or str(request.base_url)).rstrip("/"),
+        "base": base_url(request),
     }
     return render(request, "snapshots/snapshot.html", context)
 
