@@ -84,6 +84,8 @@ class Importer:
         with pytest.raises(ImportRefused) as refusal:
             self(path, **options)
         assert self.samples() == []
+        if refusal.value.kinds:
+            return [f"{kind.count} x {kind.first}" for kind in refusal.value.kinds]
         return [str(error) for error in refusal.value.errors]
 
     def samples(self) -> list[Sample]:

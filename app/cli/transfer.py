@@ -13,6 +13,7 @@ from app.images.store import ImageStore
 from app.models import Project
 from app.refusals import NotFound
 from app.samples.importing import ImportOptions, Progress, import_path
+from app.samples.importing.mapping import parse_map
 from app.samples.importing.sources import INSTRUCTION
 
 commands = typer.Typer()
@@ -26,8 +27,8 @@ def import_samples(
     path: Annotated[
         Path,
         typer.Argument(
-            help="A .jsonl file, a .zip of one with its images, a folder of slides and scripts, "
-            "or a PDF deck.",
+            help="A data file (.jsonl, .json, .parquet, .arrow), a folder or a .zip of such files "
+            "with their images, a folder of slides and scripts, or a PDF deck.",
             exists=True,
         ),
     ],
@@ -44,6 +45,14 @@ def import_samples(
         Path | None,
         typer.Option(help="A text file with the model's output for a PDF deck.", exists=True),
     ] = None,
+    mapped: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="FIELD=COLUMN",
+            help="Which column of the file is which field, where names differ; may be repeated.",
+        ),
+    ] = None,
     data: Data = None,
 ) -> None:
     """Add samples to a project: all of them, or none and a list of what is wrong.
@@ -57,6 +66,8 @@ def import_samples(
         iterdpo import lectures courses/ --instruction "Write the script of this lecture."
 
         iterdpo import lectures deck.pdf --output script.txt
+
+        iterdpo import lectures data/ --map instruction=question --map length=L
     """
     settings = settings_for(data=data)
     store = ImageStore(settings.images, max_megapixels=settings.max_image_megapixels)
@@ -77,7 +88,10 @@ def import_samples(
             store=store,
             actor_id=None,
             options=ImportOptions(
-                policy=policy, instruction=instruction or INSTRUCTION, output=output
+                policy=policy,
+                instruction=instruction or INSTRUCTION,
+                output=output,
+                columns=parse_map(mapped or ()),
             ),
             progress=advance,
         )

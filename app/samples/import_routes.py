@@ -1,7 +1,5 @@
 """The page on which admins import samples into a project."""
 
-from collections.abc import Sequence
-
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
@@ -14,7 +12,6 @@ from app.samples.importing import (
     ImportOptions,
     ImportRefused,
     ImportReport,
-    RowError,
     import_path,
 )
 from app.samples.uploads import Upload, Uploaded
@@ -57,7 +54,7 @@ def import_samples(
             options=options,
         )
     except ImportRefused as fault:
-        return _page(request, project, upload=upload, errors=fault.errors, more=fault.more)
+        return _page(request, project, upload=upload, refused=fault)
     except Invalid as fault:
         return _page(request, project, upload=upload, fault=fault)
     return _page(request, project, upload=upload, report=report)
@@ -69,8 +66,7 @@ def _page(
     *,
     upload: Upload | None = None,
     report: ImportReport | None = None,
-    errors: Sequence[RowError] = (),
-    more: bool = False,
+    refused: ImportRefused | None = None,
     fault: Invalid | None = None,
 ) -> Response:
     return render(
@@ -84,9 +80,8 @@ def _page(
             "default_instruction": INSTRUCTION,
             "max_upload_mb": request.app.state.settings.max_upload_mb,
             "report": report,
-            "errors": errors,
-            "more": more,
+            "refused": refused,
             "fault": fault,
         },
-        status_code=422 if errors or fault else 200,
+        status_code=422 if refused or fault else 200,
     )

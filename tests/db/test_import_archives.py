@@ -86,14 +86,34 @@ def test_an_entry_that_is_there_twice_is_refused(importer: Importer, path: Path)
     assert importer.refused(path) == ["samples.zip: The archive holds s.jsonl twice."]
 
 
-def test_two_jsonl_files_are_one_too_many(importer: Importer, path: Path) -> None:
-    [error] = importer.refused(archive(path, {"a.jsonl": b"", "b.jsonl": b""}))
-    assert error.startswith("samples.zip: One JSON Lines file is needed, and here are 2: ")
+def test_shards_are_read_one_after_the_other(importer: Importer, path: Path) -> None:
+    shards = {
+        "data/train-1.jsonl": lines({"instruction": "Two.", "images": ["b.png"]}),
+        "data/train-0.jsonl": lines({"instruction": "One.", "images": []}),
+        "data/b.png": picture(),
+    }
+    importer(archive(path, shards))
+    found = [(sample.source_id, sample.instruction) for sample in importer.samples()]
+    assert found == [("data/train-0:1", "One."), ("data/train-1:1", "Two.")]
+
+
+def test_files_of_several_kinds_are_refused(importer: Importer, path: Path) -> None:
+    files = {"a.jsonl": lines(row()), "b.parquet": b"PAR1"}
+    assert importer.refused(archive(path, files)) == [
+        "samples.zip: There are files of several kinds: JSON Lines (1), Parquet (1). Import one "
+        "kind alone."
+    ]
+
+
+def test_a_file_of_the_archive_that_is_no_table_is_named(importer: Importer, path: Path) -> None:
+    files = {"a.jsonl": lines(row()), "b.jsonl": b"\x1f\x8b\x08\x00"}
+    [error] = importer.refused(archive(path, files))
+    assert error.startswith("samples.zip: b.jsonl: This file is compressed. Unpack it first")
 
 
 def test_an_archive_that_holds_nothing_of_ours_is_refused(importer: Importer, path: Path) -> None:
     [error] = importer.refused(archive(path, {"readme.txt": b"hello"}))
-    assert error.startswith("samples.zip: It holds neither a .jsonl file nor MAJOR/COURSE/pngs")
+    assert error.startswith("samples.zip: It holds no data file (.jsonl, .json, .parquet, .arrow)")
 
 
 def test_a_cut_off_archive_is_refused(importer: Importer, path: Path) -> None:

@@ -123,7 +123,10 @@ def test_what_is_wrong_in_a_course_is_named(
 def test_a_folder_with_nothing_to_import_is_refused(importer: Importer, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     [error] = importer.refused(tmp_path / "empty")
-    assert error == "empty: It holds neither a .jsonl file nor MAJOR/COURSE/pngs with slides."
+    assert error == (
+        "empty: It holds no data file (.jsonl, .json, .parquet, .arrow) and no MAJOR/COURSE/pngs "
+        "with slides."
+    )
 
 
 def test_a_slide_that_is_a_link_out_of_the_folder_is_refused(

@@ -87,7 +87,7 @@ def test_messages_of_a_chat_are_instruction_and_output(importer: Importer, tmp_p
 def test_placeholders_and_images_must_agree(importer: Importer, file: Path) -> None:
     file.write_bytes(lines({"messages": ["<image>Describe.", "It is red."], "images": []}))
     assert importer.refused(file) == [
-        "samples.jsonl, line 1, messages[0]: The message has 1 <image> and the line 0 images."
+        "samples.jsonl, line 1, messages[0]: The text has 1 <image> and the row 0 images."
     ]
 
 
@@ -149,7 +149,7 @@ NUL = '{"id": "n", "instruction": "x", "output": "a\\u0000b"}'
         ('{"a": NaN}', "line 1: The line is not JSON: NaN is not a JSON number."),
         ("[" * 100_000, "line 1: The line is nested too deeply."),
         (row(instruction=None), "line 1, instruction: A text is needed here, not null."),
-        ({"id": "a"}, "line 1, instruction: This field is missing."),
+        ({"id": "a"}, "line 1, instruction: This field is missing, and no other column says"),
         (row(instruction=" \n"), "line 1, instruction: An instruction is needed."),
         (row(id=""), "line 1, id: An id is needed."),
         (row(id=1.5), "line 1, id: An id is a string or a whole number."),
@@ -172,10 +172,10 @@ NUL = '{"id": "n", "instruction": "x", "output": "a\\u0000b"}'
         (row(segments=["a"]), "line 1, segments: The segments do not add up to the output."),
         (row(segments=[""]), "line 1, segments[0]: A segment holds some text."),
         ({"messages": ["a"], "output": "b", "id": "a"}, "line 1, messages: A line has messages or"),
-        ({"messages": ["a", "b", "c"]}, "line 1, messages: A list of the user's message and"),
+        ({"messages": []}, "line 1, messages: A list of messages is needed."),
         (
-            {"messages": [{"role": "system", "content": "a"}]},
-            'line 1, messages[0].role: The role "user" is needed here.',
+            {"messages": [{"role": "assistant", "content": "a"}]},
+            'line 1, messages[0].role: The role "user" is needed here',
         ),
     ],
 )  # fmt: skip
@@ -208,14 +208,27 @@ def test_errors_come_together_and_in_order(importer: Importer, file: Path) -> No
     ]
 
 
-def test_the_check_stops_after_fifty_errors(importer: Importer, file: Path) -> None:
-    file.write_bytes(lines(*["{"] * 80))
-    assert len(importer.refused(file)) == 50
+def test_many_errors_are_counted_by_kind(importer: Importer, file: Path) -> None:
+    broken = [row(at, length="long") for at in range(80)]
+    missing = [{"id": f"no-{at}", "output": "x"} for at in range(15)]
+    file.write_bytes(lines(row(1000), *broken, *missing, "{"))
+    assert importer.refused(file) == [
+        "80 x samples.jsonl, line 2, length: A whole number of words, above 0, is needed.",
+        "15 x samples.jsonl, line 82, instruction: This field is missing.",
+        "1 x samples.jsonl, line 97: The line is not JSON at character 3: Expecting property name "
+        "enclosed in double quotes.",
+    ]
+
+
+def test_ten_thousand_bad_lines_are_one_sentence(importer: Importer, file: Path) -> None:
+    file.write_bytes(b"{'python': 'not JSON'}\n" * 10_000)
+    [error] = importer.refused(file)
+    assert error.startswith("10000 x samples.jsonl, line 1: The line is not JSON at character 2")
 
 
 def test_a_file_without_samples_is_refused(importer: Importer, file: Path) -> None:
     file.write_bytes(b"\n")
-    assert importer.refused(file) == ["samples.jsonl: There are no samples in it."]
+    assert importer.refused(file) == ["samples.jsonl: The file is empty."]
 
 
 @pytest.mark.parametrize(

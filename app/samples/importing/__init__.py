@@ -1,6 +1,7 @@
-"""Import: files of four kinds become samples with their segment tree, all of them or none."""
+"""Import: files of many kinds become samples with their segment tree, all of them or none."""
 
-from app.samples.importing.incoming import ImportRefused, RowError
+from app.samples.importing.faults import ImportRefused
+from app.samples.importing.incoming import RowError
 from app.samples.importing.service import ImportReport, Progress, import_path, import_samples
 from app.samples.importing.sources import INSTRUCTION, ImportOptions
 

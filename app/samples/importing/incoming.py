@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.domain.conversation import Turn
 from app.domain.messages import Message
 from app.domain.text import defect
-from app.refusals import Invalid
 
-MAX_ERRORS = 50
 MAX_IMAGES = 2_000
 MAX_TEXT = 8_000_000
 MAX_ID = 200
@@ -18,10 +17,27 @@ MAX_METADATA = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A place in what is imported. line: from 1, None for a whole file."""
+    """A place in what is imported. line: of a text file; row: of a table or a list. Both count from
+    1 and are None for a whole file."""
 
     file: str
     line: int | None = None
+    row: int | None = None
+
+    @property
+    def number(self) -> int | None:
+        """The line or the row."""
+        return self.line or self.row
+
+    @property
+    def place(self) -> str:
+        """The line or row in words; the file where there is neither."""
+        if self.number is None:
+            return self.file
+        return f"{'row' if self.line is None else 'line'} {self.number}"
+
+    def __str__(self) -> str:
+        return self.file if self.number is None else f"{self.file}, {self.place}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +49,21 @@ class RowError:
     message: str
 
     def __str__(self) -> str:
-        line = None if self.where.line is None else f"line {self.where.line}"
-        place = ", ".join(part for part in (self.where.file, line, self.field) if part)
+        place = f"{self.where}, {self.field}" if self.field else str(self.where)
         return f"{place}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSource:
     """An image that a sample shows. key: equal for equal files of one import, so each is read once.
-    read: its bytes; raises Invalid with a sentence for the user."""
+    read: its bytes; raises Invalid with a sentence for the user. held: how many bytes of it are in
+    memory until then."""
 
     key: str
     where: Where
     field: str | None
     read: Callable[[], bytes]
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +81,9 @@ class IncomingSample:
     title: None when the file gives none. output: "" for a sample that a model has yet to write.
     pieces: the segments if the file gives them; their texts concatenate to output. fingerprint:
     stands for the images where they are made by us and may come out differently another day.
-    progress: how much of the source is read with it, 0 to 1.
+    progress: how much of the source is read with it, 0 to 1. system: "" where there is none.
+    turns: the conversation before the instruction; they show the first images. image_places: of the
+    other images, in the instruction.
     """
 
     where: Where
@@ -78,22 +97,12 @@ class IncomingSample:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str | None = None
     progress: float = 1.0
+    system: str = ""
+    turns: tuple[Turn, ...] = ()
+    image_places: tuple[int, ...] = ()
 
 
 Reading = Iterator[IncomingSample | RowError]
-
-
-class ImportRefused(Invalid):
-    """An import that wrote nothing. errors: at most MAX_ERRORS, in the order of the file; more:
-    there may be others, the check stopped there."""
-
-    def __init__(self, errors: list[RowError]) -> None:
-        self.errors = tuple(sorted(errors, key=lambda error: error.where.line or 0))[:MAX_ERRORS]
-        self.more = len(errors) >= MAX_ERRORS
-        lines = [f"Nothing was imported: {_count(len(self.errors))}.", *map(str, self.errors)]
-        if self.more:
-            lines.append(f"The check stopped after {MAX_ERRORS} errors.")
-        super().__init__("\n".join(lines))
 
 
 def text_error(text: str, *, limit: int = MAX_TEXT) -> str | None:
@@ -116,7 +125,3 @@ def id_error(source_id: str) -> str | None:
     if not source_id.isprintable():
         return Message("An id holds no control characters or line breaks.")
     return None
-
-
-def _count(errors: int) -> str:
-    return "1 error" if errors == 1 else f"{errors} errors"

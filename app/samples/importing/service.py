@@ -15,14 +15,8 @@ from app.images.inspection import ImageFacts
 from app.images.store import ImageStore
 from app.models import Policy, Project, Sample
 from app.refusals import Conflict, Invalid
-from app.samples.importing.incoming import (
-    MAX_ERRORS,
-    ImportRefused,
-    IncomingSample,
-    RowError,
-    Where,
-    id_error,
-)
+from app.samples.importing.faults import Faults, ImportRefused
+from app.samples.importing.incoming import IncomingSample, RowError, Where, id_error
 from app.samples.importing.pictures import Pictures
 from app.samples.importing.preparing import content_hash, prepared
 from app.samples.importing.sources import ImportOptions, opened
@@ -31,6 +25,7 @@ from app.samples.importing.writing import NewSample, write_samples
 _BATCH_SAMPLES = 200
 _BATCH_CHARACTERS = 8_000_000
 _BATCH_IMAGES = 200
+_BATCH_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +59,20 @@ def import_path(
     options: ImportOptions | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> ImportReport:
-    """Add the samples of a folder, JSON Lines file, zip archive or PDF deck to a project.
+    """Add the samples of a folder, table, zip archive or PDF deck to a project.
 
     A sample whose id and content are there already is left as it is and counted as unchanged.
-    Raises ImportRefused with every error found (at most 50), having written nothing; Conflict while
-    another import into the project is running.
+    Raises ImportRefused with all that is wrong, having written nothing; Conflict while another
+    import into the project is running.
     """
     options = options or ImportOptions()
     name = options.name or path.name
     try:
-        with opened(path, options) as reading:
+        with opened(path, options) as source:
             return import_samples(
                 db,
                 project=project,
-                reading=reading,
+                reading=source.reading,
                 store=store,
                 actor_id=actor_id,
                 policy=options.policy,
@@ -87,7 +82,7 @@ def import_path(
     except ImportRefused:
         raise
     except Invalid as error:
-        raise ImportRefused([RowError(Where(name), error.field, error.message)]) from error
+        raise ImportRefused(Faults([RowError(Where(name), error.field, error.message)])) from error
 
 
 def import_samples(
@@ -145,7 +140,7 @@ class _Import:
         self._project = project
         self._rule = Rule(project.rule, project.rule_words)
         self._progress = progress
-        self._errors: list[RowError] = []
+        self._faults = Faults()
         self._seen: dict[str, Where] = {}
         self._unchanged = self._added = self._segments = self._recut = self._images = 0
         self._fraction = 0.0
@@ -156,17 +151,15 @@ class _Import:
         for batch in _batches(self._unique(reading)):
             new = self._checked(batch)
             # After an error the rest is only checked, so that one look shows all that is wrong.
-            if not self._errors:
+            if not self._faults.count:
                 write_samples(self._db, new, project_id=self._project.id, policy_id=policy_id)
             self._added += len(new)
             self._segments += sum(len(sample.pieces) for sample in new)
             self._recut += sum(sample.recut for sample in new)
             self._fraction = batch[-1].progress
             self._report_progress()
-            if len(self._errors) >= MAX_ERRORS:
-                break
-        if self._errors:
-            raise ImportRefused(self._errors)
+        if self._faults.count:
+            raise ImportRefused(self._faults)
         if not self._seen:
             raise Invalid("There are no samples in it.")
         return ImportReport(
@@ -176,20 +169,22 @@ class _Import:
     def _unique(self, reading: Iterable[IncomingSample | RowError]) -> Iterator[IncomingSample]:
         for item in reading:
             if isinstance(item, RowError):
-                self._errors.append(item)
+                self._faults.add(item)
             elif (first := self._seen.get(item.source_id)) is not None:
-                place = f"line {first.line}" if first.line else first.file
                 message = Message(
-                    "The id %(id)s is there already, at %(place)s.", id=item.source_id, place=place
+                    "The id %(id)s is there already, at %(place)s.",
+                    id=item.source_id,
+                    place=first.place if first.file == item.where.file else first,
                 )
-                self._errors.append(RowError(item.where, "id", message))
+                self._faults.add(RowError(item.where, "id", message))
             else:
                 self._seen[item.source_id] = item.where
                 yield item
-            if len(self._errors) >= MAX_ERRORS:
-                return
 
     def _checked(self, batch: list[IncomingSample]) -> list[NewSample]:
+        # With so many errors the images are not worth their time: their errors come next time.
+        if self._faults.are_many:
+            return []
         self.pictures.take(source for sample in batch for source in sample.images)
         there = select(Sample.source_id, Sample.content_hash).where(
             Sample.project_id == self._project.id,
@@ -212,13 +207,14 @@ class _Import:
                     "overwritten: give the new one another id.",
                     id=sample.source_id,
                 )
-                self._errors.append(RowError(sample.where, "id", message))
+                self._faults.add(RowError(sample.where, "id", message))
         return new
 
     def _facts(self, sample: IncomingSample) -> tuple[ImageFacts, ...] | None:
         found = [self.pictures.facts(source) for source in sample.images]
         errors = [item for item in found if isinstance(item, RowError)]
-        self._errors += errors
+        for error in errors:
+            self._faults.add(error)
         if errors:
             return None
         return tuple(item for item in found if isinstance(item, ImageFacts))
@@ -233,18 +229,20 @@ class _Import:
 
 def _batches(samples: Iterable[IncomingSample]) -> Iterator[list[IncomingSample]]:
     batch: list[IncomingSample] = []
-    characters = images = 0
+    characters = images = held = 0
     for sample in samples:
         batch.append(sample)
         characters += len(sample.output)
         images += len(sample.images)
+        held += sum(image.held for image in sample.images)
         if (
             len(batch) >= _BATCH_SAMPLES
             or characters >= _BATCH_CHARACTERS
             or images >= _BATCH_IMAGES
+            or held >= _BATCH_BYTES
         ):
             yield batch
-            batch, characters, images = [], 0, 0
+            batch, characters, images, held = [], 0, 0, 0
     if batch:
         yield batch
 

@@ -1,16 +1,20 @@
 """Finds out what a path holds and opens it with the right reader."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from app.domain.messages import Message
 from app.refusals import Invalid
 from app.samples.importing.courses import has_courses, read_courses, utf8_text
 from app.samples.importing.decks import opened_deck
+from app.samples.importing.detection import START, FileKind, detect, office_document
 from app.samples.importing.incoming import MAX_TEXT, Reading, text_error
-from app.samples.importing.jsonl import jsonl_name, read_jsonl
+from app.samples.importing.records import Record
+from app.samples.importing.rows import read_samples
+from app.samples.importing.tables import Table, kind_name, read_tables, table_of, tables_of
 from app.samples.importing.trees import Archive, FileTree, Folder
 
 INSTRUCTION = (
@@ -25,20 +29,32 @@ class ImportOptions:
 
     policy: the name of the model that wrote the outputs. instruction: of samples whose files hold
     none (folders of slides and PDF decks). output: a UTF-8 text file with the output of a PDF deck.
-    name: what the file is called where it differs from the path, as an upload does. alone: nothing
-    beside the file belongs to it, so paths in it lead nowhere.
+    columns: by field, where the columns of a table have other names (importing.mapping). name: what
+    the file is called where it differs from the path, as an upload does. alone: nothing beside the
+    file belongs to it, so paths in it lead nowhere.
     """
 
     policy: str = "imported"
     instruction: str = INSTRUCTION
     output: Path | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
     name: str | None = None
     alone: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a path holds. kind: for people. columns: of the first row; none where it is no table."""
+
+    kind: Message
+    reading: Reading
+    columns: tuple[str, ...] = ()
+    files: int = 1
+
+
 @contextmanager
-def opened(path: Path, options: ImportOptions) -> Iterator[Reading]:
-    """The samples of a folder, JSON Lines file, zip archive or PDF deck, told by its content.
+def opened(path: Path, options: ImportOptions) -> Iterator[Source]:
+    """The samples of a folder, table, zip archive or PDF deck, told by its content.
 
     Raises Invalid, with a sentence for the user, when it is none of these.
     """
@@ -50,41 +66,59 @@ def opened(path: Path, options: ImportOptions) -> Iterator[Reading]:
         raise Invalid(message, "instruction")
     if path.is_dir():
         folder = Folder(path)
-        yield _tree_reading(folder, instruction, above=folder.root.parts[-2:])
+        yield _tree_source(folder, options, above=folder.root.parts[-2:])
         return
     if not path.is_file():
         raise Invalid("There is no such file or folder.")
-    start = _start(path)
-    if b"%PDF-" in start:
-        deck = opened_deck(path, name=name, instruction=instruction, output=_output(options.output))
-        with deck as sample:
-            yield iter((sample,))
-    elif options.output is not None:
+    kind = detect(_start(path), name)
+    if kind is FileKind.ZIP and (document := office_document(path)):
+        kind = document
+    if isinstance(kind, Message):
+        raise Invalid(kind)
+    if kind is FileKind.PDF:
+        output = _output(options.output)
+        with opened_deck(path, name=name, instruction=instruction, output=output) as sample:
+            yield Source(Message("PDF deck"), iter((sample,)))
+        return
+    if options.output is not None:
         raise Invalid("A text file with the output belongs to a PDF deck.", "output")
-    elif start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+    if kind is FileKind.ZIP:
         archive = Archive(path)
         try:
-            yield _tree_reading(archive, instruction, above=())
+            yield _tree_source(archive, options, above=())
         finally:
             archive.close()
     else:
         folder = Folder(path.parent)
-        images = None if options.alone else folder
-        yield read_jsonl(folder, path.name, images=images, label=name)
+        table = table_of(folder, path.name, name)
+        yield _table_source([table], None if options.alone else folder, options)
 
 
-def _tree_reading(tree: FileTree, instruction: str, *, above: tuple[str, ...]) -> Reading:
+def _tree_source(tree: FileTree, options: ImportOptions, *, above: tuple[str, ...]) -> Source:
     if has_courses(tree):
-        return read_courses(tree, instruction=instruction, above=above)
-    name = jsonl_name(tree)
-    if name is None:
-        raise Invalid("It holds neither a .jsonl file nor MAJOR/COURSE/pngs with slides.")
-    return read_jsonl(tree, name, images=tree)
+        reading = read_courses(tree, instruction=options.instruction, above=above)
+        return Source(Message("Folders of slides and scripts"), reading)
+    tables = tables_of(tree)
+    if not tables:
+        raise Invalid(
+            "It holds no data file (.jsonl, .json, .parquet, .arrow) and no MAJOR/COURSE/pngs with "
+            "slides."
+        )
+    return _table_source(tables, tree, options)
+
+
+def _table_source(tables: list[Table], images: FileTree | None, options: ImportOptions) -> Source:
+    records = read_tables(tables, images)
+    first = next(records, None)
+    columns = tuple(first.values) if isinstance(first, Record) else ()
+    records = chain(() if first is None else (first,), records)
+    reading = read_samples(records, options.columns)
+    return Source(kind_name(tables), reading, columns, len(tables))
 
 
 def _start(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(1024)
+        return file.read(START)
 
 
 def _output(path: Path | None) -> str:

@@ -10,7 +10,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
@@ -42,6 +42,9 @@ class FileTree(Protocol):
     def size(self, name: str) -> int:
         """A file's size in bytes."""
 
+    def opened(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """A file to read from any place in it; Invalid if it is not there or damaged."""
+
 
 class Folder:
     """The files of a directory; links that lead out of it are refused."""
@@ -63,18 +66,18 @@ class Folder:
         return found
 
     def read(self, name: str, limit: int = MAX_BYTES) -> bytes:
-        with self._opened(name) as file:
+        with self.opened(name) as file:
             return _bounded(file, name, limit)
 
     def lines(self, name: str, limit: int) -> Iterator[bytes]:
-        with self._opened(name) as file:
+        with self.opened(name) as file:
             yield from _lines(file, limit)
 
     def size(self, name: str) -> int:
         return self._path(name).stat().st_size
 
     @contextmanager
-    def _opened(self, name: str) -> Iterator[BinaryIO]:
+    def opened(self, name: str) -> Iterator[BinaryIO]:
         try:
             with self._path(name).open("rb") as file:
                 yield file
@@ -132,18 +135,18 @@ class Archive:
         )
 
     def read(self, name: str, limit: int = MAX_BYTES) -> bytes:
-        with self._opened(name) as file:
+        with self.opened(name) as file:
             return _bounded(file, name, limit)
 
     def lines(self, name: str, limit: int) -> Iterator[bytes]:
-        with self._opened(name) as file:
+        with self.opened(name) as file:
             yield from _lines(file, limit)
 
     def size(self, name: str) -> int:
         return self._entries[_inner(name)].file_size
 
     @contextmanager
-    def _opened(self, name: str) -> Iterator[BinaryIO]:
+    def opened(self, name: str) -> Iterator[BinaryIO]:
         entry = self._entries.get(_inner(name))
         if entry is None:
             raise Invalid(Message("There is no file %(name)s in the archive.", name=name))
