@@ -21,6 +21,8 @@ from sqlalchemy.orm import Session
 # What pages wait for. Workers listen on their own channel: they need not hear each other's text.
 CHANNEL = "iterdpo"
 WORKERS = "iterdpo_workers"
+# The key of a log-in, an account, a token or a membership that has ended or changed.
+RIGHTS = "rights"
 
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 3.0

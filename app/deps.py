@@ -17,6 +17,7 @@ from app.domain.messages import Message
 from app.models import ApiToken, LoginSession, Role, User, now, table_of
 from app.ratelimit import LET_IN
 from app.refusals import Forbidden, Invalid, LoginRequired
+from app.rights import claimed
 from app.security import SESSION_COOKIE, TOKEN_PREFIX, Actor, digest
 
 # Ids are bigints: what does not fit is no id (errors.py answers 404 for a path that is wrong).
@@ -99,6 +100,7 @@ def optional_user(request: Request, db: SessionDep) -> Actor | None:
     actor = _actor(row, session_id=row.id)
     _renew(request, db, row.id, row.expires_at, at)
     request.state.actor = actor
+    claimed(request, actor)
     return actor
 
 
@@ -144,7 +146,7 @@ def token_user(scope: str) -> Callable[..., Actor | Awaitable[Actor]]:
             raise LoginRequired("This API token is unknown, expired or revoked.")
         # For the rate limit, which counts what follows for this token.
         setattr(request.state, LET_IN, True)
-        actor = _actor(row, scopes=frozenset(row.scopes))
+        actor = _actor(row, token_id=row.id, scopes=frozenset(row.scopes))
         if scope not in actor.scopes:
             raise Forbidden(Message("This API token lacks the scope %(scope)s.", scope=scope))
         if actor.role is Role.ANNOTATOR:
@@ -152,6 +154,7 @@ def token_user(scope: str) -> Callable[..., Actor | Awaitable[Actor]]:
         if row.last_used_at is None or at - row.last_used_at > timedelta(minutes=1):
             _touch_token(db, row.id, at)
         request.state.actor = actor
+        claimed(request, actor)
         _check_query(request)
         return actor
 
@@ -199,6 +202,7 @@ def _actor(
     row: Row[*tuple[Any, ...]],
     *,
     session_id: int | None = None,
+    token_id: int | None = None,
     scopes: frozenset[str] = frozenset(),
 ) -> Actor:
     return Actor(
@@ -208,6 +212,7 @@ def _actor(
         role=row.role,
         preferences=row.preferences,
         session_id=session_id,
+        token_id=token_id,
         scopes=scopes,
     )
 

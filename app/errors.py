@@ -194,7 +194,11 @@ def _wanted(request: Request) -> str:
     if is_htmx(request):
         return "fragment"
     headers = request.headers
-    by_script = headers.get("sec-fetch-dest") == "empty" or "json" in headers.get("accept", "")
+    # Browsers name the destination to https and to this machine alone; elsewhere Accept tells.
+    accepted = headers.get("accept", "")
+    by_script = (
+        headers.get("sec-fetch-dest") == "empty" or "json" in accepted or "event-stream" in accepted
+    )
     if by_script or headers.get("content-type", "").startswith("application/json"):
         return "problem"
     return "page"

@@ -39,6 +39,7 @@ from app.postgres import database_url
 from app.projects import api as projects_api
 from app.projects import routes as projects
 from app.ratelimit import RateLimit
+from app.rights import EndingWithRights, Rights
 from app.samples import routes as samples
 from app.settings import ROOT, Settings
 from app.web import Templates
@@ -73,6 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
             Middleware(Hosts, settings=settings),
             Middleware(CrossSite, settings=settings),
             Middleware(RateLimit, quota=settings.api_requests_per_minute),
+            Middleware(EndingWithRights),
             Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4),
             Middleware(errors.Faults),
         ],
@@ -121,7 +123,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await run_in_threadpool(_refuse_unsafe_start, engine, demo=settings.demo)
             async with Hub(url) as hub:
                 app.state.hub = hub
-                yield
+                async with Rights(hub, lambda: app.state.reading_sessions()) as rights:
+                    app.state.rights = rights
+                    yield
         finally:
             engine.dispose()
 

@@ -38,7 +38,7 @@ _HASHING = threading.BoundedSemaphore(2)
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The user behind a request. session_id: None for a token; scopes: empty for a browser."""
+    """The user behind a request, by a log-in or by a token. scopes: empty for a log-in."""
 
     id: int
     name: str
@@ -46,6 +46,7 @@ class Actor:
     role: Role
     preferences: dict[str, Any] = field(default_factory=dict)
     session_id: int | None = None
+    token_id: int | None = None
     scopes: frozenset[str] = frozenset()
 
     @property

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from app import audit
 from app.accounts import sessions
+from app.changes import RIGHTS, notify
 from app.domain.messages import Message
 from app.models import ApiToken, Role, User, now
 from app.refusals import Conflict, Forbidden, Invalid, NotFound
@@ -162,6 +163,7 @@ def change_role(db: Session, *, user_id: int, role: Role, actor: Actor) -> None:
     if user_id == actor.id:
         raise Conflict("You cannot change your own role. Ask another admin.")
     _user(db, user_id).role = role
+    notify(db, RIGHTS)
     audit.record(db, actor.id, "changed_role", f"user:{user_id}", role=role.value)
 
 
@@ -239,6 +241,7 @@ def revoke_token(db: Session, *, token_id: int, actor: Actor) -> None:
     if token is None or (token.user_id != actor.id and not actor.is_admin):
         raise NotFound("There is no such token, or it is not yours.")
     token.revoked_at = token.revoked_at or now()
+    notify(db, RIGHTS)
     audit.record(db, actor.id, "revoked_token", f"token:{token.id}")
 
 

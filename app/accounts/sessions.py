@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app import audit
 from app.accounts import devices, throttle
+from app.changes import RIGHTS, notify
 from app.domain.messages import Message
 from app.models import LoginSession, User, now
 from app.security import (
@@ -86,6 +87,7 @@ def log_out(db: Session, *, user_id: int, session_id: int | None) -> None:
     """End this log-in; others of the same user go on."""
     db.execute(delete(LoginSession).where(LoginSession.id == session_id))
     audit.record(db, user_id, "logged_out", f"user:{user_id}")
+    notify(db, RIGHTS)
 
 
 def end_all(db: Session, *, user_id: int, but: int | None = None) -> None:
@@ -93,6 +95,7 @@ def end_all(db: Session, *, user_id: int, but: int | None = None) -> None:
     db.execute(
         delete(LoginSession).where(LoginSession.user_id == user_id, LoginSession.id != (but or 0))
     )
+    notify(db, RIGHTS)
 
 
 def _try_again(seconds: int) -> Message:

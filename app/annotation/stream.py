@@ -22,6 +22,7 @@ from app.deps import CurrentUser, Id, SessionDep
 from app.models import UNFINISHED, Regeneration, RunState
 from app.refusals import Invalid, NotFound
 from app.regenerations import News, Position
+from app.rights import claim
 from app.web import locale_of
 
 HEARTBEAT_S = 15.0
@@ -46,6 +47,7 @@ def follow(
 ) -> Response:
     """Follow a regeneration; 204 when it has ended and the reader was told so."""
     reading = reading_of(db, actor, draft_id)
+    claim(request, draft_id=draft_id)
     run = db.get(Regeneration, regeneration_id)
     if run is None or run.draft_id != draft_id:
         raise NotFound("There is no such run in this task.")

@@ -27,6 +27,7 @@ from app.pairs.ndjson import chunked, coding_for, packed, pair_lines
 from app.pairs.parameters import filter_of, filter_parameters, gate_of, gate_words
 from app.pairs.selection import select_pairs
 from app.refusals import Invalid
+from app.rights import claim
 from app.security import Actor
 
 NDJSON = "application/x-ndjson"
@@ -92,6 +93,7 @@ def pairs(
     `duplicate` needs to see all pairs, so the feed lets duplicates pass.)
     """
     wanted, projects = _wanted(request, db, actor)
+    claim(request, project_ids=projects)
     chosen, base = pair_lines_format(form), base_url(request)
     gate = replace(
         gate_of(template, [*allowed, Check.DUPLICATE], min_share, max_tokens),

@@ -29,6 +29,7 @@ from app.pairs.queries import choices
 from app.pairs.selection import count_pairs, select_pairs
 from app.pairs.snapshots.store import SnapshotStore
 from app.refusals import Forbidden
+from app.rights import claim
 from app.security import Actor
 from app.web import render
 
@@ -176,6 +177,7 @@ def export(
 ) -> Response:
     """The pairs that the filters ask for, in a format for a trainer, as a zip file."""
     project = access.project_of(db, actor, project_id)
+    claim(request, project_ids=[project.id])
     chosen = format_named(form)
     order = Order(
         _wanted(request, project),

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app import audit, regenerations
+from app.changes import RIGHTS, notify
 from app.domain.messages import Message
 from app.domain.segments import RuleKind
 from app.domain.text import defect
@@ -129,6 +130,7 @@ def remove_member(
     if member is None:
         raise NotFound("This user is no member of the project.")
     db.delete(member)
+    notify(db, RIGHTS)
     audit.record(db, actor_id, "removed_member", f"project:{project.id}", user=user_id)
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, nullcontext, suppress
@@ -12,7 +13,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
+import uvicorn
 from pydantic import PostgresDsn
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
@@ -21,9 +24,12 @@ import worker
 from app import regenerations
 from app.annotation import service
 from app.annotation.path import Path as TreePath
+from app.cli.serving import Server
 from app.db import Sessions, make_engine, make_sessions
 from app.domain.segments import Rule, RuleKind, split
-from app.models import Chunk, Draft, Regeneration, RunState, Segment, now
+from app.main import create_app
+from app.models import Chunk, Draft, LoginSession, Regeneration, RunState, Segment, User, now
+from app.security import SESSION_COOKIE, digest, new_secret
 from app.settings import ROOT, Settings
 from tests.factories import add_draft, add_policy, add_project, add_sample, add_user
 from worker.engine import Engine
@@ -250,3 +256,45 @@ def studio(committed_database: str, tmp_path: Path) -> Iterator[Studio]:
             child.kill()
         child.wait()
     engine.dispose()
+
+
+@dataclass
+class Site:
+    """The app in a thread, and a browser that is logged in as the draft's annotator."""
+
+    studio: Studio
+    server: Server
+    browser: httpx.Client
+
+    def url(self, run: int) -> str:
+        return f"/drafts/{self.studio.draft_id}/regenerations/{run}/stream"
+
+    @property
+    def base_url(self) -> str:
+        """Where the app answers."""
+        return str(self.browser.base_url)
+
+    def log_in(self, browser: httpx.Client, user: User | None = None) -> None:
+        token = new_secret()
+        with self.studio.sessions.begin() as db:
+            user_id = user.id if user else db.get_one(Draft, self.studio.draft_id).user_id
+            ends = now().replace(year=now().year + 1)
+            db.add(LoginSession(user_id=user_id, token_hash=digest(token), expires_at=ends))
+        browser.cookies.set(SESSION_COOKIE, token)
+
+
+@pytest.fixture
+def site(studio: Studio) -> Iterator[Site]:
+    app = create_app(studio.settings)
+    server = Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=20), app)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    studio.until(lambda: server.started)
+    address = server.servers[0].sockets[0].getsockname()
+    with httpx.Client(base_url=f"http://127.0.0.1:{address[1]}", timeout=20) as browser:
+        site = Site(studio, server, browser)
+        site.log_in(browser)
+        yield site
+    server.should_exit = True
+    thread.join(20)
+    assert not thread.is_alive()

@@ -12,58 +12,17 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from app import regenerations
-from app.cli.serving import Server
 from app.domain.certainty import Certainty, WeakWord
 from app.domain.segments import Rule, RuleKind, Splitter
-from app.main import create_app
-from app.models import Draft, LoginSession, Role, RunState, User, now
+from app.models import Role, RunState
 from app.regenerations import Candidate, Cut, Ending, Outcome, Portion
-from app.security import SESSION_COOKIE, digest, new_secret
 from tests.factories import add_user
-from tests.worker.conftest import Studio, lecture, until
+from tests.worker.conftest import Site, Studio, lecture, until
 from tests.worker.test_waiting import choose, configure, offered, write_on
 
 TEXT = "## Slide 4\nOne.\n\n## Slide 5\r\nZwei 🙂 drei.\n\n\n##  Slide 6\nThe end"
-
-
-@dataclass
-class Site:
-    """The app in a thread, and a browser that is logged in as the draft's annotator."""
-
-    studio: Studio
-    server: Server
-    browser: httpx.Client
-
-    def url(self, run: int) -> str:
-        return f"/drafts/{self.studio.draft_id}/regenerations/{run}/stream"
-
-    def log_in(self, browser: httpx.Client, user: User | None = None) -> None:
-        token = new_secret()
-        with self.studio.sessions.begin() as db:
-            user_id = user.id if user else db.get_one(Draft, self.studio.draft_id).user_id
-            ends = now().replace(year=now().year + 1)
-            db.add(LoginSession(user_id=user_id, token_hash=digest(token), expires_at=ends))
-        browser.cookies.set(SESSION_COOKIE, token)
-
-
-@pytest.fixture
-def site(studio: Studio) -> Iterator[Site]:
-    app = create_app(studio.settings)
-    server = Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=20), app)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    studio.until(lambda: server.started)
-    address = server.servers[0].sockets[0].getsockname()
-    with httpx.Client(base_url=f"http://127.0.0.1:{address[1]}", timeout=20) as browser:
-        site = Site(studio, server, browser)
-        site.log_in(browser)
-        yield site
-    server.should_exit = True
-    thread.join(20)
-    assert not thread.is_alive()
 
 
 @dataclass

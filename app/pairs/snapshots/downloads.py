@@ -16,6 +16,7 @@ from app.pairs.etags import matches
 from app.pairs.snapshots.queries import SnapshotView
 from app.pairs.snapshots.store import SnapshotStore
 from app.refusals import Conflict
+from app.rights import claim
 
 _DOWNLOADED = "snapshot_downloaded"
 # A download that broke off is gone on with for so long; later it counts as another one.
@@ -44,6 +45,7 @@ def archive_response(
                 state=snapshot.state.value,
             )
         )
+    claim(request, project_ids=[snapshot.project_id])
     path = store.archive(snapshot.id, snapshot.attempt)
     headers = {
         "ETag": f'"{snapshot.archive_sha256}"',
