@@ -24,7 +24,7 @@ from app.assets import Assets
 from app.db import make_reading_sessions
 from app.domain.certainty import Token
 from app.domain.prompts import ChatPrompt
-from app.domain.segments import Rule, RuleKind
+from app.domain.segments import Cutting, Rule, RuleKind
 from app.models import Draft
 from app.regenerations import Position, Work
 from app.settings import ROOT
@@ -70,9 +70,19 @@ async def _from_server(url: str, streams: int, tokens: int = 100) -> float:
 
     async def one(number: int) -> None:
         prompt = ChatPrompt("", (), "Write.", "It")
-        rule = Rule(RuleKind.PARAGRAPHS)
+        cutting = Cutting(Rule(RuleKind.PARAGRAPHS))
         work = Work(
-            number, 1, 1, 1, 1, prompt, rule, "It", kept="", cut=0, settings={"max_tokens": tokens}
+            number,
+            1,
+            1,
+            1,
+            1,
+            prompt,
+            cutting,
+            "It",
+            kept="",
+            cut=0,
+            settings={"max_tokens": tokens},
         )
         stream, meter = Stream(work), Meter()
         async with aclosing(engine.stream(work)) as deltas:

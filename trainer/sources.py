@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from trainer import duplicates
 from trainer.config import Config, token_of
 from trainer.images import ImageCache
 from trainer.pulling import Pulled, finished, pull
@@ -30,12 +29,7 @@ def open_source(config: Config, place: Path, *, again: bool, say: Say) -> Source
             say(f"Pulled {pulled.pairs} pairs of {data.project} from {studio.url}.")
         cache = ImageCache(place / "images")
         studio.images(pulled.images(), cache)
-    return pulled_source(
-        pulled,
-        f"{data.url} {data.project}",
-        cache.path,
-        duplicates=duplicates.allowed(data.filters),
-    )
+    return pulled_source(pulled, f"{data.url} {data.project}", cache.path)
 
 
 def _pull_anew(studio: Studio, project: str, place: Path, config: Config) -> Pulled:

@@ -13,7 +13,6 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.domain.replay import continuation
-from app.domain.segments import split
 from app.domain.tree import Origin
 from app.regenerations import Work
 
@@ -89,13 +88,19 @@ class Source:
             following = self._after(rejected.id)
             # The end of a piece that was cut off by Stop is what the annotator wrote instead.
             if self._is_cut_off(rejected):
-                return "".join(piece.text for piece in split(following, self._work.rule)[1:])
+                return self._without_rest(rejected, following)
             return following
         if segment.regeneration_id is not None:
             return self._after_generated(segment, self._runs[segment.regeneration_id])
         if segment in self._original:
             return self._text_of(self._original[self._original.index(segment) + 1 :])
         return ""
+
+    def _without_rest(self, piece: _Node, following: str) -> str:
+        """What followed a piece that was cut off, without the rest of its segment."""
+        splitter = self._work.cutting.splitter(self._text_of(self._path(piece.id)))
+        pieces = splitter.feed(following) + splitter.close()
+        return "".join(piece.text for piece in pieces[1:])
 
     def _after_copy(self, copy: _Node, source: _Node) -> str:
         own, whole, after = self._text(copy.id), self._text(source.id), self._after(source.id)

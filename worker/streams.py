@@ -54,15 +54,13 @@ class Stream:
         work = self.work
         self._start = len(work.kept)
         self._scales = Scales(self._start)
-        self._splitter = Splitter(work.rule, images=len(work.prompt.images), before=work.before)
+        self._splitter = work.cutting.splitter(work.before)
         known = sum(len(piece.text) for piece in self._splitter.feed(work.kept))
         if known != work.cut:
-            # The project's rule has changed since an earlier attempt: go on from its last segment.
-            self._splitter = Splitter(
-                work.rule,
-                images=len(work.prompt.images),
-                before=work.before + work.kept[: work.cut],
-            )
+            # The project's rule has changed since an earlier attempt, or this one died with
+            # segments that it had not written: go on from the last one that is there.
+            cutting = work.rest or work.cutting
+            self._splitter = cutting.splitter(work.before + work.kept[: work.cut])
             self._end = work.cut
             self._cut(self._splitter.feed(work.kept[work.cut :]))
             self._release()

@@ -1,5 +1,6 @@
 """iterdpo project, user, token: who works on what."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from app.cli.work import transaction
 from app.domain.segments import RuleKind
 from app.models import Project, Role, User
 from app.projects import service as projects
-from app.projects.service import ProjectSettings
+from app.projects.service import AUTOMATIC, ProjectSettings
 from app.refusals import NotFound
 from app.settings import Settings
 
@@ -24,6 +25,17 @@ token_commands = typer.Typer(no_args_is_help=True, help="API tokens for training
 commands.add_typer(project_commands, name="project")
 commands.add_typer(user_commands, name="user")
 commands.add_typer(token_commands, name="token")
+
+
+class RuleChoice(StrEnum):
+    """What --rule takes."""
+
+    AUTO = AUTOMATIC
+    SLIDES = RuleKind.SLIDES
+    HEADINGS = RuleKind.HEADINGS
+    PARAGRAPHS = RuleKind.PARAGRAPHS
+    SENTENCES = RuleKind.SENTENCES
+
 
 Name = Annotated[str, typer.Argument(help="The account's name, as it is typed at log-in.")]
 Password = Annotated[
@@ -46,9 +58,12 @@ def add_project(
     ],
     title: Annotated[str, typer.Option(help="What people see [the name].")] = "",
     rule: Annotated[
-        RuleKind,
-        typer.Option(help="Where outputs are cut into segments; sentences: groups of --words."),
-    ] = RuleKind.SLIDES,
+        RuleChoice,
+        typer.Option(
+            help="Where outputs are cut into segments; auto: by what fits the first file that is "
+            "imported; sentences: groups of --words."
+        ),
+    ] = RuleChoice.AUTO,
     words: Annotated[int, typer.Option(help="Words of a group of sentences, about.")] = 120,
     annotators: Annotated[int, typer.Option(help="Annotators that each sample gets.")] = 1,
     guidelines: Annotated[

@@ -99,6 +99,8 @@ def import_samples(
         f"Added {report.added} samples with {report.segments} segments and {report.images} images; "
         f"{report.unchanged} were there already."
     )
+    if report.choice:
+        note(str(report.choice.reason))
     if report.recut:
         note(f"{report.recut} of them were cut by another rule, as the project's found no place.")
 

@@ -5,32 +5,57 @@ blanks between sentences begin the next one, so a tokenizer of the GPT-4 family 
 as it cuts it with what follows. A segment begins with a newline only where the text itself does.
 """
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.domain.headings import is_heading, slide_number
-from app.domain.lines import LineCutter, opens_paragraph, opens_section, opens_slide
+from app.domain.fallback import Cutter, FallbackCutter
+from app.domain.lines import (
+    LineCutter,
+    Slice,
+    opens_after_gap,
+    opens_line,
+    opens_paragraph,
+    opens_section,
+    opens_slide,
+)
 from app.domain.sentences import SentenceCutter
 from app.domain.words import words
 
-__all__ = ["Piece", "Rule", "RuleKind", "Splitter", "split", "suggest_rule", "words"]
+__all__ = ["Cutting", "Piece", "Rule", "RuleKind", "Splitter", "split", "words"]
+
+LONG_SEGMENT_WORDS = 400
+"""What a person can still read and correct as one segment."""
 
 
 class RuleKind(StrEnum):
-    """What begins a segment."""
+    """What begins a segment. The last three are for samples whose file gives the segments."""
 
     SLIDES = "slides"
     HEADINGS = "headings"
     PARAGRAPHS = "paragraphs"
     SENTENCES = "sentences"
+    GAPS = "gaps"
+    LINES = "lines"
+    GROUPS = "groups"
+
+
+PROJECT_RULES = (
+    RuleKind.SLIDES,
+    RuleKind.HEADINGS,
+    RuleKind.PARAGRAPHS,
+    RuleKind.SENTENCES,
+)
+"""The rules that a project can have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How a project's texts are cut.
+    """How texts are cut.
 
-    words: about how many a group of sentences has, 10 to 2000; used by SENTENCES only.
-    ValueError when out of range.
+    words: about how many a group of sentences has (SENTENCES), or how many a group of paragraphs
+    has at least (GROUPS), 10 to 2000. ValueError when out of range.
     """
 
     kind: RuleKind
@@ -38,7 +63,7 @@ class Rule:
 
     def __post_init__(self) -> None:
         if not 10 <= self.words <= 2000:
-            raise ValueError("A group of sentences has 10 to 2000 words.")
+            raise ValueError("A group has 10 to 2000 words.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +74,40 @@ class Piece:
     image_index: int | None
 
 
-def split(text: str, rule: Rule, *, images: int = 0) -> list[Piece]:
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """How what is written for a sample is cut from some place on.
+
+    images: how many the sample has. part_images: those that its parts speak of, ascending, for a
+    sample that is cut one part an image; None for all others. image: the one that the part before
+    the place speaks of, None where there is none.
+    """
+
+    rule: Rule
+    images: int = 0
+    part_images: tuple[int, ...] | None = None
+    image: int | None = None
+
+    def splitter(self, before: str = "") -> "Splitter":
+        """Cuts what follows the text `before` the place."""
+        if self.part_images is None:
+            return Splitter(self.rule, images=self.images, before=before)
+        done = 0 if self.image is None else bisect_right(self.part_images, self.image)
+        parts = (self.image, *self.part_images[done:])
+        return Splitter(self.rule, images=self.images, before=before, parts=parts)
+
+
+def split(text: str, rule: Rule, *, images: int = 0, fallback: bool = True) -> list[Piece]:
     """Cut a whole text; an empty text gives no pieces, one of blanks only gives one.
 
     images: how many the sample has; the text of slide N speaks of image N - 1 if there is one.
     SLIDES cuts before slide headings, HEADINGS before Markdown headings made with #, PARAGRAPHS
-    before the first line after blank ones, SENTENCES at the end of the sentence that fills a group.
-    Text before the first heading is a segment of its own; blanks before it belong to it.
+    before the first line after blank ones, GAPS after two blank ones or more, LINES before each
+    line with text, GROUPS before the paragraph after enough words, SENTENCES at the end of the
+    sentence that fills a group. Text before the first heading is a segment of its own; blanks
+    before it belong to it. fallback: as for Splitter.
     """
-    splitter = Splitter(rule, images=images)
+    splitter = Splitter(rule, images=images, fallback=fallback)
     return splitter.feed(text) + splitter.close()
 
 
@@ -65,27 +115,36 @@ class Splitter:
     """Cuts a text while it is being written: the same segments as split, in whatever portions.
 
     A piece comes as soon as it is certain: when the text behind its newlines has begun and, for
-    SLIDES and HEADINGS, when the line that may be a heading is complete.
+    SLIDES and HEADINGS, when the line that may be a heading is complete or long.
 
     before: the text of the path that is continued. Its end is the end of a segment, whatever it
     looks like, and the first piece begins there. The cutter takes from it what the rule cannot see
     in the continuation: the slide it is on, a code fence that is still open, and whether its last
     line is (then the text that follows it on this line is no heading). Newlines with which the
     continuation begins belong to the first piece.
+
+    parts: the images that the parts speak of, in order, where that follows from their sequence;
+    parts beyond it speak of none. The first is of the part in which `before` ends: the text may
+    go on with it. None: slide headings say it.
+
+    fallback: where the rule has found no place in more than LONG_SEGMENT_WORDS words of the whole
+    text, paragraphs are taken, and groups of sentences where there is none of those either. The
+    pieces of a part speak of the same image.
     """
 
-    def __init__(self, rule: Rule, *, images: int = 0, before: str = "") -> None:
+    def __init__(
+        self,
+        rule: Rule,
+        *,
+        images: int = 0,
+        before: str = "",
+        parts: Sequence[int | None] | None = None,
+        fallback: bool = True,
+    ) -> None:
         self._images = images if rule.kind in (RuleKind.SLIDES, RuleKind.HEADINGS) else 0
-        self._cutter: LineCutter | SentenceCutter
-        match rule.kind:
-            case RuleKind.SLIDES:
-                self._cutter = LineCutter(opens_slide, at_sight=False, before=before)
-            case RuleKind.HEADINGS:
-                self._cutter = LineCutter(opens_section, at_sight=False, before=before)
-            case RuleKind.PARAGRAPHS:
-                self._cutter = LineCutter(opens_paragraph, at_sight=True, before=before)
-            case RuleKind.SENTENCES:
-                self._cutter = SentenceCutter(rule.words)
+        self._parts = parts
+        self._part = 0
+        self._cutter = _cutter(rule, before, fallback=fallback)
 
     def feed(self, delta: str) -> list[Piece]:
         """Take the next portion of the text and give the pieces that it completes."""
@@ -100,27 +159,40 @@ class Splitter:
         """The text that was fed and not yet given back; costs its length."""
         return self._cutter.tail
 
-    def _pieces(self, cut: list[tuple[str, int | None]]) -> list[Piece]:
-        return [Piece(text, self._image(slide)) for text, slide in cut]
+    def _pieces(self, slices: list[Slice]) -> list[Piece]:
+        return [Piece(one.text, self._image(one)) for one in slices]
 
-    def _image(self, slide: int | None) -> int | None:
+    def _image(self, one: Slice) -> int | None:
+        if self._parts is not None:
+            self._part += one.starts
+            return self._parts[self._part] if self._part < len(self._parts) else None
+        slide = one.slide
         return slide - 1 if slide is not None and 1 <= slide <= self._images else None
 
 
-def suggest_rule(text: str) -> Rule:
-    """The rule that fits a text: slides from two slide headings, headings from three, paragraphs
-    from three, sentences otherwise."""
-    slides = split(text, Rule(RuleKind.SLIDES))
-    if sum(slide_number(_first_line(piece)) is not None for piece in slides) >= 2:
-        return Rule(RuleKind.SLIDES)
-    sections = split(text, Rule(RuleKind.HEADINGS))
-    if sum(is_heading(_first_line(piece)) for piece in sections) >= 3:
-        return Rule(RuleKind.HEADINGS)
-    if len(split(text, Rule(RuleKind.PARAGRAPHS))) >= 3:
-        return Rule(RuleKind.PARAGRAPHS)
-    return Rule(RuleKind.SENTENCES)
-
-
-def _first_line(piece: Piece) -> str:
-    lines = piece.text.replace("\r", "\n").split("\n")
-    return next((line for line in lines if line and not line.isspace()), "")
+def _cutter(rule: Rule, before: str, *, fallback: bool) -> Cutter:
+    match rule.kind:
+        case RuleKind.SENTENCES:
+            return SentenceCutter(rule.words)
+        case RuleKind.GROUPS:
+            return LineCutter(opens_paragraph, at_sight=True, before=before, least_words=rule.words)
+        case RuleKind.SLIDES:
+            own = LineCutter(opens_slide, at_sight=False, before=before)
+        case RuleKind.HEADINGS:
+            own = LineCutter(opens_section, at_sight=False, before=before)
+        case RuleKind.PARAGRAPHS:
+            own = LineCutter(opens_paragraph, at_sight=True, before=before)
+        case RuleKind.GAPS:
+            own = LineCutter(opens_after_gap, at_sight=True, before=before)
+        case RuleKind.LINES:
+            own = LineCutter(opens_line, at_sight=True, before=before)
+    if not fallback:
+        return own
+    paragraphs = rule.kind is RuleKind.PARAGRAPHS
+    finer = Rule(RuleKind.SENTENCES if paragraphs else RuleKind.PARAGRAPHS, rule.words)
+    return FallbackCutter(
+        own,
+        lambda: _cutter(finer, before, fallback=True),
+        before=before,
+        limit=LONG_SEGMENT_WORDS,
+    )

@@ -2,6 +2,7 @@
 
 import unicodedata
 
+from app.domain.lines import Slice
 from app.domain.words import words
 
 _LATIN_ENDS = frozenset(".!?…")
@@ -16,7 +17,7 @@ _NONE, _SOFT, _FIRM, _LINE = range(4)
 
 
 class SentenceCutter:
-    """Takes text in any portions and gives (text, None) for each group that is complete.
+    """Takes text in any portions and gives a slice for each group that is complete.
 
     A group ends at the first end of a sentence where it has `group_words` words. A sentence ends
     in a newline; in . ! ? … and a blank, unless the next character is a lower-case letter or the
@@ -26,7 +27,7 @@ class SentenceCutter:
 
     def __init__(self, group_words: int) -> None:
         self._group_words = group_words
-        self._ready: list[tuple[str, int | None]] = []
+        self._ready: list[Slice] = []
         self._group: list[str] = []  # whole sentences
         self._words = 0
         self._open: list[str] = []  # the text after them, beginning at offset _origin
@@ -41,7 +42,7 @@ class SentenceCutter:
     def tail(self) -> str:
         return "".join(self._group) + "".join(self._open)
 
-    def feed(self, delta: str) -> list[tuple[str, int | None]]:
+    def feed(self, delta: str) -> list[Slice]:
         # Portions keep the cost linear: each sentence joins only its own text and one portion.
         for start in range(0, len(delta), _PORTION):
             portion = delta[start : start + _PORTION]
@@ -52,10 +53,10 @@ class SentenceCutter:
         ready, self._ready = self._ready, []
         return ready
 
-    def close(self) -> list[tuple[str, int | None]]:
+    def close(self) -> list[Slice]:
         rest = self.tail
         self._group, self._open = [], []
-        return [(rest, None)] if rest else []
+        return [Slice(rest)] if rest else []
 
     def _read(self, char: str) -> None:
         if char in "\r\n":
@@ -105,5 +106,5 @@ class SentenceCutter:
         self._words += words(text[:end])
         self._open, self._origin = [text[end:]], self._mark
         if self._words >= self._group_words:
-            self._ready.append(("".join(self._group), None))
+            self._ready.append(Slice("".join(self._group)))
             self._group, self._words = [], 0

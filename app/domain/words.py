@@ -1,5 +1,7 @@
 """What a word is: one definition for counting, for diffs and for carrying replacements forward."""
 
+from itertools import islice
+
 import regex
 
 # Scripts written without blanks between words: each character is counted and compared by itself,
@@ -31,6 +33,11 @@ def words(text: str) -> int:
     """Count words: runs of letters and digits ("don't" is one), one per character of Chinese,
     Japanese, Thai, Lao, Khmer and Burmese."""
     return sum(1 for _ in _WORD.finditer(text))
+
+
+def has_more_words(text: str, most: int) -> bool:
+    """Whether a text has more than `most` words; reads no further than it must."""
+    return next(islice(_WORD.finditer(text), most, None), None) is not None
 
 
 def tokens(text: str) -> list[str]:

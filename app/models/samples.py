@@ -21,14 +21,17 @@ from app.models.schema import Base, Row, text_enum
 
 
 class Project(Row):
-    """Guidelines, segmentation rule, generation settings, members."""
+    """Guidelines, segmentation rule, generation settings, members.
+
+    rule: None until the first import chooses it from its texts.
+    """
 
     __tablename__ = "projects"
 
     name: Mapped[str] = mapped_column(unique=True)
     title: Mapped[str]
     guidelines: Mapped[str] = mapped_column(server_default="")
-    rule: Mapped[RuleKind] = mapped_column(text_enum(RuleKind, "rule"))
+    rule: Mapped[RuleKind | None] = mapped_column(text_enum(RuleKind, "rule"))
     rule_words: Mapped[int] = mapped_column(server_default="120")
     annotators_per_sample: Mapped[int] = mapped_column(server_default="1")
     generation: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
@@ -118,7 +121,11 @@ class Policy(Row):
 
 
 class Sample(Row):
-    """One task: instruction and ordered images, with the segment tree of its outputs."""
+    """One task: instruction and ordered images, with the segment tree of its outputs.
+
+    rule, rule_words: what its texts are cut by; None for the project's rule. part_images: the
+    images that the parts of its output speak of, ascending, when each part speaks of one.
+    """
 
     __tablename__ = "samples"
 
@@ -130,6 +137,9 @@ class Sample(Row):
     target_words: Mapped[int | None]
     extra: Mapped[dict[str, Any]] = mapped_column("metadata", server_default=sql("'{}'"))
     content_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    rule: Mapped[RuleKind | None] = mapped_column(text_enum(RuleKind, "rule"))
+    rule_words: Mapped[int | None]
+    part_images: Mapped[list[int] | None]
     # The leaf of the imported output. Null only while the import writes the tree.
     head_id: Mapped[int | None]
     # How many annotators took it: kept beside the drafts so that "the next open one" is one index
@@ -139,6 +149,8 @@ class Sample(Row):
 
     __table_args__ = (
         UniqueConstraint("project_id", "source_id"),
+        CheckConstraint("(rule IS NULL) = (rule_words IS NULL)", name="rule_is_whole"),
+        CheckConstraint("rule_words BETWEEN 10 AND 2000", name="rule_words"),
         Index("ix_samples_open", "project_id", "taken", "id"),
         ForeignKeyConstraint(
             ["head_id", "id"], ["segments.id", "segments.sample_id"], use_alter=True

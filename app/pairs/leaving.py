@@ -131,22 +131,16 @@ class Kind:
         return (item for item in items if self.find(item, inspection) is None)
 
     def look(
-        self,
-        open_session: OpenSession,
-        selection: Selection,
-        wanted: PairFilter,
-        gate: Gate,
-        on_passed: Callable[[Leaving], None] = lambda _: None,
+        self, open_session: OpenSession, selection: Selection, wanted: PairFilter, gate: Gate
     ) -> Inspection:
-        """What the gate finds in a selection, with nothing written: a dry run. on_passed is called
-        with each one that it lets pass."""
+        """What the gate finds in a selection, with nothing written: a dry run."""
         inspection = Inspection(gate)
-        inspection.count(Check.RETRACTED, *map(str, selection.taken_back))
+        inspection.count(Check.RETRACTED, *selection.taken_back)
         for ids in selection.batches(self.batch):
             with open_session() as db:
                 batch = self.read(db, ids, wanted, gate.template)
-            for item in self.passing(batch, inspection):
-                on_passed(item)
+            for item in batch:
+                self.find(item, inspection)
         return inspection
 
 

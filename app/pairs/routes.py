@@ -115,7 +115,9 @@ def gate(
             for check in Check
         ],
         "found": found,
-        "pairs": pages.some_pairs(db, project_id=project.id, ids=list(map(int, shown))),
+        "pairs": pages.some_pairs(
+            db, project_id=project.id, ids=[number for number in shown if isinstance(number, int)]
+        ),
         "formats": list(FORMATS.values()),
         "form_name": form,
         "templates": list(Template),

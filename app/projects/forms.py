@@ -7,7 +7,7 @@ from fastapi import Form
 
 from app.models import Project
 from app.projects.generation import SHOWN
-from app.projects.service import ProjectSettings
+from app.projects.service import AUTOMATIC, ProjectSettings
 from app.projects.views import FormView
 from app.refusals import Invalid
 
@@ -66,7 +66,7 @@ def form_of(project: Project) -> FormView:
     settings = ProjectSettings(
         title=project.title,
         guidelines=project.guidelines,
-        rule=project.rule,
+        rule=project.rule or AUTOMATIC,
         rule_words=str(project.rule_words),
         annotators_per_sample=str(project.annotators_per_sample),
         generation={

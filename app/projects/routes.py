@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app import access
 from app.deps import AdminUser, Id, SessionDep
-from app.domain.segments import RuleKind
+from app.domain.segments import PROJECT_RULES
 from app.models import Project, now
 from app.projects import progress, queries, queue_routes, service
 from app.projects.forms import ProjectForm, empty_form, form_of, project_form
@@ -127,11 +127,17 @@ def _form(
 ) -> Response:
     context = {
         "form": form,
-        "rules": list(RuleKind),
+        "rules": _rules(project),
         "project": project,
         "saved": request.query_params.get("saved") == "1",
     }
     return render(request, template, context, status_code=422 if form.errors else 200)
+
+
+def _rules(project: Project | None) -> list[str]:
+    """What may be chosen: only a project that has no rule yet can wait for its first file."""
+    waits = project is None or project.rule is None
+    return [*([service.AUTOMATIC] if waits else []), *PROJECT_RULES]
 
 
 def _members(

@@ -13,13 +13,16 @@ from sqlalchemy.orm import Session
 from app import audit, regenerations
 from app.changes import RIGHTS, notify
 from app.domain.messages import Message
-from app.domain.segments import RuleKind
+from app.domain.segments import PROJECT_RULES, RuleKind
 from app.domain.text import defect
 from app.models import Membership, Project, User, now
 from app.projects.generation import SHOWN, generation_settings
 from app.refusals import Invalid, NotFound
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+AUTOMATIC = "auto"
+"""In place of a rule: the first import chooses the one that fits its texts."""
+
 _TITLE_MAX = 200
 _GUIDELINES_MAX = 100_000
 
@@ -28,12 +31,12 @@ _GUIDELINES_MAX = 100_000
 class ProjectSettings:
     """What an admin decides about a project, as typed; see generation_settings for the last one.
 
-    rule_words counts for the rule "sentences" only.
+    rule: one of PROJECT_RULES, or AUTOMATIC. rule_words counts for groups of sentences only.
     """
 
     title: str = ""
     guidelines: str = ""
-    rule: str = RuleKind.SLIDES
+    rule: str = AUTOMATIC
     rule_words: str = "120"
     annotators_per_sample: str = "1"
     generation: Mapping[str, str] = field(default_factory=dict)
@@ -179,11 +182,12 @@ def _guidelines(text: str) -> str:
     return text
 
 
-def _rule(value: str) -> RuleKind:
-    try:
-        return RuleKind(value)
-    except ValueError:
-        raise Invalid("Choose one of the rules.", "rule") from None
+def _rule(value: str) -> RuleKind | None:
+    if value == AUTOMATIC:
+        return None
+    if value not in PROJECT_RULES:
+        raise Invalid("Choose one of the rules.", "rule")
+    return RuleKind(value)
 
 
 def _whole(text: str, least: int, most: int, name: str) -> int:

@@ -24,15 +24,14 @@ from sqlalchemy.orm import Session
 from app import changes, jobs
 from app.domain.messages import Message
 from app.domain.prompts import ChatPrompt
-from app.domain.segments import Rule, RuleKind
+from app.domain.segments import Cutting
 from app.models import Policy, Regeneration, RunState, now
 from app.regenerations.candidates import candidates
+from app.regenerations.cutting import cutting_of
 from app.regenerations.requests import announce_end, defer
 from app.regenerations.texts import keep_tail, path_text, written_text
 
 MAX_FAILURES = 5
-# Of an output: enough to tell whether another text begins so.
-BEGINNING = 400
 _LOST = Message(
     "The worker that was writing this text died, %(times)s times. What is written is kept. "
     "Retry; if it happens again, tell your admin.",
@@ -45,15 +44,15 @@ class Work:
     """All that a worker needs to write a regeneration, as one attempt holds it.
 
     prompt: what a model is asked with; its prefix is the path's text and what earlier attempts
-    have kept. before: the path's text alone. kept: that of earlier attempts, of which the first
-    `cut` code points are segments. anchor_id: the segment that is continued. tries: attempts since
+    have kept. cutting: of what is written behind the anchor. before: the path's text alone. kept:
+    that of earlier attempts, of which the first `cut` code points are segments; rest: the
+    cutting behind those. anchor_id: the segment that is continued. tries: attempts since
     a person asked for text, this one included. behind: how far others are to be served before it.
     room: how many more segments may be finished until the annotator is waited for; None: all.
     candidates: the indices of the alternatives for the first segment that are still missing, or
     None: then text is written. candidate: the index of the one that an engine is asked for.
     adapter: the served name of the adapter that writes it, "" for the model itself. waited_s: from
-    the request to this attempt, in seconds. beginnings: how the outputs of the sample begin, the
-    first BEGINNING code points of each.
+    the request to this attempt, in seconds.
     """
 
     regeneration_id: int
@@ -62,7 +61,7 @@ class Work:
     sample_id: int
     anchor_id: int
     prompt: ChatPrompt
-    rule: Rule
+    cutting: Cutting
     before: str
     kept: str
     cut: int
@@ -75,7 +74,7 @@ class Work:
     policy_id: int = 0
     adapter: str = ""
     waited_s: float = 0.0
-    beginnings: tuple[str, ...] = ()
+    rest: Cutting | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +134,6 @@ def start(
             "leaf": run.leaf_id,
             "anchor": run.anchor_id,
             "policy": run.policy_id,
-            "beginning": BEGINNING,
         },
     ).one()
     before = path_text(db, run.anchor_id)
@@ -152,7 +150,7 @@ def start(
             instruction=task.instruction,
             prefix=before + kept,
         ),
-        rule=Rule(RuleKind(task.rule), task.rule_words),
+        cutting=cutting_of(db, sample_id=run.sample_id, behind_id=run.anchor_id),
         before=before,
         kept=kept,
         cut=run.cut,
@@ -164,7 +162,7 @@ def start(
         policy_id=run.policy_id,
         adapter=task.adapter or "",
         waited_s=run.waited_s,
-        beginnings=tuple(task.beginnings),
+        rest=cutting_of(db, sample_id=run.sample_id, behind_id=run.leaf_id) if run.cut else None,
     )
 
 
@@ -334,19 +332,13 @@ _START = (
 
 _TASK = text(
     """
-    SELECT sample.instruction, project.rule, project.rule_words, ARRAY(
+    SELECT sample.instruction, ARRAY(
         SELECT sha256 FROM sample_images WHERE sample_id = sample.id ORDER BY position
-    ) AS images, ARRAY(
-        SELECT left(first.text, :beginning) FROM segments AS first
-        JOIN segments AS root ON root.id = first.parent_id
-        WHERE root.sample_id = sample.id AND root.parent_id IS NULL
-        ORDER BY first.id LIMIT 8
-    ) AS beginnings, (SELECT depth FROM segments WHERE id = :leaf)
+    ) AS images, (SELECT depth FROM segments WHERE id = :leaf)
         - (SELECT depth FROM segments WHERE id = :anchor) AS finished, (
         SELECT served_name FROM policies WHERE id = :policy AND adapter_hash <> ''
     ) AS adapter
-    FROM samples AS sample JOIN projects AS project ON project.id = sample.project_id
-    WHERE sample.id = :sample
+    FROM samples AS sample WHERE sample.id = :sample
     """
 )
 

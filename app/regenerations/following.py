@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app.domain.segments import RuleKind
-from app.models import Project, Regeneration, RunState, Sample
+from app.models import Regeneration, RunState
 from app.regenerations.candidates import offered
-from app.regenerations.texts import written_text
+from app.regenerations.cutting import cutting_of
+from app.regenerations.texts import path_text, written_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +56,17 @@ def position(
 
     cut: the end of the last segment that they have. If they do not say, they have every segment
     that the rule could know of by then: a segment is cut only once the text behind it shows that
-    it is complete (segments.Splitter), for headings when their line has ended.
+    it is complete (segments.Splitter).
     """
     if cut is not None or offset == 0:
         return Position(regeneration_id, offset, min(cut or 0, offset))
     run = db.get_one(Regeneration, regeneration_id)
+    before = path_text(db, run.anchor_id)
+    written = path_text(db, run.leaf_id)[len(before) :] + written_text(db, run.id, run.cut)
+    cutting = cutting_of(db, sample_id=run.sample_id, behind_id=run.anchor_id)
+    known = sum(len(piece.text) for piece in cutting.splitter(before).feed(written[:offset]))
     ends = [one.end for one in _finished(db, [(0, run.leaf_id, run.cut, 0)]).get(0, ())]
-    known = [0, *(end for end in ends if end <= offset)]
-    if len(known) == 1:
-        return Position(regeneration_id, offset, 0)
-    behind = written_text(db, regeneration_id, known[-1])[: offset - known[-1]]
-    kind = db.scalars(
-        select(Project.rule)
-        .join(Sample, Sample.project_id == Project.id)
-        .join(Regeneration, Regeneration.sample_id == Sample.id)
-        .where(Regeneration.id == regeneration_id)
-    ).one()
-    if kind in (RuleKind.SLIDES, RuleKind.HEADINGS):
-        seen = "\n" in behind or "\r" in behind
-    else:
-        seen = bool(behind.strip())
-    return Position(regeneration_id, offset, known[-1] if seen else known[-2])
+    return Position(regeneration_id, offset, max((end for end in ends if end <= known), default=0))
 
 
 def news(db: Session, positions: Sequence[Position]) -> list[News]:

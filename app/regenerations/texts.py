@@ -5,9 +5,9 @@ from datetime import timedelta
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
 
-from app.domain.segments import Rule, Splitter
 from app.domain.tree import Origin
-from app.models import Chunk, Project, Regeneration, Sample, SampleImage, Segment
+from app.models import Chunk, Regeneration, Segment
+from app.regenerations.cutting import cutting_of
 
 
 def path_text(db: Session, leaf_id: int) -> str:
@@ -63,19 +63,6 @@ def clear_chunks(db: Session, *, older_than: timedelta = timedelta(hours=1)) -> 
     return len(gone)
 
 
-def rule_of(db: Session, sample_id: int) -> tuple[Rule, int]:
-    """How the sample's texts are cut, and how many images it has."""
-    kind, words = db.execute(
-        select(Project.rule, Project.rule_words)
-        .join(Sample, Sample.project_id == Project.id)
-        .where(Sample.id == sample_id)
-    ).one()
-    images = db.scalar(
-        select(func.count()).select_from(SampleImage).where(SampleImage.sample_id == sample_id)
-    )
-    return Rule(kind, words), images or 0
-
-
 def keep_tail(db: Session, run: Regeneration) -> None:
     """Make the text that is no segment yet the last one, as it stands; blanks alone are left.
 
@@ -85,8 +72,8 @@ def keep_tail(db: Session, run: Regeneration) -> None:
     tail = written_text(db, run.id, run.cut)
     if not tail.strip():
         return
-    rule, images = rule_of(db, run.sample_id)
-    splitter = Splitter(rule, images=images, before=path_text(db, run.leaf_id))
+    cutting = cutting_of(db, sample_id=run.sample_id, behind_id=run.leaf_id)
+    splitter = cutting.splitter(path_text(db, run.leaf_id))
     for piece in [*splitter.feed(tail), *splitter.close()]:
         segment = Segment(
             sample_id=run.sample_id,

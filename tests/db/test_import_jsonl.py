@@ -123,7 +123,7 @@ def test_a_long_text_that_the_rule_cannot_divide_is_cut_by_another(
     sentences = "A sentence of seven words stands here. " * 80
     file.write_bytes(lines(row(1, output=paragraphs), row(2, output=sentences), row(3)))
     assert importer(file).recut == 2
-    rules = [sample.extra.get("rule") for sample in importer.samples()]
+    rules = [sample.rule for sample in importer.samples()]
     assert rules == [RuleKind.PARAGRAPHS, RuleKind.SENTENCES, None]
     assert len(importer.output("sample-1")) == 4
     assert "".join(texts(importer.output("sample-2"))) == sentences

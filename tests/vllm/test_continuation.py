@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from app.domain.segments import Rule, RuleKind
+from app.domain.segments import Cutting, Rule, RuleKind
 from app.regenerations import Work
 from tests.vllm.conftest import SLOTS, Running
 from tests.vllm.talking import Told, ask, engine_at, tell
@@ -228,7 +228,7 @@ def test_a_regeneration_is_written_by_the_projects_settings(vllm: Running) -> No
         sample_id=1,
         anchor_id=1,
         prompt=ask("Look:\n", images=2).prompt,
-        rule=Rule(RuleKind.SLIDES),
+        cutting=Cutting(Rule(RuleKind.SLIDES)),
         before="Look:\n",
         kept="",
         cut=0,

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app.domain.certainty import Token
 from app.domain.prompts import ChatPrompt
-from app.domain.segments import Rule, RuleKind
+from app.domain.segments import Cutting, Rule, RuleKind
 from app.models import RunState, Segment
 from app.regenerations import Cut, Ending, Work
 from tests.worker.conftest import Studio, until
@@ -31,7 +31,7 @@ def stream(*, kept: str = "", cut: int = 0) -> Stream:
             sample_id=1,
             anchor_id=1,
             prompt=ChatPrompt("", (), "Write.", kept),
-            rule=PARAGRAPHS,
+            cutting=Cutting(PARAGRAPHS),
             before="Before.\n\n",
             kept=kept,
             cut=cut,

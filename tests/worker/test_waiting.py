@@ -25,6 +25,8 @@ TEXTS = {
     RuleKind.SENTENCES: "".join(
         f"Sentence {n} has some words, eleven in all, to count. " for n in range(1, 8)
     ),
+    RuleKind.LINES: "".join(f"Line {n}.\n" for n in range(1, 8)),
+    RuleKind.GROUPS: "".join(f"Six words are in paragraph {n}.\n\n" for n in range(1, 15)),
 }
 
 
@@ -74,7 +76,7 @@ def letters(whole: str) -> Scripted:
 
 
 @pytest.mark.parametrize("ahead", [1, 3])
-@pytest.mark.parametrize("rule", list(RuleKind))
+@pytest.mark.parametrize("rule", TEXTS)
 def test_it_stops_at_the_boundary_and_goes_on_as_if_it_had_not(
     studio: Studio, rule: RuleKind, ahead: int
 ) -> None:

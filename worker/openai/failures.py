@@ -117,8 +117,7 @@ def silent(*, begun: bool) -> EngineError:
         message = Message(
             "The model server stopped writing in the middle of the text. What is written is kept."
         )
-    # A server that is away as a whole does not answer the check either, and that costs nothing.
-    return EngineError(message, temporary=True, counts=True)
+    return EngineError(message, temporary=True)
 
 
 def said_in_stream(error: object) -> EngineError:

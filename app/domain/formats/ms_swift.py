@@ -15,7 +15,7 @@ FILE = "pairs.jsonl"
 def rows(pair: Pair, target: Target) -> Sequence[Row]:
     """One row; the first segment has no prefix and so no message for it.
 
-    Raises Unheld for a text with a media tag.
+    Raises ValueError for a text with a media tag.
     """
     user = {"role": "user", "content": tagged(len(pair.images), pair.instruction)}
     # Joined to one turn, prefix and segment could make a tag that neither holds.

@@ -15,7 +15,7 @@ FILE = "pairs.parquet"
 IMAGES = "images.parquet"
 # Column to type, in the words of Arrow; only policy may be null.
 PAIR_COLUMNS = {
-    "pair_id": "string",
+    "pair_id": "int64",
     "project": "string",
     "sample": "string",
     "images": "list<string>",
@@ -39,7 +39,7 @@ REPEATED = ("project", "sample", "images", "instruction", "kind", "annotator", "
 def rows(pair: Pair, _target: Target) -> Sequence[Row]:
     """One row: its images are the keys of the table of images."""
     row: Row = {
-        "pair_id": str(pair.pair_id),
+        "pair_id": pair.pair_id,
         "project": pair.project,
         "sample": pair.sample,
         "images": list(pair.images),

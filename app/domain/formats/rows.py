@@ -12,10 +12,6 @@ Row = dict[str, object]
 MEDIA_TAGS = ("<image>", "<video>", "<audio>")
 
 
-class Unheld(ValueError):  # noqa: N818 - nothing is wrong with the text
-    """A text that a file cannot hold, since its trainer would misread it; the message says why."""
-
-
 @dataclass(frozen=True, slots=True)
 class Target:
     """Whom rows are for: the model's renderer, and what they call an image.
@@ -34,17 +30,17 @@ class Target:
 def tagged(images: int, text: str) -> str:
     """An instruction behind the tags of its images.
 
-    Raises Unheld when it holds a tag itself: the images would move there.
+    Raises ValueError when it holds a tag itself: the images would move there.
     """
     return "<image>" * images + without_tags(text)
 
 
 def without_tags(text: str) -> str:
-    """The text itself. Raises Unheld when it holds a tag of media."""
+    """The text itself. Raises ValueError when it holds a tag of media."""
     if "<" in text:
         for tag in MEDIA_TAGS:
             if tag in text:
-                raise Unheld(
+                raise ValueError(
                     Message(
                         "The text holds %(tag)s, which the trainer takes for a place of one.",
                         tag=tag,

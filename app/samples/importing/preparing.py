@@ -2,37 +2,37 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 
-from app.domain.segments import Piece, Rule, RuleKind, split, words
+from app.domain.rules import rule_of_parts
+from app.domain.segments import LONG_SEGMENT_WORDS, Piece, Rule, RuleKind, split, words
 from app.domain.text import language
 from app.images.inspection import ImageFacts
-from app.samples.importing.incoming import MAX_TITLE, IncomingSample
+from app.samples.importing.incoming import MAX_TITLE, GivenPiece, IncomingSample
 from app.samples.importing.writing import NewSample
-
-# What a person can still read and correct as one segment.
-_LONG_SEGMENT_WORDS = 400
 
 
 def prepared(
     sample: IncomingSample, images: tuple[ImageFacts, ...], *, rule: Rule, content_hash: bytes
 ) -> NewSample:
-    """The sample cut by the rule. Where the rule finds no place to cut a long output, paragraphs or
-    groups of sentences are taken, and the metadata say so: "rule"."""
-    metadata = dict(sample.metadata)
-    pieces, other = _cut(sample, rule, len(images))
-    if other is not None:
-        metadata["rule"] = other.value
+    """The sample cut by the project's rule. Where that finds no place to cut a long output,
+    paragraphs or groups of sentences are taken. The sample keeps a rule that is not the project's,
+    and the one that fits the segments that its file gives."""
+    pieces, finer = _cut(sample, rule, len(images))
+    given = sample.pieces or ()
     return NewSample(
         source_id=sample.source_id,
         title=_title(sample),
         instruction=sample.instruction,
         language=language(sample.output or sample.instruction),
         target_words=sample.target_words,
-        metadata=metadata,
+        metadata=sample.metadata,
         content_hash=content_hash,
         images=images,
         pieces=pieces,
-        recut=other is not None,
+        rule=finer or rule_of_parts([piece.text for piece in given], usual=rule),
+        part_images=_part_images(given),
+        recut=finer is not None,
     )
 
 
@@ -51,20 +51,27 @@ def content_hash(sample: IncomingSample, images: tuple[ImageFacts, ...]) -> byte
     return hashlib.sha256(canonical.encode()).digest()
 
 
-def _cut(
-    sample: IncomingSample, rule: Rule, images: int
-) -> tuple[tuple[Piece, ...], RuleKind | None]:
-    """The segments, and the rule where it is not the project's own."""
+def _cut(sample: IncomingSample, rule: Rule, images: int) -> tuple[tuple[Piece, ...], Rule | None]:
+    """The segments, and the rule where a finer one than the project's was needed."""
     if sample.pieces is not None:
         return tuple(Piece(piece.text, piece.image_index) for piece in sample.pieces), None
-    pieces = split(sample.output, rule, images=images)
-    if len(pieces) != 1 or words(sample.output) <= _LONG_SEGMENT_WORDS:
+    pieces = split(sample.output, rule, images=images, fallback=False)
+    if len(pieces) != 1 or words(sample.output) <= LONG_SEGMENT_WORDS:
         return tuple(pieces), None
     for kind in (RuleKind.PARAGRAPHS, RuleKind.SENTENCES):
-        finer = split(sample.output, Rule(kind, rule.words))
-        if len(finer) > 1:
-            return tuple(finer), kind
+        finer = Rule(kind, rule.words)
+        found = split(sample.output, finer, fallback=False)
+        if len(found) > 1:
+            return tuple(found), finer
     return tuple(pieces), None
+
+
+def _part_images(given: Sequence[GivenPiece]) -> tuple[int, ...] | None:
+    """The images of the given segments where each speaks of one, further on than the one before."""
+    images = [piece.image_index for piece in given if piece.image_index is not None]
+    if not given or len(images) < len(given) or images != sorted(set(images)):
+        return None
+    return tuple(images)
 
 
 def _title(sample: IncomingSample) -> str:

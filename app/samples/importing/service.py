@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from app import audit
 from app.domain.messages import Message
-from app.domain.segments import Rule
+from app.domain.rules import Choice, choose_rule
+from app.domain.segments import Rule, RuleKind
 from app.images.inspection import ImageFacts
 from app.images.store import ImageStore
 from app.models import Policy, Project, Sample
@@ -40,13 +41,15 @@ class Progress:
 @dataclass(frozen=True, slots=True)
 class ImportReport:
     """What an import did. images: different ones that its samples show. segments: written ones.
-    recut: samples that the project's rule did not divide, so that another rule did."""
+    recut: samples that the project's rule did not divide, so that another rule did. choice: the
+    rule that the project has from now on, when this import chose it."""
 
     added: int
     unchanged: int
     images: int
     segments: int
     recut: int
+    choice: Choice | None = None
 
 
 def import_path(
@@ -138,7 +141,7 @@ class _Import:
     ) -> None:
         self._db = db
         self._project = project
-        self._rule = Rule(project.rule, project.rule_words)
+        self._choice: Choice | None = None
         self._progress = progress
         self._faults = Faults()
         self._seen: dict[str, Where] = {}
@@ -149,6 +152,8 @@ class _Import:
     def all(self, reading: Iterable[IncomingSample | RowError], *, policy_id: int) -> ImportReport:
         """Check everything and write it batch by batch; ImportRefused when anything is wrong."""
         for batch in _batches(self._unique(reading)):
+            if self._project.rule is None:
+                self._choose(batch)
             new = self._checked(batch)
             # After an error the rest is only checked, so that one look shows all that is wrong.
             if not self._faults.count:
@@ -163,8 +168,20 @@ class _Import:
         if not self._seen:
             raise Invalid("There are no samples in it.")
         return ImportReport(
-            self._added, self._unchanged, self.pictures.count, self._segments, self._recut
+            self._added,
+            self._unchanged,
+            self.pictures.count,
+            self._segments,
+            self._recut,
+            self._choice,
         )
+
+    def _choose(self, batch: list[IncomingSample]) -> None:
+        """Give the project the rule that fits the outputs; none as long as there are no outputs."""
+        self._choice = choose_rule(sample.output for sample in batch)
+        if self._choice is not None:
+            self._project.rule = self._choice.kind
+            self._db.flush()
 
     def _unique(self, reading: Iterable[IncomingSample | RowError]) -> Iterator[IncomingSample]:
         for item in reading:
@@ -191,6 +208,7 @@ class _Import:
             Sample.source_id.in_([sample.source_id for sample in batch]),
         )
         known = {row.source_id: row.content_hash for row in self._db.execute(there)}
+        rule = Rule(self._project.rule or RuleKind.SLIDES, self._project.rule_words)
         new = []
         for sample in batch:
             images = self._facts(sample)
@@ -198,7 +216,7 @@ class _Import:
                 continue
             digest = content_hash(sample, images)
             if sample.source_id not in known:
-                new.append(prepared(sample, images, rule=self._rule, content_hash=digest))
+                new.append(prepared(sample, images, rule=rule, content_hash=digest))
             elif known[sample.source_id] == digest:
                 self._unchanged += 1
             else:

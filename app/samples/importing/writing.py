@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app.domain.segments import Piece
+from app.domain.segments import Piece, Rule
 from app.images.inspection import ImageFacts
 from app.models import Image
 
@@ -18,15 +18,18 @@ from app.models import Image
 _IDS = text("SELECT nextval(pg_get_serial_sequence(:table, 'id')) FROM generate_series(1, :count)")
 _SAMPLES = text("""
     INSERT INTO samples (id, project_id, source_id, title, instruction, language, target_words,
-                         metadata, content_hash)
+                         metadata, content_hash, rule, rule_words, part_images)
     OVERRIDING SYSTEM VALUE
     SELECT id, :project_id, source_id, title, instruction, language, target_words,
-           CAST(metadata AS jsonb), content_hash
+           CAST(metadata AS jsonb), content_hash, rule, rule_words,
+           CAST(part_images AS bigint[])
     FROM unnest(CAST(:ids AS bigint[]), CAST(:source_ids AS text[]), CAST(:titles AS text[]),
                 CAST(:instructions AS text[]), CAST(:languages AS text[]),
                 CAST(:target_words AS bigint[]), CAST(:metadata AS text[]),
-                CAST(:content_hashes AS bytea[]))
-      AS new (id, source_id, title, instruction, language, target_words, metadata, content_hash)
+                CAST(:content_hashes AS bytea[]), CAST(:rules AS text[]),
+                CAST(:rule_words AS bigint[]), CAST(:part_images AS text[]))
+      AS new (id, source_id, title, instruction, language, target_words, metadata, content_hash,
+              rule, rule_words, part_images)
 """)
 _SEGMENTS = text("""
     INSERT INTO segments (id, sample_id, parent_id, depth, text, origin, ends_output, image_index,
@@ -55,7 +58,9 @@ _SAMPLE_IMAGES = text("""
 @dataclass(frozen=True, slots=True)
 class NewSample:
     """A sample ready to be written. pieces: its segments in order, none for an empty path.
-    recut: the project's rule did not divide it, so that another did."""
+    rule: what it was cut by; None for the project's rule. part_images: the images that the segments
+    speak of where each speaks of one, ascending. recut: the project's rule did not divide it, so
+    that another did."""
 
     source_id: str
     title: str
@@ -66,6 +71,8 @@ class NewSample:
     content_hash: bytes
     images: tuple[ImageFacts, ...]
     pieces: tuple[Piece, ...]
+    rule: Rule | None = None
+    part_images: tuple[int, ...] | None = None
     recut: bool = False
 
 
@@ -92,6 +99,9 @@ def write_samples(
             "target_words": [sample.target_words for sample in samples],
             "metadata": [json.dumps(dict(sample.metadata)) for sample in samples],
             "content_hashes": [sample.content_hash for sample in samples],
+            "rules": [sample.rule and sample.rule.kind.value for sample in samples],
+            "rule_words": [sample.rule and sample.rule.words for sample in samples],
+            "part_images": [_array(sample.part_images) for sample in samples],
         },
     )
     shown = [
@@ -156,6 +166,11 @@ def _write_images(db: Session, samples: Sequence[NewSample]) -> None:
         for sha256, image in sorted(facts.items())
     ]
     db.execute(insert(Image).on_conflict_do_nothing(), rows)
+
+
+def _array(numbers: tuple[int, ...] | None) -> str | None:
+    """As PostgreSQL writes an array: unnest would flatten arrays of arrays."""
+    return None if numbers is None else "{" + ",".join(map(str, numbers)) + "}"
 
 
 def _new_ids(db: Session, table: str, count: int) -> list[int]:

@@ -8,9 +8,9 @@ from sqlalchemy.orm import Session
 
 from app.annotation.path import Path as TreePath
 from app.domain.prompts import ChatPrompt
-from app.domain.segments import Rule, Splitter
 from app.domain.text import defect
-from app.models import Chunk, Project, Regeneration, RunState, Sample, SampleImage, Segment
+from app.models import Chunk, Regeneration, RunState, Sample, SampleImage, Segment
+from app.regenerations.cutting import cutting_of
 from tests.vllm.chaos.annotators import Asked
 from tests.vllm.records import Said
 from worker.certainty import PATIENCE
@@ -91,13 +91,10 @@ def check_fate(db: Session, fate: Fate, asked: Asked) -> None:
 
 
 def _pieces(db: Session, fate: Fate, *, whole: bool = True) -> list[str]:
-    """How the project's rule cuts the text when it comes at once."""
-    rule, words = db.execute(
-        select(Project.rule, Project.rule_words)
-        .join(Sample, Sample.project_id == Project.id)
-        .where(Sample.id == fate.run.sample_id)
-    ).one()
-    splitter = Splitter(Rule(rule, words), before=fate.before)
+    """How the sample's rule cuts the text when it comes at once."""
+    run = fate.run
+    cutting = cutting_of(db, sample_id=run.sample_id, behind_id=run.anchor_id)
+    splitter = cutting.splitter(fate.before)
     pieces = splitter.feed(fate.text) + (splitter.close() if whole else [])
     return [piece.text for piece in pieces]
 

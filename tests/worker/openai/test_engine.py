@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.domain.prompts import ChatPrompt
-from app.domain.segments import Rule, RuleKind
+from app.domain.segments import Cutting, Rule, RuleKind
 from app.refusals import NotFound
 from app.regenerations import Work
 from tests.worker.openai.scripted import Answer, Handler, ScriptedServer, scripted
@@ -108,7 +108,7 @@ def work(kept: str, **settings: float) -> Work:
         sample_id=1,
         anchor_id=1,
         prompt=prompt,
-        rule=Rule(RuleKind.SLIDES),
+        cutting=Cutting(Rule(RuleKind.SLIDES)),
         before=PROMPT.prefix,
         kept=kept,
         cut=0,
@@ -236,6 +236,11 @@ async def cut_off(body: dict[str, Any], answer: Answer) -> None:
     await answer.event({"choices": [{"delta": {"content": "Hi"}}]})
 
 
+async def ended_early(body: dict[str, Any], answer: Answer) -> None:
+    await cut_off(body, answer)
+    await answer.end()
+
+
 async def silent(body: dict[str, Any], answer: Answer) -> None:
     await cut_off(body, answer)
     await asyncio.sleep(60)
@@ -259,6 +264,7 @@ async def busy(body: dict[str, Any], answer: Answer) -> None:
     ("chat", "words"),
     [
         (cut_off, "in the middle of the text"),
+        (ended_early, "in the middle of the text"),
         (silent, "stopped writing"),
         (waiting, "did not begin to write"),
         (engine_dead, "EngineCore encountered"),
@@ -267,7 +273,7 @@ async def busy(body: dict[str, Any], answer: Answer) -> None:
 )
 def test_what_another_attempt_may_heal_is_temporary(chat: Chat, words: str) -> None:
     async def scenario() -> None:
-        patience = Patience(first_s=0.3, a_token_s=0, next_s=0.3)
+        patience = Patience(first_s=0.3, next_s=0.3)
         async with engine_on(vllm(chat), patience=patience) as (engine, _):
             with pytest.raises(EngineError, match=words) as failed:
                 await whole(engine, ask())
