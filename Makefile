@@ -19,7 +19,7 @@ LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-without-browser check format messages lock bench browser clean
+.PHONY: help demo dev test test-without-browser check format messages lock wheel bench browser clean
 .SUFFIXES:
 
 help: ## List these targets
@@ -71,6 +71,10 @@ lock: .venv/dev.stamp ## Resolve the dependencies anew into requirements/*.txt
 	@$(LOCK) requirements/dev.in -o requirements/dev.txt
 	@$(LOCK) --overrides requirements/train.overrides requirements/train.in -o requirements/train.txt
 
+wheel: .venv/made.stamp ## Build the wheel and the source distribution into dist/
+	@.venv/bin/uv build --quiet --no-build-isolation --python $(PYTHON) --out-dir dist
+	@ls dist/*
+
 bench: .venv/test.stamp ## Measure workspace, import, export, pages and many annotators here
 	@$(PYTHON) -m bench.workspace
 	@$(PYTHON) -m bench.import_speed
@@ -82,7 +86,7 @@ browser:
 	@.ci/chromium
 
 clean: ## Remove .venv, caches and build leftovers; never the data
-	@rm -rf .venv build .mypy_cache .ruff_cache .import_linter_cache .hypothesis tests/output
+	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis tests/output
 	@find app trainer worker tests migrations bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is newer than what it was made from; an interrupted installation leaves none.
@@ -91,11 +95,11 @@ clean: ## Remove .venv, caches and build leftovers; never the data
 	@$(PIP) -r requirements/build.txt
 	@touch $@
 
-.venv/run.stamp: .venv/made.stamp requirements/run.txt pyproject.toml
+.venv/run.stamp: .venv/made.stamp requirements/run.txt pyproject.toml setup.py
 	@echo "Installing the dependencies into .venv (once, about a minute) …"
 	@$(PIP) -r requirements/run.txt
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
-		--editable .
+	@PYTHONWARNINGS="ignore:Editable installation" $(PYTHON) -m pip install --quiet \
+		--disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/test.stamp: .venv/run.stamp requirements/test.txt

@@ -39,9 +39,10 @@ from app.postgres import database_url
 from app.projects import api as projects_api
 from app.projects import routes as projects
 from app.ratelimit import RateLimit
+from app.resources import LOCALES, STATIC, TEMPLATES
 from app.rights import EndingWithRights, Rights
 from app.samples import routes as samples
-from app.settings import ROOT, Settings
+from app.settings import Settings
 from app.web import Templates
 
 # A request body beyond this is refused with 413 before it is read, unless its route says more.
@@ -84,11 +85,11 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(pages.router, include_in_schema=False)
     for api in (pairs_api, snapshots_api, projects_api, policies_api, api_docs):
         app.include_router(api.router)
-    assets = Assets(ROOT / "static", reload=settings.reload)
+    assets = Assets(STATIC, reload=settings.reload)
     app.state.settings = settings
-    app.state.fields = fields_of(ROOT / "templates")
+    app.state.fields = fields_of(TEMPLATES)
     app.state.templates = Templates(
-        ROOT / "templates", ROOT / "app" / "locale", assets, settings.data / "cache" / "templates"
+        TEMPLATES, LOCALES, assets, settings.data / "cache" / "templates"
     )
     app.router.routes += [
         Route("/static/{version}/{path:path}", assets.serve),

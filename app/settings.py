@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PostgresDsn, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+# The top of the repository, for tests; the program asks app/resources.py.
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -27,7 +27,7 @@ from app.domain.prompts import ChatPrompt
 from app.domain.segments import Cutting, Rule, RuleKind
 from app.models import Draft
 from app.regenerations import Position, Work
-from app.settings import ROOT
+from app.resources import LOCALES, STATIC, TEMPLATES
 from app.web import Templates
 from bench.crowd import paced
 from bench.drafts import Drafts, seed
@@ -103,8 +103,8 @@ async def _through(
 ) -> dict[str, float]:
     """CPU seconds of writing and reading so many ticks, of this process and of the database."""
     streams = {draft: _begin(house, draft) for draft in drafts.ids}
-    assets = Assets(ROOT / "static", reload=False)
-    templates = Templates(ROOT / "templates", ROOT / "app" / "locale", assets, folder / "cache")
+    assets = Assets(STATIC, reload=False)
+    templates = Templates(TEMPLATES, LOCALES, assets, folder / "cache")
     reader = Reader(make_reading_sessions(house.sessions.kw["bind"]))
     pages = {draft: Pages(reader, templates, draft, "en") for draft in streams}
     places = {draft: Position(stream.id, 0, 0) for draft, stream in streams.items()}

@@ -73,6 +73,8 @@ class Packing:
             return
         self._builder = await asyncio.create_subprocess_exec(
             sys.executable,
+            # A directory `worker` where this was called is not ours.
+            "-P",
             "-m",
             "worker.building",
             str(snapshot_id),

@@ -40,7 +40,8 @@ def demo(
     """
     settings = settings_for(host=host, port=port, data=data, demo=True)
     require_free_port(settings.host, settings.port)
-    program = [sys.executable, "-m", "app.cli"]
+    # -P: a directory `app` where this was called is not ours.
+    program = [sys.executable, "-P", "-m", "app.cli"]
     place = f"--data={settings.data}"
     serve = [
         "serve",

@@ -12,7 +12,8 @@ from fastapi import FastAPI
 from app.cli.console import Data, end_on_sigterm, settings_for, settle
 from app.cli.work import database
 from app.main import create_app
-from app.settings import ROOT, Settings
+from app.resources import PROGRAM
+from app.settings import Settings
 from app.supervise import require_free_port, stop_with_parent
 
 commands = typer.Typer()
@@ -79,7 +80,7 @@ def serve(
                 "app.cli.serving:reloaded",
                 factory=True,
                 reload=True,
-                reload_dirs=[str(ROOT / "app"), str(ROOT / "worker")],
+                reload_dirs=[str(PROGRAM / "app"), str(PROGRAM / "worker")],
                 host=settings.host,
                 port=settings.port,
                 timeout_graceful_shutdown=GRACE_S,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from app.settings import ROOT
+from app.resources import DEMO_DATA, STATIC
 
 WIDTH, HEIGHT = 1920, 1080
 # Pillow draws edges without smoothing; drawn twice as large and halved they are smooth.
@@ -23,8 +23,8 @@ WHITE = "#ffffff"
 HUES = ("#1f5fbf", "#d9822b", "#2a9d6f", "#8a4fbf", "#c8453b")
 TINTS = ("#eaf1fc", "#fdf1e4", "#e6f5ef", "#f3ebfa", "#fcebea")
 
-_INTER = ROOT / "static" / "vendor" / "inter" / "inter-latin-wght-normal.woff2"
-_MONO = ROOT / "app" / "demo_data" / "jetbrains-mono" / "jetbrains-mono-latin-400-normal.woff2"
+_INTER = STATIC / "vendor" / "inter" / "inter-latin-wght-normal.woff2"
+_MONO = DEMO_DATA / "jetbrains-mono" / "jetbrains-mono-latin-400-normal.woff2"
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]

@@ -4,19 +4,18 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from app.demo.slides import draw_slide
 from app.demo.still import draw_still
 from app.domain.segments import RuleKind
+from app.resources import DEMO_DATA
 from app.samples.importing.incoming import GivenPiece, ImageSource, IncomingSample, Where
 
 # Two outputs are those of the LongWriter-V project (longwriter-v/LICENSE); the others were written
 # for the demonstration, with mistakes to find.
 _LONGWRITER = "LongWriter-V"
 _OURS = "demo-writer"
-_DATA = Path(__file__).resolve().parent.parent / "demo_data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,4 +125,4 @@ def _sample(content: dict[str, Any], pictures: Sequence[Callable[[], bytes]]) ->
 
 
 def _read(name: str) -> Any:
-    return json.loads((_DATA / name).read_text(encoding="utf-8"))
+    return json.loads((DEMO_DATA / name).read_text(encoding="utf-8"))

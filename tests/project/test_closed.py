@@ -1,19 +1,12 @@
 """`make demo` in a directory that nobody else may enter: root's home on a rented machine."""
 
-import socket
 import stat
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.project.installs import clone_at, running_demo
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+from tests.project.installs import clone_at, free_port, running_demo
 
 
 def close_all(place: Path) -> None:

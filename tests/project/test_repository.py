@@ -49,6 +49,14 @@ def test_no_file_names_a_registry_or_the_machine_it_was_written_on() -> None:
     assert found == []
 
 
+def test_the_program_finds_its_files_where_it_is_installed_too() -> None:
+    """app/resources.py knows the places; the top of the repository is there for tests alone."""
+    for path in tracked_files():
+        if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in ("app", "worker"):
+            body = text_of(path) or ""
+            assert not re.search(r"^from app\.settings import .*\bROOT\b", body, re.M), path
+
+
 def test_every_requirement_is_pinned_with_hashes() -> None:
     for path in sorted((ROOT / "requirements").glob("*.txt")):
         entries = re.split(r"\n(?=\S)", path.read_text().strip())
