@@ -133,7 +133,7 @@ def _refusal(gone: DecoderGone) -> Costly:
             Message("It takes more than %(most)s seconds to decode: it is refused.", most=CPU_S)
         )
     if isinstance(gone, Crashed):
-        return Costly("It makes the decoder crash: it is refused.")
+        return Costly(Message("It makes the decoder crash: it is refused."))
     return Costly(
         Message(
             "It takes more than %(most)s MiB of memory to decode: it is refused.",
