@@ -28,6 +28,40 @@ def picture(
     return file.getvalue()
 
 
+def animation(kind: str = "GIF") -> bytes:
+    """An animated image, red and then blue."""
+    file = io.BytesIO()
+    frames = [Pillow.new("RGB", (64, 48), colour) for colour in ("red", "blue")]
+    frames[0].save(file, kind, save_all=True, append_images=frames[1:])
+    return file.getvalue()
+
+
+def nested_forms(depth: int = 13) -> bytes:
+    """A small PDF of one page: a form that shows another ten times, and that one the next."""
+    shown = b"/F Do " * 10
+    names = b"<</XObject<</F %d 0 R>>>>"
+    bodies = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 100 100]/Contents 4 0 R/Resources%s>>" % names % 5,
+        b"<</Length 5>>stream\n/F Do\nendstream",
+    ]
+    for number in range(5, 5 + depth):
+        inner = names % (number + 1) if number < 4 + depth else b"<<>>"
+        text = shown if number < 4 + depth else b"0 0 9 9 re f"
+        head = b"<</Type/XObject/Subtype/Form/BBox[0 0 100 100]/Resources%s/Length %d>>"
+        bodies.append(head % (inner, len(text)) + b"stream\n" + text + b"\nendstream")
+    file = b"%PDF-1.7\n"
+    places = []
+    for number, body in enumerate(bodies, start=1):
+        places.append(len(file))
+        file += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    size = len(bodies) + 1
+    end = b"trailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n" % (size, len(file))
+    return file + b"xref\n0 %d\n0000000000 65535 f \n" % size + table + end
+
+
 def lines(*rows: Mapping[str, Any] | str) -> bytes:
     """A JSON Lines file; a row that is a text stands in it as it is."""
     return "".join(

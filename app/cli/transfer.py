@@ -101,6 +101,8 @@ def import_samples(
     )
     if report.choice:
         note(str(report.choice.reason))
+    for notice in report.notices:
+        note(notice)
     if report.recut:
         note(f"{report.recut} of them were cut by another rule, as the project's found no place.")
 

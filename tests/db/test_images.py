@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from app.images.store import ImageStore
 from app.refusals import Invalid, NotFound
-from tests.imports import picture
+from tests.imports import animation, picture
 
 
 @pytest.fixture
@@ -120,13 +120,31 @@ def test_a_16_bit_scan_is_not_shown_as_white(store: ImageStore) -> None:
     assert pixel == 128
 
 
-def test_an_animation_is_its_first_frame(store: ImageStore) -> None:
-    file = io.BytesIO()
-    frames = [Pillow.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
-    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
-    facts = store.add(file.getvalue()).facts
-    image = shown(store.rendition(facts.sha256, facts.format, 320)).convert("RGB")
-    assert image.getpixel((20, 20)) == (255, 0, 0)
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_an_animation_is_kept_as_its_first_frame(store: ImageStore, kind: str) -> None:
+    data = animation(kind)
+    facts = store.add(data).facts
+    assert (facts.format, facts.width, facts.height) == ("png", 64, 48)
+    assert facts.given_sha256 == hashlib.sha256(data).hexdigest()
+    for path in (
+        store.original(facts.sha256, facts.format),
+        store.rendition(facts.sha256, facts.format, 320),
+    ):
+        image = shown(path)
+        assert getattr(image, "n_frames", 1) == 1
+        red, green, blue = image.convert("RGB").getpixel((20, 20))  # type: ignore[misc]
+        assert red > 200
+        assert max(green, blue) < 50
+    again = store.add(data)
+    assert (again.facts, again.is_new) == (facts, False)
+
+
+def test_what_nobody_has_looked_at_is_not_drawn_large(store: ImageStore, tmp_path: Path) -> None:
+    facts = store.add(picture(size=(2400, 1350))).facts
+    assert sorted(path.name for path in (tmp_path / "images").rglob("*.*")) == [
+        f"{facts.sha256}-320.webp",
+        f"{facts.sha256}.png",
+    ]
 
 
 def truncated(kind: str) -> bytes:

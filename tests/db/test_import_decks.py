@@ -58,7 +58,7 @@ def test_the_same_deck_is_known_even_if_its_pages_are_drawn_otherwise(
     importer: Importer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     importer(DECK)
-    monkeypatch.setattr("app.samples.importing.decks.PAGE_WIDTH", 800)
+    monkeypatch.setattr("app.images.decoding.pool.PAGE_WIDTH", 800)
     assert importer(DECK).unchanged == 1
 
 

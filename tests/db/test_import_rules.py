@@ -16,7 +16,7 @@ from app.refusals import Conflict, Invalid
 from app.samples.importing import Progress, import_path
 from tests.domain.texts import DEMO
 from tests.factories import add_project
-from tests.imports import Importer, lines, picture, row, tree
+from tests.imports import DECK, Importer, lines, picture, row, tree
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_equal_images_are_kept_once(importer: Importer, tmp_path: Path) -> None:
     assert importer(folder / "s.jsonl").images == 1
     assert importer.db.scalar(select(func.count()).select_from(Image)) == 1
     assert importer.db.scalar(select(func.count()).select_from(SampleImage)) == 3
-    assert len(stored(tmp_path)) == 4  # the original and three renditions
+    assert len(stored(tmp_path)) == 2  # the original and its smallest rendition
 
 
 def test_the_name_of_the_model_is_kept_with_each_segment(
@@ -217,8 +217,23 @@ def test_progress_is_told_from_the_first_image_to_the_end(
         actor_id=None,
         progress=told.append,
     )
-    assert told[0] == Progress(samples=0, images=1, fraction=0.0)
-    assert told[-1] == Progress(samples=2, images=1, fraction=1.0)
+    assert (told[0].samples, told[0].images) == (0, 1)
+    assert told[-1] == Progress(samples=2, images=1, fraction=1.0, seconds_left=0.0)
+
+
+def test_each_image_of_a_deck_is_a_step_of_its_progress(importer: Importer) -> None:
+    told: list[Progress] = []
+    import_path(
+        importer.db,
+        project=importer.project,
+        path=DECK,
+        store=importer.store,
+        actor_id=None,
+        progress=told.append,
+    )
+    pages = told[-1].images
+    assert [round(each.fraction * pages, 6) for each in told[:pages]] == list(range(1, pages + 1))
+    assert all(each.seconds_left is not None for each in told)
 
 
 def test_a_thousand_lectures_with_ten_images_are_imported(

@@ -1,8 +1,10 @@
 """The import page: files of admins into a project, every error in its place, nothing for others."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select
@@ -13,7 +15,7 @@ from starlette.types import Message, Scope
 from app.models import Sample
 from app.settings import Settings
 from tests.http.conftest import World
-from tests.imports import DECK, archive, lines, picture, row
+from tests.imports import DECK, animation, archive, lines, nested_forms, picture, row
 
 
 def address(world: World) -> str:
@@ -68,6 +70,31 @@ def test_an_admin_imports_a_deck_with_its_text(
     assert answer.status_code == 200
     sample = db.scalars(select(Sample).where(Sample.source_id == "Packaging")).one()
     assert sample.instruction == "Write the script."
+
+
+def test_a_pdf_that_would_take_the_memory_of_the_machine_is_refused_and_the_app_lives(
+    admin: TestClient, world: World, db: Session
+) -> None:
+    began, before = time.monotonic(), psutil.Process().memory_info().rss
+    answer = admin.post(address(world), files={"file": ("deck.pdf", nested_forms())})
+    assert time.monotonic() - began < 60
+    assert psutil.Process().memory_info().rss - before < 100 * 2**20
+    assert answer.status_code == 422
+    assert answer.text.count("It takes more than 1,024 MiB of memory to decode") == 1
+    assert "page 1" in answer.text
+    assert added(db, world) == 0
+    assert admin.get(address(world)).status_code == 200
+
+
+def test_an_animation_is_imported_as_its_first_frame_and_the_page_says_so(
+    admin: TestClient, world: World, db: Session, tmp_path: Path
+) -> None:
+    files = {"in/s.jsonl": lines(row(images=["a.gif"])), "in/a.gif": animation()}
+    packed = archive(tmp_path / "s.zip", files).read_bytes()
+    answer = admin.post(address(world), files={"file": ("s.zip", packed)})
+    assert "Animated images: 1. People and models are shown the first frame of each." in answer.text
+    again = admin.post(address(world), files={"file": ("s.zip", packed)})
+    assert "1 sample was there already" in again.text
 
 
 def test_errors_name_file_line_and_field_and_nothing_is_imported(

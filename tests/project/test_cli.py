@@ -21,6 +21,7 @@ from tests.commands import run_command
 from tests.db.conftest import Desk
 from tests.db.test_model_template import SMALL, model
 from tests.factories import add_draft, add_user
+from tests.imports import animation, nested_forms
 from tests.pairing import add_pair
 from tests.snapshotting import vault
 
@@ -78,6 +79,33 @@ def jsonl(tmp_path: Path) -> Path:
     file = tmp_path / "samples.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return file
+
+
+def test_a_pdf_that_would_take_the_memory_of_the_machine_is_refused(
+    studio: Studio, tmp_path: Path
+) -> None:
+    deck = tmp_path / "deck.pdf"
+    deck.write_bytes(nested_forms())
+    studio.ok("project", "add", "hostile")
+    done = studio.run("import", "hostile", str(deck))
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines() == [
+        "Error: Nothing was imported: 1 error.",
+        "deck.pdf, page 1: It takes more than 1,024 MiB of memory to decode: it is refused.",
+    ]
+
+
+def test_an_animation_is_imported_as_its_first_frame_with_a_notice(
+    studio: Studio, tmp_path: Path
+) -> None:
+    (tmp_path / "a.gif").write_bytes(animation())
+    (tmp_path / "s.jsonl").write_text(
+        json.dumps({"id": "moving", "instruction": "Write.", "images": ["a.gif"]})
+    )
+    studio.ok("project", "add", "moving")
+    done = studio.run("import", "moving", str(tmp_path / "s.jsonl"))
+    assert done.returncode == 0
+    assert "Animated images: 1. People and models are shown the first frame of each." in done.stderr
 
 
 def test_from_nothing_to_a_project_with_samples_people_and_a_token(

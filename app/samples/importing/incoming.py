@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from app.domain.conversation import Turn
@@ -54,15 +55,23 @@ class RowError:
 
 
 @dataclass(frozen=True, slots=True)
+class DeckPage:
+    """A page of a PDF that is to be drawn. index: from 0."""
+
+    deck: Path
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class ImageSource:
     """An image that a sample shows. key: equal for equal files of one import, so each is read once.
-    read: its bytes; raises Invalid with a sentence for the user. held: how many bytes of it are in
-    memory until then."""
+    read: its bytes, or the page that it is; raises Invalid with a sentence for the user. held: how
+    many bytes of it are in memory until then."""
 
     key: str
     where: Where
     field: str | None
-    read: Callable[[], bytes]
+    read: Callable[[], bytes | DeckPage]
     held: int = 0
 
 

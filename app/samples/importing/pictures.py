@@ -1,6 +1,5 @@
 """Takes the images of an import into the store, each distinct file once."""
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,14 +7,17 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from app.images.decoding import pool
+from app.images.decoding.pool import Costly
 from app.images.inspection import ImageFacts
 from app.images.store import ImageStore, StoredImage
 from app.models import Image
 from app.refusals import Invalid
-from app.samples.importing.incoming import ImageSource, RowError
+from app.samples.importing.faults import Faults, ImportRefused
+from app.samples.importing.incoming import DeckPage, ImageSource, RowError
 
-# Pillow lets other threads run while it decodes and encodes.
-_THREADS = min(4, os.cpu_count() or 1)
+# Beside those that wait for a decoder, one reads the next image and one writes the last.
+_MORE_THREADS = 2
 # An import holds this lock, shared, from its first image to its end; whoever takes images out of
 # the store needs it alone. So no image goes that an unfinished import has already seen there.
 _LOCK = func.hashtextextended("iterdpo image store", 0)
@@ -30,10 +32,15 @@ class Pictures:
         self._taken = taken
         self._stored: dict[str, StoredImage] = {}
         self._refused: dict[str, str] = {}
+        self._costly: ImageSource | None = None
         db.execute(select(func.pg_advisory_xact_lock_shared(_LOCK)))
 
     def take(self, sources: Iterable[ImageSource]) -> None:
-        """Read, check and store the images that are not here yet."""
+        """Read, check and store the images that are not here yet.
+
+        Raises ImportRefused at the first image that takes too much memory or time: a file with
+        thousands of them would keep the machine busy for hours.
+        """
         fresh = {
             source.key: source
             for source in sources
@@ -41,13 +48,16 @@ class Pictures:
         }
         if not fresh:
             return
-        with ThreadPoolExecutor(_THREADS) as pool:
-            for key, result in pool.map(self._add, fresh.values()):
+        with ThreadPoolExecutor(pool.size() + _MORE_THREADS) as threads:
+            for key, result in threads.map(self._add, fresh.values()):
                 if isinstance(result, str):
                     self._refused[key] = result
-                else:
+                elif result is not None:
                     self._stored[key] = result
                     self._taken()
+        if (source := self._costly) is not None:
+            error = RowError(source.where, source.field, self._refused[source.key])
+            raise ImportRefused(Faults([error]))
 
     def facts(self, source: ImageSource) -> ImageFacts | RowError:
         """What the image is, after take, or why it was refused."""
@@ -59,6 +69,12 @@ class Pictures:
     def count(self) -> int:
         """How many different images were taken in."""
         return len({stored.facts.sha256 for stored in self._stored.values()})
+
+    @property
+    def animations(self) -> int:
+        """How many different images were animations, of which the first frame was taken."""
+        given = (stored.facts.given_sha256 for stored in self._stored.values())
+        return len({sha256 for sha256 in given if sha256 is not None})
 
     def discard(self) -> None:
         """Take out of the store what this import put there and no sample shows.
@@ -80,8 +96,17 @@ class Pictures:
             if facts.sha256 not in known:
                 self._store.remove(facts.sha256, facts.format)
 
-    def _add(self, source: ImageSource) -> tuple[str, StoredImage | str]:
+    def _add(self, source: ImageSource) -> tuple[str, StoredImage | str | None]:
+        """What became of an image; None if it was not looked at any more."""
+        if self._costly is not None:
+            return source.key, None
         try:
-            return source.key, self._store.add(source.read())
+            content = source.read()
+            if isinstance(content, DeckPage):
+                return source.key, self._store.add_page(content.deck, content.index)
+            return source.key, self._store.add(content)
+        except Costly as error:
+            self._costly = source
+            return source.key, error.message
         except Invalid as error:
             return source.key, error.message

@@ -41,7 +41,7 @@ def content_hash(sample: IncomingSample, images: tuple[ImageFacts, ...]) -> byte
     content = {
         "title": sample.title,
         "instruction": sample.instruction,
-        "images": sample.fingerprint or [image.sha256 for image in images],
+        "images": sample.fingerprint or [image.given_sha256 or image.sha256 for image in images],
         "output": sample.output,
         "segments": sample.pieces and [piece.text for piece in sample.pieces],
         "length": sample.target_words,

@@ -1,5 +1,6 @@
 """Import of a path into a project: read, check, write, all of it or nothing."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,18 +32,21 @@ _BATCH_BYTES = 32 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an import has come. fraction: of the source, 0 to 1."""
+    """How far an import has come. fraction: of the source, 0 to 1. seconds_left: as the time so far
+    lets expect; None at first."""
 
     samples: int
     images: int
     fraction: float
+    seconds_left: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
     """What an import did. images: different ones that its samples show. segments: written ones.
     recut: samples that the project's rule did not divide, so that another rule did. choice: the
-    rule that the project has from now on, when this import chose it."""
+    rule that the project has from now on, when this import chose it. notices: what else the user
+    should know, a sentence each."""
 
     added: int
     unchanged: int
@@ -50,6 +54,7 @@ class ImportReport:
     segments: int
     recut: int
     choice: Choice | None = None
+    notices: tuple[Message, ...] = ()
 
 
 def import_path(
@@ -146,12 +151,14 @@ class _Import:
         self._faults = Faults()
         self._seen: dict[str, Where] = {}
         self._unchanged = self._added = self._segments = self._recut = self._images = 0
-        self._fraction = 0.0
+        self._fraction = self._ahead = self._share = 0.0
+        self._began = time.monotonic()
         self.pictures = Pictures(db, store, taken=self._image_taken)
 
     def all(self, reading: Iterable[IncomingSample | RowError], *, policy_id: int) -> ImportReport:
         """Check everything and write it batch by batch; ImportRefused when anything is wrong."""
         for batch in _batches(self._unique(reading)):
+            self._ahead = batch[-1].progress
             if self._project.rule is None:
                 self._choose(batch)
             new = self._checked(batch)
@@ -174,6 +181,7 @@ class _Import:
             self._segments,
             self._recut,
             self._choice,
+            tuple(self._notices()),
         )
 
     def _choose(self, batch: list[IncomingSample]) -> None:
@@ -182,6 +190,13 @@ class _Import:
         if self._choice is not None:
             self._project.rule = self._choice.kind
             self._db.flush()
+
+    def _notices(self) -> Iterator[Message]:
+        if count := self.pictures.animations:
+            yield Message(
+                "Animated images: %(count)s. People and models are shown the first frame of each.",
+                count=count,
+            )
 
     def _unique(self, reading: Iterable[IncomingSample | RowError]) -> Iterator[IncomingSample]:
         for item in reading:
@@ -202,7 +217,7 @@ class _Import:
         # With so many errors the images are not worth their time: their errors come next time.
         if self._faults.are_many:
             return []
-        self.pictures.take(source for sample in batch for source in sample.images)
+        self._take_images(batch)
         there = select(Sample.source_id, Sample.content_hash).where(
             Sample.project_id == self._project.id,
             Sample.source_id.in_([sample.source_id for sample in batch]),
@@ -237,12 +252,23 @@ class _Import:
             return None
         return tuple(item for item in found if isinstance(item, ImageFacts))
 
+    def _take_images(self, batch: list[IncomingSample]) -> None:
+        """Take the images of a batch; each is a share of the way to the batch's end."""
+        sources = [source for sample in batch for source in sample.images]
+        self._share = (self._ahead - self._fraction) / max(1, len(sources))
+        self.pictures.take(sources)
+
     def _image_taken(self) -> None:
         self._images += 1
+        self._fraction += self._share
         self._report_progress()
 
     def _report_progress(self) -> None:
-        self._progress(Progress(self._added + self._unchanged, self._images, self._fraction))
+        fraction = min(1.0, self._fraction)
+        passed_s = time.monotonic() - self._began
+        left_s = passed_s * (1 - fraction) / fraction if fraction > 0 else None
+        done = self._added + self._unchanged
+        self._progress(Progress(done, self._images, fraction, left_s))
 
 
 def _batches(samples: Iterable[IncomingSample]) -> Iterator[list[IncomingSample]]:
