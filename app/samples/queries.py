@@ -101,6 +101,7 @@ def sample_page(db: Session, *, sample: Sample, user_id: int, with_drafts: bool)
         target_words=sample.target_words,
         words=sum(words(segment.text) for segment in segments),
         policy=policy,
+        rule=sample.rule,
         metadata=sample.extra,
         created_at=sample.created_at,
         images=tuple(ImageView(*row) for row in images),

@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from app.domain.segments import RuleKind
+
 
 class SampleState(StrEnum):
     """How far a sample is; done when as many annotators have finished as the project asks for."""
@@ -71,7 +73,11 @@ class SegmentText:
 
 @dataclass(frozen=True, slots=True)
 class SampleView:
-    """A sample with everything that its page shows. drafts: empty for who may not see them."""
+    """A sample with everything that its page shows.
+
+    rule: what it is cut by where that is not the project's rule. drafts: empty for who may not see
+    them.
+    """
 
     id: int
     project_id: int
@@ -83,6 +89,7 @@ class SampleView:
     target_words: int | None
     words: int
     policy: str | None
+    rule: RuleKind | None
     metadata: Mapping[str, Any]
     created_at: datetime
     images: tuple[ImageView, ...]

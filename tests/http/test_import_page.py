@@ -36,6 +36,18 @@ def test_an_admin_imports_a_jsonl_file(admin: TestClient, world: World, db: Sess
     assert added(db, world) == 2
 
 
+def test_the_first_file_chooses_the_rule_and_the_page_says_why(
+    admin: TestClient, world: World, db: Session
+) -> None:
+    world.project.rule = None
+    db.commit()
+    samples = lines(row(1), row(2), row(3, output="One.\n\nTwo.\n\nThree."))
+    answer = admin.post(address(world), files={"file": ("s.jsonl", samples)})
+    assert "cut before slide headings from now on: that fits 2 of the 3 outputs" in answer.text
+    again = admin.post(address(world), files={"file": ("s.jsonl", samples)})
+    assert "from now on" not in again.text
+
+
 def test_the_same_file_again_changes_nothing_and_says_so(
     admin: TestClient, world: World, db: Session
 ) -> None:

@@ -39,6 +39,21 @@ def test_an_admin_adds_a_project(admin: TestClient, db: Session) -> None:
     assert list(events) == ["added_project"]
 
 
+def test_a_new_project_waits_for_its_first_file_unless_a_rule_is_chosen(
+    admin: TestClient, db: Session
+) -> None:
+    waits = '<option value="auto" selected>'
+    assert waits in admin.get("/projects/new").text
+    admin.post("/projects", data=FORM | {"rule": "auto"})
+    project = added(db)
+    assert project.rule is None
+    assert waits in admin.get(f"/projects/{project.id}/settings").text
+    admin.post(f"/projects/{project.id}/settings", data=FORM)
+    db.refresh(project)
+    assert project.rule is RuleKind.SENTENCES
+    assert '<option value="auto"' not in admin.get(f"/projects/{project.id}/settings").text
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -49,6 +64,7 @@ def test_an_admin_adds_a_project(admin: TestClient, db: Session) -> None:
         ("title", "  "),
         ("title", "x" * 201),
         ("rule", "none"),
+        ("rule", "groups"),
         ("rule_words", "9"),
         ("rule_words", "١٢٠"),
         ("annotators_per_sample", "0"),

@@ -200,6 +200,15 @@ def test_wrong_usage_is_status_2(studio: Studio) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_the_first_import_says_which_rule_it_chose(studio: Studio, jsonl: Path) -> None:
+    studio.ok("project", "add", "choosing")
+    done = studio.run("import", "choosing", str(jsonl))
+    assert "cut before slide headings from now on: that fits 2 of the 2 outputs" in done.stderr
+    studio.ok("project", "add", "chosen", "--rule", "paragraphs")
+    assert "from now on" not in studio.run("import", "chosen", str(jsonl)).stderr
+    assert "auto" in studio.refused("project", "add", "wrong", "--rule", "groups", status=2)
+
+
 def test_errors_in_an_import_name_file_line_and_field(
     studio: Studio, jsonl: Path, tmp_path: Path
 ) -> None:
