@@ -14,7 +14,7 @@ from PIL import Image
 
 from trainer.models import image_tokens
 from trainer.refusals import TrainingRefusal
-from trainer.rendering import Rendered, Renderer
+from trainer.rendering import Rendered, Renderer, messages_of
 from trainer.rows import Row
 
 # Rows that go through the trainer's own collator, images and all; the others are only tokenised.
@@ -170,6 +170,8 @@ def _unfit(row: Row, special: Sequence[str]) -> str | None:
         text = getattr(row, name)
         if any(string in text for string in special):
             return f"special string of the model in {name}"
+    if any(string in text for text in row.context_texts for string in special):
+        return "special string of the model in an earlier message"
     return None
 
 
@@ -184,9 +186,22 @@ def _fault(row: Row, rendered: Rendered, ids: _Ids, renderer: Renderer) -> str |
         decoded = tokenizer.decode(side, clean_up_tokenization_spaces=False)
         if decoded != normal(tokenizer, text):
             return "the tokens under the loss do not spell the segment"
-    if not rendered.prompt.endswith(row.prefix) or row.instruction not in rendered.prompt:
+    if not rendered.prompt.endswith(row.prefix) or not _keeps(row, rendered.prompt):
         return "the template changes the instruction"
     return None
+
+
+def _keeps(row: Row, prompt: str) -> bool:
+    """Whether the texts stand in the prompt, each in its turn."""
+    at = 0
+    for message in messages_of(row):
+        for part in message["content"]:
+            if part["type"] == "text":
+                at = prompt.find(part["text"], at)
+                if at < 0:
+                    return False
+                at += len(part["text"])
+    return True
 
 
 def _shifts(tokenizer: Any, rendered: Rendered) -> bool:

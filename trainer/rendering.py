@@ -6,6 +6,8 @@ segment alone is the completion, and only the end of an output is followed by en
 """
 
 import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,12 +50,14 @@ class Renderer:
     def render(self, row: Row) -> Rendered:
         """The row for this model."""
         end = self.end_of_turn if row.ends_output else ""
-        head = self._rendered(self._user(len(row.images), row.instruction), open_answer=True)
+        head = self._rendered(messages_of(row), open_answer=True)
         return Rendered(head + row.prefix, row.chosen + end, row.rejected + end)
 
     def _end_of_turn(self) -> str:
-        answer = {"role": "assistant", "content": [{"type": "text", "text": _MARK}]}
-        _, found, end = self._rendered([*self._user(0, "x"), answer]).partition(_MARK)
+        answer = {"role": "assistant", "content": [_text(_MARK)]}
+        _, found, end = self._rendered(
+            [{"role": "user", "content": [_text("x")]}, answer]
+        ).partition(_MARK)
         # What stands behind it, a newline as a rule, is written by no model: it stops before.
         if not found or not end.strip():
             raise TrainingRefusal("The model's chat template does not end an answer with a token.")
@@ -66,8 +70,37 @@ class Renderer:
             )
         )
 
-    @staticmethod
-    def _user(images: int, text: str) -> list[dict[str, Any]]:
-        # Images first, in order: what the model saw when the pair was made.
-        parts = [*[{"type": "image"}] * images, {"type": "text", "text": text}]
-        return [{"role": "user", "content": parts}]
+
+def messages_of(row: Row) -> list[dict[str, Any]]:
+    """What the model read before its answer, with each image in its place."""
+    context = json.loads(row.context or "{}")
+    messages = []
+    if context.get("system"):
+        messages.append({"role": "system", "content": [_text(context["system"])]})
+    turns = context.get("turns", [])
+    for turn in turns:
+        content = _parts(turn["content"], turn["image_places"])
+        messages.append({"role": turn["role"], "content": content})
+    rest = len(row.images) - sum(len(turn["image_places"]) for turn in turns)
+    # Images first, in order, where nothing else is said: what the model saw when the pair was made.
+    places = context.get("image_places") or [0] * rest
+    messages.append({"role": "user", "content": _parts(row.instruction, places)})
+    return messages
+
+
+def _parts(text: str, places: Sequence[int]) -> list[dict[str, str]]:
+    """A message as parts: texts, none empty, and an image at each place in the text."""
+    found = []
+    done = 0
+    for at in places:
+        if at > done:
+            found.append(_text(text[done:at]))
+        found.append({"type": "image"})
+        done = at
+    if done < len(text):
+        found.append(_text(text[done:]))
+    return found
+
+
+def _text(text: str) -> dict[str, str]:
+    return {"type": "text", "text": text}

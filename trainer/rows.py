@@ -20,7 +20,11 @@ _TEXTS = ("instruction", "prefix", "chosen", "rejected")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A pair before it is rendered for a model. images: SHA-256 of each, in order."""
+    """A pair before it is rendered for a model.
+
+    images: SHA-256 of each, in order. context: what the model reads around the instruction, as
+    JSON text: the system message, earlier turns, and the places of images; "" where there is none.
+    """
 
     pair_id: str
     images: tuple[str, ...]
@@ -30,11 +34,19 @@ class Row:
     rejected: str
     ends_output: bool
     on_policy: bool
+    context: str = ""
 
     @property
     def sample(self) -> str:
         """What rows of one sample have in common, however they came here."""
-        return hashlib.sha256(json.dumps([self.images, self.instruction]).encode()).hexdigest()
+        facts = [self.images, self.instruction, *([self.context] if self.context else [])]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    @property
+    def context_texts(self) -> list[str]:
+        """The texts of the context that a model reads."""
+        context = json.loads(self.context or "{}")
+        return [context.get("system", ""), *(turn["content"] for turn in context.get("turns", ()))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +87,8 @@ def data_hash(rows: Sequence[Row]) -> str:
     digest = hashlib.sha256()
     for row in rows:
         facts = [row.pair_id, row.images, *(getattr(row, name) for name in _TEXTS), row.ends_output]
+        if row.context:
+            facts.append(row.context)
         digest.update(json.dumps(facts, ensure_ascii=False).encode("utf-8", "surrogatepass"))
         digest.update(b"\n")
     return digest.hexdigest()
@@ -116,7 +130,19 @@ def _pulled_row(pair: Mapping[str, Any]) -> Row:
         rejected=pair["rejected"],
         ends_output=pair["ends_output"],
         on_policy=pair["on_policy"],
+        context=_context(pair),
     )
+
+
+def _context(pair: Mapping[str, Any]) -> str:
+    """As an export writes it."""
+    # A studio from before there were conversations does not send these.
+    found = {
+        "system": pair.get("system", ""),
+        "turns": pair.get("turns", []),
+        "image_places": pair.get("image_places", []),
+    }
+    return json.dumps(found, ensure_ascii=False) if any(found.values()) else ""
 
 
 def _known(sha256: str) -> str:
@@ -148,6 +174,7 @@ def _exported_row(fields: Mapping[str, Any]) -> Row:
         rejected=fields["segment_rejected"],
         ends_output=fields["is_last"],
         on_policy=fields["on_policy"],
+        context=fields.get("context", ""),
     )
 
 

@@ -17,6 +17,15 @@ RAW = datasets.Features(
         "project": _TEXT,
         "sample": _TEXT,
         "images": _IMAGES,
+        "system": _TEXT,
+        "turns": datasets.List(
+            {
+                "role": _TEXT,
+                "content": _TEXT,
+                "image_places": datasets.List(datasets.Value("int64")),
+            }
+        ),
+        "image_places": datasets.List(datasets.Value("int64")),
         "instruction": _TEXT,
         "prefix": _TEXT,
         "chosen": _TEXT,
@@ -31,6 +40,8 @@ RAW = datasets.Features(
         "cursor": datasets.Value("int64"),
     }
 )
+# A studio from before there were conversations does not send these.
+_NO_CONTEXT: Mapping[str, Any] = {"system": "", "turns": [], "image_places": []}
 PREFERENCE = datasets.Features(
     {"images": _IMAGES, "prompt": _TEXT, "chosen": _TEXT, "rejected": _TEXT, "pair_id": _TEXT}
 )
@@ -48,7 +59,8 @@ def raw_table(pulled: Pulled, image: Callable[[str], Path], cache: Path) -> data
     def rows() -> Iterator[dict[str, Any]]:
         for pair in pulled.rows():
             files = [str(image(sha256_of(address))) for address in pair["images"]]
-            yield {name: pair[name] for name in RAW} | {"images": files}
+            known = {**_NO_CONTEXT, **pair}
+            yield {name: known[name] for name in RAW} | {"images": files}
 
     return _table(rows, RAW, cache, pulled.sha256)
 

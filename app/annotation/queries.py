@@ -32,6 +32,7 @@ from app.annotation.views import (
     SupersededView,
     WorkspaceView,
 )
+from app.domain.conversation import Context
 from app.domain.corrections import REPLAY_ENGINE
 from app.domain.diffs import tally
 from app.domain.tree import Origin
@@ -113,6 +114,7 @@ def workspace(db: Session, *, draft: Draft, read_only: bool = False) -> Workspac
         sample_id=sample.id,
         source_id=sample.source_id,
         title=sample.title,
+        context=Context.from_json(sample.system, sample.turns, sample.image_places),
         instruction=sample.instruction,
         guidelines=project.guidelines,
         project_title=project.title,

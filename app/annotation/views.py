@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from app.domain.certainty import WeakWord, marked, percent
+from app.domain.conversation import Context
 from app.domain.diffs import Change
 from app.models import BEING_WRITTEN, UNFINISHED, Action, RunState
 
@@ -194,6 +195,7 @@ class WorkspaceView:
     sample_id: int
     source_id: str
     title: str
+    context: Context
     instruction: str
     guidelines: str
     project_title: str

@@ -4,11 +4,12 @@ Constant parts come first (system, images in order, instruction), so that a serv
 serves every continuation of a sample; the prefix comes last and is left open to be continued.
 """
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
+from app.domain.conversation import NO_CONTEXT, Context, Spoken, spoken
 from app.domain.text import SPECIAL_STRINGS
 
 DEFAULT_SYSTEM = "You are a helpful assistant."
@@ -21,13 +22,20 @@ class ChatPrompt:
     """What a continuation is asked with.
 
     system: "" leaves it to the model's own template (Qwen2.5-VL then says DEFAULT_SYSTEM, Qwen3-VL
-    nothing). images: SHA-256 of each, in order. prefix: the text to go on from, exactly.
+    nothing). images: SHA-256 of each, in order. prefix: the text to go on from, exactly. context:
+    what comes before the instruction, and where the images are; its system message is not used.
     """
 
     system: str
     images: tuple[str, ...]
     instruction: str
     prefix: str
+    context: Context = NO_CONTEXT
+
+    def messages(self) -> Iterator[Spoken]:
+        """What is said before the answer, in order."""
+        context = replace(self.context, system=self.system)
+        return spoken(context, self.instruction, len(self.images))
 
 
 class Renderer(Protocol):
@@ -108,11 +116,16 @@ def chat_messages(
     none: then the server must open the turn (add_generation_prompt).
     """
     messages: list[dict[str, object]] = []
-    if prompt.system:
-        messages.append({"role": "system", "content": prompt.system})
-    content = [image_part(sha256) for sha256 in prompt.images]
-    content.append({"type": "text", "text": prompt.instruction})
-    messages.append({"role": "user", "content": content})
+    for message in prompt.messages():
+        content: object = "".join(part for part in message.parts if isinstance(part, str))
+        if message.role == "user":
+            content = [
+                {"type": "text", "text": part}
+                if isinstance(part, str)
+                else image_part(prompt.images[part])
+                for part in message.parts
+            ]
+        messages.append({"role": message.role, "content": content})
     if prompt.prefix:
         messages.append({"role": "assistant", "content": prompt.prefix})
     return messages
@@ -120,13 +133,14 @@ def chat_messages(
 
 def render(prompt: ChatPrompt, template: Template) -> str:
     """The prompt as the model's template writes it; ends exactly in the prefix."""
-    system = prompt.system
-    if not system and template is Template.QWEN2_5_VL:
-        system = DEFAULT_SYSTEM
-    head = _turn("system", system) if system else ""
-    user = _turn("user", IMAGE_PLACEHOLDER * len(prompt.images) + prompt.instruction)
-    return f"{head}{user}<|im_start|>assistant\n{prompt.prefix}"
+    if not prompt.system and template is Template.QWEN2_5_VL:
+        prompt = replace(prompt, system=DEFAULT_SYSTEM)
+    head = "".join(_turn(message) for message in prompt.messages())
+    return f"{head}<|im_start|>assistant\n{prompt.prefix}"
 
 
-def _turn(role: str, content: str) -> str:
-    return f"<|im_start|>{role}\n{content}{END_OF_TURN}\n"
+def _turn(message: Spoken) -> str:
+    content = "".join(
+        part if isinstance(part, str) else IMAGE_PLACEHOLDER for part in message.parts
+    )
+    return f"<|im_start|>{message.role}\n{content}{END_OF_TURN}\n"

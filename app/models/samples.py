@@ -125,6 +125,8 @@ class Sample(Row):
 
     rule, rule_words: what its texts are cut by; None for the project's rule. part_images: the
     images that the parts of its output speak of, ascending, when each part speaks of one.
+    system, turns, image_places: what a model reads around the instruction
+    (app.domain.conversation.Context).
     """
 
     __tablename__ = "samples"
@@ -132,6 +134,9 @@ class Sample(Row):
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
     source_id: Mapped[str]
     title: Mapped[str]
+    system: Mapped[str] = mapped_column(server_default="")
+    turns: Mapped[list[dict[str, Any]]] = mapped_column(server_default=sql("'[]'"))
+    image_places: Mapped[list[int]] = mapped_column(server_default=sql("'{}'"))
     instruction: Mapped[str]
     language: Mapped[str] = mapped_column(server_default="en")
     target_words: Mapped[int | None]

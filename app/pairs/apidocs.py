@@ -7,6 +7,16 @@ from pydantic import BaseModel, Field
 from app.problems import NOT_FOUND, refusals
 
 
+class Turn(BaseModel):
+    """An earlier message; it shows the sample's first images."""
+
+    role: str = Field(description="user or assistant.")
+    content: str
+    image_places: list[int] = Field(
+        description="For each of its images, how many characters of content come before."
+    )
+
+
 class PairLine(BaseModel):
     """A line of GET /pairs."""
 
@@ -14,6 +24,12 @@ class PairLine(BaseModel):
     project: str = Field(description="The project's name.")
     sample: str = Field(description="The sample's own id, as it was imported.")
     images: list[str] = Field(description="Addresses of the original images, in order.")
+    system: str = Field(description='The system message; "" where there is none.')
+    turns: list[Turn] = Field(description="The conversation before the instruction.")
+    image_places: list[int] = Field(
+        description="For each image of the instruction, how many of its characters come before; "
+        "empty where the images come first."
+    )
     instruction: str
     prefix: str = Field(description="The text before the segment; both sides continue it.")
     chosen: str = Field(description="The segment as the annotator wants it.")
@@ -35,6 +51,9 @@ EXAMPLE: dict[str, Any] = {
     "project": "lectures",
     "sample": "cs101-07",
     "images": ["https://studio.example/api/v1/images/3f9a…c1"],
+    "system": "",
+    "turns": [],
+    "image_places": [],
     "instruction": "Write a lecture script for these slides.",
     "prefix": "## Slide 1\n\nWelcome.\n\n",
     "chosen": "## Slide 2\n\nThe figure compares the model with a baseline.\n\n",

@@ -9,7 +9,7 @@ row that teaches something else.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -64,7 +64,7 @@ class ModelTemplate:
 
         Raises Invalid when the template does not keep the instruction as it is.
         """
-        return self.chat.head(prompt.system, len(prompt.images), prompt.instruction) + prompt.prefix
+        return self.chat.head(replace(prompt, prefix="")) + prompt.prefix
 
 
 def load_template(directory: Path) -> ModelTemplate:
@@ -121,7 +121,9 @@ class _Chat:
 
     def image_placeholder(self) -> str:
         """What the template writes for an image, in front of the instruction."""
-        none, one, two = (self._open("", images, _MARK).partition(_MARK)[0] for images in range(3))
+        none, one, two = (
+            self._open(_asked(images, _MARK)).partition(_MARK)[0] for images in range(3)
+        )
         found = two.removeprefix(one)
         if not found or found == two or not one.endswith(found) or found in none:
             raise Invalid(
@@ -134,7 +136,7 @@ class _Chat:
     def end_of_turn(self) -> str:
         """What follows an answer. Proves on the way that texts are kept as they are."""
         for probe in _PROBES:
-            self.head("", 1, probe)
+            self.head(_asked(1, probe))
         tails = {self._tail(probe) for probe in _PROBES}
         # What stands between two turns is written by no model.
         end = tails.pop().rstrip()
@@ -147,7 +149,7 @@ class _Chat:
 
     def _tail(self, text: str) -> str:
         """What the template writes behind an answer."""
-        head = self.head("", 1, "x")
+        head = self.head(_asked(1, "x"))
         whole = self._answered(text)
         if not whole.startswith(head):
             why = "it opens an answer in another way than it shows one"
@@ -165,28 +167,46 @@ class _Chat:
         as_parts = [{"type": "text", "text": text}]
         try:
             whole = self._render(
-                [_user(1, "x"), {"role": "assistant", "content": text}], opens=False
+                [*_messages(_asked(1, "x")), {"role": "assistant", "content": text}], opens=False
             )
         except Invalid:
             whole = ""
         if text.strip() in whole:
             return whole
         return self._render(
-            [_user(1, "x"), {"role": "assistant", "content": as_parts}], opens=False
+            [*_messages(_asked(1, "x")), {"role": "assistant", "content": as_parts}], opens=False
         )
 
-    def _head(self, system: str, images: int, instruction: str) -> str:
-        head = self._open(system, images, instruction)
-        if not head.endswith(instruction + self._open("", 0, _MARK).rpartition(_MARK)[2]):
+    def _head(self, prompt: ChatPrompt) -> str:
+        head = self._open(prompt)
+        opening = self._open(_asked(0, _MARK)).rpartition(_MARK)[2]
+        changed = self._changed(prompt, head.removesuffix(opening))
+        if changed is None and not head.endswith(opening):
+            changed = prompt.instruction
+        if changed is not None:
             raise Invalid(
-                f"The chat template of {self.name} changes this instruction: {instruction[:60]!r}.",
+                f"The chat template of {self.name} changes this text: {changed[:60]!r}.",
                 field=_FIELD,
             )
         return head
 
-    def _open(self, system: str, images: int, instruction: str) -> str:
-        messages = [{"role": "system", "content": system}] if system else []
-        return self._render([*messages, _user(images, instruction)], opens=True)
+    def _changed(self, prompt: ChatPrompt, head: str) -> str | None:
+        """The first text that does not stand in what the template wrote, None if all do; what the
+        last message ends in must be the end of it."""
+        at = 0
+        messages = list(prompt.messages())
+        for message in messages:
+            for part in message.parts:
+                if isinstance(part, str):
+                    at = head.find(part, at)
+                    if at < 0:
+                        return part
+                    at += len(part)
+        last = messages[-1].parts[-1]
+        return last if isinstance(last, str) and not head.endswith(last) else None
+
+    def _open(self, prompt: ChatPrompt) -> str:
+        return self._render(_messages(prompt), opens=True)
 
     def _render(self, messages: list[dict[str, Any]], *, opens: bool) -> str:
         try:
@@ -203,9 +223,24 @@ class _Chat:
             ) from error
 
 
-def _user(images: int, instruction: str) -> dict[str, Any]:
-    shown: list[dict[str, str]] = [{"type": "image"}] * images
-    return {"role": "user", "content": [*shown, {"type": "text", "text": instruction}]}
+def _asked(images: int, instruction: str) -> ChatPrompt:
+    return ChatPrompt("", ("",) * images, instruction, "")
+
+
+def _messages(prompt: ChatPrompt) -> list[dict[str, Any]]:
+    """As templates take them: a user's content as parts, the others' as text."""
+    return [
+        {
+            "role": message.role,
+            "content": [
+                {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
+                for part in message.parts
+            ]
+            if message.role == "user"
+            else "".join(part for part in message.parts if isinstance(part, str)),
+        }
+        for message in prompt.messages()
+    ]
 
 
 def _compiled(name: str, source: str) -> Template:

@@ -28,6 +28,7 @@ def _output(draft: DraftPath) -> WholeOutput:
         sample=draft.sample,
         images=draft.images,
         image_files=draft.image_files,
+        context=draft.context,
         instruction=draft.instruction,
         segments=tuple(
             OutputSegment(segment.text, segment.origin, segment.verdict)

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
+from app.domain.conversation import Context
 from app.domain.corrections import Verdict, is_on_policy
 from app.domain.tree import Origin
 from app.pairs.source import image_file
@@ -24,7 +25,7 @@ BATCH = 32
 _DRAFTS = text(
     """
     SELECT d.id, d.sample_id, coalesce(run.leaf_id, d.head_id) AS leaf_id, d.finished_at,
-           s.source_id, s.instruction, project.name AS project,
+           s.source_id, s.system, s.turns, s.image_places, s.instruction, project.name AS project,
            u.name AS annotator
     FROM drafts d
     JOIN samples s ON s.id = d.sample_id
@@ -90,6 +91,7 @@ class DraftPath:
     sample_id: int
     project: str
     sample: str
+    context: Context
     instruction: str
     images: tuple[str, ...]
     image_files: tuple[str, ...]
@@ -127,6 +129,7 @@ def _path(
         sample_id=row.sample_id,
         project=row.project,
         sample=row.source_id,
+        context=Context.from_json(row.system, row.turns, row.image_places),
         instruction=row.instruction,
         images=tuple(sha256 for sha256, _ in images),
         image_files=tuple(file for _, file in images),

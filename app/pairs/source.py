@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import psycopg
 from sqlalchemy.orm import Session
 
+from app.domain.conversation import NO_CONTEXT, Context
 from app.domain.corrections import Kind
 from app.domain.formats import Pair
 from app.domain.prefixes import EMPTY, Piece, Prefix
@@ -64,7 +65,8 @@ _ABOVE = """
     ) AS found
 """
 _SAMPLES = """
-    SELECT s.id, project.name, s.source_id, s.instruction, s.language,
+    SELECT s.id, project.name, s.source_id, s.system, s.turns, s.image_places, s.instruction,
+           s.language,
            array_agg(i.sha256 ORDER BY shown.position) FILTER (WHERE i.sha256 IS NOT NULL),
            array_agg(i.format ORDER BY shown.position) FILTER (WHERE i.sha256 IS NOT NULL),
            array_agg(i.width ORDER BY shown.position) FILTER (WHERE i.sha256 IS NOT NULL),
@@ -91,6 +93,7 @@ class SampleFacts:
     images: tuple[str, ...]
     image_files: tuple[str, ...]
     setting: Setting
+    context: Context = NO_CONTEXT
 
 
 class Found(NamedTuple):
@@ -167,6 +170,7 @@ class Found(NamedTuple):
             policy=self.policy,
             kind=self.kind.value,
             created_at=self.created_at,
+            context=self.sample.context,
         )
 
 
@@ -247,26 +251,30 @@ def read_samples(db: Session, ids: set[int], template: Template) -> Mapping[int,
 
 
 def _sample(row: tuple[Any, ...], template: Template) -> SampleFacts:
-    sample_id, project, source_id, instruction, language, *shown = row
+    sample_id, project, source_id, system, turns, places, instruction, language, *shown = row
+    context = Context.from_json(system, turns, places)
     hashes, kinds, widths, heights = (column or () for column in shown)
     vision = VISION[template]
     sizes = zip(widths, heights, strict=True)
-    asked = Piece.of(instruction)
+    # Apart, so that no control string is found across the bounds of two messages.
+    asked = Piece.of("\n".join((*context.texts, instruction)))
+    content = (instruction, *hashes, context.written()) if context else (instruction, *hashes)
     return SampleFacts(
         id=sample_id,
         project=project,
         source_id=source_id,
+        context=context,
         instruction=instruction,
         images=tuple(hashes),
         image_files=tuple(map(image_file, hashes, kinds)),
         setting=Setting(
             language=language,
-            content=blake2b("\0".join((instruction, *hashes)).encode(), digest_size=16).digest(),
+            content=blake2b("\0".join(content).encode(), digest_size=16).digest(),
             tokens=asked.tokens
             + sum(image_tokens(width, height, vision) for width, height in sizes),
             special=asked.special,
             control=asked.control,
-            asked=instruction,
+            asked=asked.text,
         ),
     )
 

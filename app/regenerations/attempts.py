@@ -22,6 +22,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app import changes, jobs
+from app.domain.conversation import Context
 from app.domain.messages import Message
 from app.domain.prompts import ChatPrompt
 from app.domain.segments import Cutting
@@ -145,10 +146,12 @@ def start(
         sample_id=run.sample_id,
         anchor_id=run.anchor_id,
         prompt=ChatPrompt(
-            system=str(run.settings.get("system", "")),
+            # What the data set says goes before what the project says to everything.
+            system=task.system or str(run.settings.get("system", "")),
             images=tuple(task.images),
             instruction=task.instruction,
             prefix=before + kept,
+            context=Context.from_json(task.system, task.turns, task.image_places),
         ),
         cutting=cutting_of(db, sample_id=run.sample_id, behind_id=run.anchor_id),
         before=before,
@@ -332,7 +335,7 @@ _START = (
 
 _TASK = text(
     """
-    SELECT sample.instruction, ARRAY(
+    SELECT sample.system, sample.turns, sample.image_places, sample.instruction, ARRAY(
         SELECT sha256 FROM sample_images WHERE sample_id = sample.id ORDER BY position
     ) AS images, (SELECT depth FROM segments WHERE id = :leaf)
         - (SELECT depth FROM segments WHERE id = :anchor) AS finished, (

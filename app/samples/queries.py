@@ -6,6 +6,7 @@ from collections.abc import Collection
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from app.domain.conversation import Context
 from app.domain.segments import words
 from app.models import Draft, Image, Policy, Project, Sample, SampleImage, Segment, User
 from app.models.progress import draft_progress
@@ -96,6 +97,7 @@ def sample_page(db: Session, *, sample: Sample, user_id: int, with_drafts: bool)
         project_title=project.title,
         source_id=sample.source_id,
         title=sample.title,
+        context=Context.from_json(sample.system, sample.turns, sample.image_places),
         instruction=sample.instruction,
         language=sample.language,
         target_words=sample.target_words,

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from app.domain.conversation import Context
 from app.domain.segments import RuleKind
 
 
@@ -84,6 +85,7 @@ class SampleView:
     project_title: str
     source_id: str
     title: str
+    context: Context
     instruction: str
     language: str
     target_words: int | None

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.annotation import tasks
 from app.domain.filters import PairFilter
-from app.domain.prompts import Template
+from app.domain.prompts import ChatPrompt, Template
 from app.domain.quality import Check, Gate
 from app.domain.splits import SplitPlan
 from app.images.store import ImageStore
@@ -86,7 +86,8 @@ def test_a_saved_template_renders_where_its_directory_is_not(tiny: Path) -> None
     restored = restore_template(saved)
     assert restored.sha256 == loaded.sha256 == SHA256
     assert restored.special_strings == loaded.special_strings
-    assert restored.chat.head("", 2, "Go.") == loaded.chat.head("", 2, "Go.")
+    prompt = ChatPrompt("", ("a", "b"), "Go.", "")
+    assert restored.render(prompt) == loaded.render(prompt)
     assert restored.model == "tiny"
 
 

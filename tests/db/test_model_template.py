@@ -119,7 +119,7 @@ def test_templates_may_use_what_transformers_gives_them(tmp_path: Path) -> None:
     ("template", "why"),
     [
         (SMALL.replace("{{ message.content }}", "{{ message.content | trim }}"), "trims answers"),
-        (SMALL.replace("{{ part.text }}", "{{ part.text | trim }}"), "changes this instruction"),
+        (SMALL.replace("{{ part.text }}", "{{ part.text | trim }}"), "changes this text"),
         (SMALL.replace("<img>", ""), "shows no images"),
         (SMALL.replace("<img>", "<img{{ loop.index }}>"), "shows no images"),
         ("{{ messages }}", "shows no images"),
@@ -143,7 +143,7 @@ def test_a_template_that_would_teach_something_else_is_refused(
 def test_a_template_that_stumbles_over_one_instruction_refuses_that_one(tmp_path: Path) -> None:
     found = loaded(tmp_path, SMALL.replace("{{ part.text }}", "{{ part.text | replace('@', '') }}"))
     assert found.render(ChatPrompt("", (), "Fine.", "@")).endswith("@")
-    with pytest.raises(Invalid, match="changes this instruction: 'Mail me@here"):
+    with pytest.raises(Invalid, match="changes this text: 'Mail me@here"):
         found.render(ChatPrompt("", (), "Mail me@here.", ""))
 
 

@@ -53,7 +53,7 @@ class TokenPath:
         self, server: Server, ask: Ask, urls: Mapping[str, str | None]
     ) -> AsyncGenerator[ModelDelta, None]:
         """The text that follows ask.prompt.prefix. Raises EngineError and CacheMiss."""
-        key = (server.model, ask.prompt.system, ask.prompt.images, ask.prompt.instruction)
+        key = (server.model, replace(ask.prompt, prefix=""))
         head = await self._head(key, server, ask, urls)
         known = self._memory.known(key, ask.prompt.prefix)
         rest = await self._ids(server, ask.prompt.prefix[len(known.text) :])

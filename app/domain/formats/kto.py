@@ -9,16 +9,14 @@ from app.domain.formats.rows import Row, Target, iso
 from app.domain.formats.summary import Summary, quoted, readme
 from app.domain.formats.trl import FOLDER_RULE, LENGTH, NO_IMAGES, config, loading
 from app.domain.formats.values import Judgement
-from app.domain.prompts import ChatPrompt
 
 
 def rows(judgement: Judgement, target: Target) -> Sequence[Row]:
     """One row; the columns up to "label" are the trainer's. segment: 1-based."""
-    prompt = ChatPrompt("", judgement.images, judgement.instruction, judgement.prefix)
     end = target.renderer.end_of_turn if judgement.ends_output else ""
     row: Row = {
         "images_file_names": list(judgement.image_files),
-        "prompt": target.renderer.render(prompt),
+        "prompt": target.renderer.render(judgement.prompt),
         "completion": judgement.text + end,
         "label": judgement.accepted,
         "judgement_id": judgement.judgement_id,
@@ -26,6 +24,7 @@ def rows(judgement: Judgement, target: Target) -> Sequence[Row]:
         "is_last": judgement.ends_output,
         "n_images": len(judgement.images),
         "instruction": judgement.instruction,
+        "context": judgement.context.written(),
         "prefix": judgement.prefix,
         "segment_completion": judgement.text,
         "paired": judgement.paired,

@@ -14,15 +14,17 @@ from app.domain.formats.values import Pair
 
 FILE = "pairs.jsonl"
 DATASET = "iterdpo"
+_ROLES = {"system": "system", "user": "human", "assistant": "gpt"}
 # By the labels of the built-in renderers.
 _TEMPLATES = {"qwen2.5-vl": "qwen2_vl", "qwen3-vl": "qwen3_vl_nothink"}
 
 
 def rows(pair: Pair, target: Target) -> Sequence[Row]:
     """One row: the prefix stands in both answers. Raises ValueError for a text with a media tag."""
-    instruction = tagged(len(pair.images), pair.instruction)
     row: Row = {
-        "conversations": [{"from": "human", "value": instruction}],
+        "conversations": [
+            {"from": _ROLES[role], "value": text} for role, text in tagged(pair.prompt)
+        ],
         "chosen": {"from": "gpt", "value": without_tags(pair.prefix + pair.chosen)},
         "rejected": {"from": "gpt", "value": without_tags(pair.prefix + pair.rejected)},
         "images": target.images(pair.images, pair.image_files),

@@ -10,7 +10,6 @@ from app.domain.formats.llamafactory import dataset_info, train_yaml
 from app.domain.formats.rows import Row, Target, tagged, without_tags
 from app.domain.formats.summary import Summary, quoted, readme
 from app.domain.formats.values import Pair
-from app.domain.prompts import ChatPrompt
 
 _NAME = "iterdpo_segment"
 _PLUGINS = {"qwen3-vl": "qwen3_vl"}
@@ -23,9 +22,9 @@ def rows(pair: Pair, target: Target) -> Sequence[Row]:
     """
     renderer = target.renderer
     # The images' tags become what the template writes for them, so the rest must have none.
-    tagged(len(pair.images), pair.instruction)
+    tagged(pair.prompt)
     without_tags(pair.prefix)
-    prompt = renderer.render(ChatPrompt("", pair.images, pair.instruction, pair.prefix))
+    prompt = renderer.render(pair.prompt)
     end = renderer.end_of_turn if pair.ends_output else ""
     row: Row = {
         "conversations": [

@@ -17,13 +17,19 @@ def rows(pair: Pair, target: Target) -> Sequence[Row]:
 
     Raises ValueError for a text with a media tag.
     """
-    user = {"role": "user", "content": tagged(len(pair.images), pair.instruction)}
+    asked = [
+        turn
+        for role, text in tagged(pair.prompt)
+        for turn in (
+            _turn(text, loss=False) if role == "assistant" else [{"role": role, "content": text}]
+        )
+    ]
     # Joined to one turn, prefix and segment could make a tag that neither holds.
     without_tags(pair.prefix + pair.chosen)
     without_tags(pair.prefix + pair.rejected)
     before = _turn(pair.prefix, loss=False) if pair.prefix else []
     row: Row = {
-        "messages": [user, *before, *_turn(pair.chosen, loss=True)],
+        "messages": [*asked, *before, *_turn(pair.chosen, loss=True)],
         "rejected_response": [*before, *_turn(pair.rejected, loss=True)],
         "images": target.images(pair.images, pair.image_files),
         "add_eos": pair.ends_output,

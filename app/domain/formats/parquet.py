@@ -19,6 +19,7 @@ PAIR_COLUMNS = {
     "project": "string",
     "sample": "string",
     "images": "list<string>",
+    "context": "string",
     "instruction": "string",
     "prefix": "string",
     "chosen": "string",
@@ -33,7 +34,7 @@ PAIR_COLUMNS = {
 }
 IMAGE_COLUMNS = {"sha256": "string", "format": "string", "image": "binary"}
 # Worth a dictionary: few values, many rows.
-REPEATED = ("project", "sample", "images", "instruction", "kind", "annotator", "policy")
+REPEATED = ("project", "sample", "images", "context", "instruction", "kind", "annotator", "policy")
 
 
 def rows(pair: Pair, _target: Target) -> Sequence[Row]:
@@ -43,6 +44,7 @@ def rows(pair: Pair, _target: Target) -> Sequence[Row]:
         "project": pair.project,
         "sample": pair.sample,
         "images": list(pair.images),
+        "context": pair.context.written(),
         "instruction": pair.instruction,
         "prefix": pair.prefix,
         "chosen": pair.chosen,
@@ -64,7 +66,9 @@ def companions(summary: Summary) -> Mapping[str, str]:
 `{FILE}` has one row for each corrected segment, without any model's template: `instruction`,
 `images` (SHA-256 each), the text before the segment (`prefix`), and the segment as `chosen` and
 `rejected`. `position` counts segments from 0. `{IMAGES}` has each image once: `sha256`, `format`
-and its bytes in `image`. Both are compressed with zstd.
+and its bytes in `image`. Both are compressed with zstd. `context` is a JSON object with the
+`system` message, earlier `turns` and the places of images in the instruction, empty where there are
+none.
 """
     pairs_path = quoted(f"{summary.folder}/{FILE}")
     images_path = quoted(f"{summary.folder}/{IMAGES}")

@@ -16,6 +16,7 @@ def rows(pair: Pair, target: Target) -> Sequence[Row]:
         "project": pair.project,
         "sample": pair.sample,
         "images": target.images(pair.images, pair.image_files),
+        **pair.context.to_json(),
         "instruction": pair.instruction,
         "prefix": pair.prefix,
         "chosen": pair.chosen,
@@ -36,12 +37,15 @@ def companions(summary: Summary) -> Mapping[str, str]:
     about = f"""\
 Each line of `{FILE}` is one corrected segment, without any model's template: `instruction`, the
 `images` before it (paths in this folder), the text before the segment (`prefix`), and the segment
-as `chosen` and `rejected`. `position` counts segments from 0.
+as `chosen` and `rejected`. `position` counts segments from 0. `system` is the system message and
+`turns` the conversation before the instruction; each turn says how many characters of its content
+come before each of its images. `image_places` says the same of the instruction; it is empty where
+the images come first.
 """
     train = """\
-These rows are for scripts that render them themselves. The prompt is the images, the instruction
-and the prefix **in the assistant's own turn**; end-of-turn follows both sides where `ends_output`
-is true, and nowhere else. The format `trl` is rendered and ready.
+These rows are for scripts that render them themselves. The prompt is the system message, the turns,
+the images, the instruction and the prefix **in the assistant's own turn**; end-of-turn follows both
+sides where `ends_output` is true, and nowhere else. The format `trl` is rendered and ready.
 """
     return {
         "README.md": readme(

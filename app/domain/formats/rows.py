@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from app.domain.messages import Message
-from app.domain.prompts import Renderer
+from app.domain.prompts import ChatPrompt, Renderer
 
 Row = dict[str, object]
 # The tags by which LLaMA-Factory and ms-swift find the places of media in a text.
@@ -27,12 +27,20 @@ class Target:
         return list(files) if self.image is None else list(map(self.image, images))
 
 
-def tagged(images: int, text: str) -> str:
-    """An instruction behind the tags of its images.
+def tagged(prompt: ChatPrompt) -> list[tuple[str, str]]:
+    """The messages of a prompt as role and text, with a tag where each image is.
 
-    Raises ValueError when it holds a tag itself: the images would move there.
+    Raises ValueError for a text that holds a tag itself: the images would move there.
     """
-    return "<image>" * images + without_tags(text)
+    return [
+        (
+            message.role,
+            "".join(
+                without_tags(part) if isinstance(part, str) else "<image>" for part in message.parts
+            ),
+        )
+        for message in prompt.messages()
+    ]
 
 
 def without_tags(text: str) -> str:

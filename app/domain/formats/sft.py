@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from app.domain.formats.rows import Row, Target, iso, tagged, without_tags
 from app.domain.formats.summary import Summary, quoted, readme
 from app.domain.formats.values import WholeOutput
-from app.domain.prompts import ChatPrompt
 
 OUTPUTS = "outputs.jsonl"
 SEGMENTS = "segments.jsonl"
@@ -50,12 +49,10 @@ def sharegpt_rows(output: WholeOutput, target: Target) -> Sequence[Row]:
     messages close every answer. Raises ValueError for a text with a media tag."""
     if not output.ends_output:
         return ()
-    user = tagged(len(output.images), output.instruction)
+    asked = [{"role": role, "content": text} for role, text in tagged(output.prompt(""))]
+    answer = {"role": "assistant", "content": without_tags(output.text)}
     row: Row = {
-        "messages": [
-            {"role": "user", "content": user},
-            {"role": "assistant", "content": without_tags(output.text)},
-        ],
+        "messages": [*asked, answer],
         "images": target.images(output.images, output.image_files),
     }
     return (row,)
@@ -65,7 +62,7 @@ def _row(output: WholeOutput, target: Target, prefix: str, text: str, *, last: b
     renderer = target.renderer
     return {
         "images": target.images(output.images, output.image_files),
-        "prompt": renderer.render(ChatPrompt("", output.images, output.instruction, prefix)),
+        "prompt": renderer.render(output.prompt(prefix)),
         "completion": text + (renderer.end_of_turn if last else ""),
         "draft_id": str(output.draft_id),
         "sample": output.sample,
@@ -90,6 +87,7 @@ def _dataset_info(summary: Summary) -> str:
         "content_tag": "content",
         "user_tag": "user",
         "assistant_tag": "assistant",
+        "system_tag": "system",
     }
     entry = {"file_name": SHAREGPT, "formatting": "sharegpt", "columns": columns, "tags": tags}
     return json.dumps({"iterdpo_sft": entry}, indent=2) + "\n"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from app.domain.formats.rows import Row, iso
 from app.domain.formats.summary import Summary, quoted, readme
 from app.domain.formats.values import Pair
-from app.domain.prompts import ChatPrompt, Renderer, Template
+from app.domain.prompts import Renderer, Template
 
 FILE = "metadata.jsonl"
 _TITLE = "preference pairs"
@@ -32,8 +32,10 @@ _COLUMNS = f"""
 
 The trainer reads `images` (made from `images_file_names`), `prompt`, `chosen` and `rejected` and
 drops the rest. `instruction`, `prefix`, `segment_chosen`, `segment_rejected`, `is_last` and
-`n_images` let a script render the rows for a model with another template. `on_policy` is true where
-the model itself wrote the rejected segment under this prefix.
+`n_images` let a script render the rows for a model with another template. So does `context`: a JSON
+object with the `system` message, earlier `turns` and the places of images in the instruction, empty
+where there are none. `on_policy` is true where the model itself wrote the rejected segment under
+this prefix.
 
 {FOLDER_RULE}"""
 
@@ -50,10 +52,9 @@ def trl_row(pair: Pair, renderer: Renderer) -> Row:
 
 def pair_columns(pair: Pair, renderer: Renderer) -> Row:
     """The row without its images."""
-    prompt = ChatPrompt("", pair.images, pair.instruction, pair.prefix)
     end = renderer.end_of_turn if pair.ends_output else ""
     return {
-        "prompt": renderer.render(prompt),
+        "prompt": renderer.render(pair.prompt),
         "chosen": pair.chosen + end,
         "rejected": pair.rejected + end,
         "pair_id": str(pair.pair_id),
@@ -61,6 +62,7 @@ def pair_columns(pair: Pair, renderer: Renderer) -> Row:
         "is_last": pair.ends_output,
         "n_images": len(pair.images),
         "instruction": pair.instruction,
+        "context": pair.context.written(),
         "prefix": pair.prefix,
         "segment_chosen": pair.chosen,
         "segment_rejected": pair.rejected,

@@ -1,14 +1,17 @@
 """What exports are made of: pairs, judgements and whole outputs, with all that a trainer needs.
 
 In all of them `sample` is the sample's source id, `images` the SHA-256 of each image in order,
-`image_files` their paths in an export, and times are aware.
+`image_files` their paths in an export, `context` what the model reads around the instruction, and
+times are aware.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.domain.conversation import NO_CONTEXT, Context
 from app.domain.corrections import Verdict
+from app.domain.prompts import ChatPrompt
 from app.domain.tree import Origin
 
 
@@ -37,6 +40,12 @@ class Pair:
     policy: str | None
     kind: str
     created_at: datetime
+    context: Context = NO_CONTEXT
+
+    @property
+    def prompt(self) -> ChatPrompt:
+        """What the model is asked, up to the segment."""
+        return _prompt(self, self.prefix)
 
     def __post_init__(self) -> None:
         # A trainer takes an empty side silently and learns nothing from it.
@@ -73,6 +82,12 @@ class Judgement:
     annotator: str
     policy: str | None
     created_at: datetime
+    context: Context = NO_CONTEXT
+
+    @property
+    def prompt(self) -> ChatPrompt:
+        """What the model is asked, up to the segment."""
+        return _prompt(self, self.prefix)
 
     @property
     def judgement_id(self) -> str:
@@ -115,6 +130,11 @@ class WholeOutput:
     ends_output: bool
     annotator: str
     finished_at: datetime
+    context: Context = NO_CONTEXT
+
+    def prompt(self, prefix: str) -> ChatPrompt:
+        """What the model is asked, up to the end of a prefix of the text."""
+        return _prompt(self, prefix)
 
     @property
     def text(self) -> str:
@@ -125,6 +145,11 @@ class WholeOutput:
         if not self.segments or not all(segment.text for segment in self.segments):
             raise ValueError(f"Output {self.draft_id} needs segments, none of them empty.")
         _check(f"Output {self.draft_id}", self.images, self.image_files, self.finished_at)
+
+
+def _prompt(item: Pair | Judgement | WholeOutput, prefix: str) -> ChatPrompt:
+    context = item.context
+    return ChatPrompt(context.system, item.images, item.instruction, prefix, context)
 
 
 def _check(name: str, images: Sequence[str], files: Sequence[str], moment: datetime) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.domain.conversation import Turn
+from app.domain.conversation import NO_CONTEXT, Context
 from app.domain.messages import Message
 from app.domain.text import defect
 
@@ -90,9 +90,8 @@ class IncomingSample:
     title: None when the file gives none. output: "" for a sample that a model has yet to write.
     pieces: the segments if the file gives them; their texts concatenate to output. fingerprint:
     stands for the images where they are made by us and may come out differently another day.
-    progress: how much of the source is read with it, 0 to 1. system: "" where there is none.
-    turns: the conversation before the instruction; they show the first images. image_places: of the
-    other images, in the instruction.
+    progress: how much of the source is read with it, 0 to 1. context: what the model reads around
+    the instruction.
     """
 
     where: Where
@@ -106,9 +105,7 @@ class IncomingSample:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str | None = None
     progress: float = 1.0
-    system: str = ""
-    turns: tuple[Turn, ...] = ()
-    image_places: tuple[int, ...] = ()
+    context: Context = NO_CONTEXT
 
 
 Reading = Iterator[IncomingSample | RowError]

@@ -33,6 +33,7 @@ def prepared(
         rule=finer or rule_of_parts([piece.text for piece in given], usual=rule),
         part_images=_part_images(given),
         recut=finer is not None,
+        context=sample.context,
     )
 
 
@@ -47,6 +48,9 @@ def content_hash(sample: IncomingSample, images: tuple[ImageFacts, ...]) -> byte
         "length": sample.target_words,
         "metadata": sample.metadata,
     }
+    # Only where there is one: what was imported before there were any keeps its hash.
+    if sample.context:
+        content["context"] = sample.context.to_json()
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).digest()
 

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from app.domain.conversation import NO_CONTEXT, Context
 from app.domain.segments import Piece, Rule
 from app.images.inspection import ImageFacts
 from app.models import Image
@@ -18,18 +19,21 @@ from app.models import Image
 _IDS = text("SELECT nextval(pg_get_serial_sequence(:table, 'id')) FROM generate_series(1, :count)")
 _SAMPLES = text("""
     INSERT INTO samples (id, project_id, source_id, title, instruction, language, target_words,
-                         metadata, content_hash, rule, rule_words, part_images)
+                         metadata, content_hash, rule, rule_words, part_images, system,
+                         turns, image_places)
     OVERRIDING SYSTEM VALUE
     SELECT id, :project_id, source_id, title, instruction, language, target_words,
            CAST(metadata AS jsonb), content_hash, rule, rule_words,
-           CAST(part_images AS bigint[])
+           CAST(part_images AS bigint[]), system, CAST(turns AS jsonb),
+           CAST(image_places AS bigint[])
     FROM unnest(CAST(:ids AS bigint[]), CAST(:source_ids AS text[]), CAST(:titles AS text[]),
                 CAST(:instructions AS text[]), CAST(:languages AS text[]),
                 CAST(:target_words AS bigint[]), CAST(:metadata AS text[]),
                 CAST(:content_hashes AS bytea[]), CAST(:rules AS text[]),
-                CAST(:rule_words AS bigint[]), CAST(:part_images AS text[]))
+                CAST(:rule_words AS bigint[]), CAST(:part_images AS text[]),
+                CAST(:systems AS text[]), CAST(:turns AS text[]), CAST(:image_places AS text[]))
       AS new (id, source_id, title, instruction, language, target_words, metadata, content_hash,
-              rule, rule_words, part_images)
+              rule, rule_words, part_images, system, turns, image_places)
 """)
 _SEGMENTS = text("""
     INSERT INTO segments (id, sample_id, parent_id, depth, text, origin, ends_output, image_index,
@@ -74,6 +78,7 @@ class NewSample:
     rule: Rule | None = None
     part_images: tuple[int, ...] | None = None
     recut: bool = False
+    context: Context = NO_CONTEXT
 
 
 def write_samples(
@@ -102,6 +107,11 @@ def write_samples(
             "rules": [sample.rule and sample.rule.kind.value for sample in samples],
             "rule_words": [sample.rule and sample.rule.words for sample in samples],
             "part_images": [_array(sample.part_images) for sample in samples],
+            "systems": [sample.context.system for sample in samples],
+            "turns": [
+                json.dumps([turn.to_json() for turn in sample.context.turns]) for sample in samples
+            ],
+            "image_places": [_array(sample.context.image_places) for sample in samples],
         },
     )
     shown = [

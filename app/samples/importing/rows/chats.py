@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.domain.conversation import Turn
+from app.domain.conversation import Context, Turn
 from app.domain.messages import Message
 from app.samples.importing.rows.fields import FieldError, kind_of, text_of
 
@@ -41,10 +41,8 @@ class ChatMessage:
 class Conversation:
     """What is asked, and what a model answered ("" if nothing yet)."""
 
-    system: str
-    turns: tuple[Turn, ...]
+    context: Context
     instruction: str
-    image_places: tuple[int, ...]
     output: str
 
 
@@ -110,7 +108,8 @@ def conversation(
     output = rest.pop().content if len(rest) % 2 == 0 else ""
     placed = _placed(field, rest, images, marks=marks)
     *earlier, last = placed
-    return Conversation(system, tuple(earlier), last.content, last.places, output)
+    places = last.places if any(last.places) else ()
+    return Conversation(Context(system, tuple(earlier), places), last.content, output)
 
 
 def _placed(field: str, messages: Sequence[ChatMessage], images: int, *, marks: bool) -> list[Turn]:

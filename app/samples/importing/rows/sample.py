@@ -64,11 +64,6 @@ class _Row:
     def sample(self) -> IncomingSample:
         images = self._images()
         asked = self._conversation(len(images))
-        if asked.system or asked.turns or any(asked.image_places):
-            raise FieldError(
-                self._name("messages"),
-                "A system message, earlier turns and images within a text cannot be kept.",
-            )
         if not asked.instruction.strip():
             raise FieldError(self._name("instruction"), "An instruction is needed.")
         return IncomingSample(
@@ -82,9 +77,7 @@ class _Row:
             target_words=length_of(self._name("length"), self._value("length")),
             metadata=metadata_of(self._value("metadata"), self._others()),
             progress=self._record.progress,
-            system=asked.system,
-            turns=asked.turns,
-            image_places=asked.image_places,
+            context=asked.context,
         )
 
     def _name(self, field: str) -> str:
