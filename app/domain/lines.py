@@ -139,10 +139,11 @@ class LineCutter:
         part = delta[start:]
         if part:
             self._add(part)
-            sighted = self._at_sight and not part.isspace()
-            if not self._decided and (
-                self._mid_line or sighted or self._line_size >= _HEADING_CHARACTERS
-            ):
+            if self._at_sight:
+                enough = not part.isspace()
+            else:
+                enough = self._line_size >= _HEADING_CHARACTERS
+            if not self._decided and (enough or self._mid_line):
                 self._decide("".join(self._line))
 
     def _add(self, part: str) -> None:

@@ -97,8 +97,8 @@ def rule_of_parts(parts: Sequence[str], *, usual: Rule) -> Rule | None:
 
     usual: the project's rule; it is taken when it gives exactly these parts. Otherwise the first
     that does: slides, headings, wide gaps, paragraphs, lines. If none does, the one whose cuts
-    agree best with the given ones, groups of paragraphs and of sentences with as many words as the
-    parts have among them. Of long texts the beginning is looked at.
+    agree best with the given ones in place and number; groups of paragraphs and of sentences with
+    as many words as the parts have are among them. Of long texts the beginning is looked at.
     """
     if len(parts) < 2:
         return None
@@ -134,8 +134,15 @@ def _candidates(parts: Sequence[str], usual: Rule) -> Iterator[Rule]:
 
 
 def _agreement(found: set[int], wanted: set[int]) -> float:
-    """The F1 score of the cuts, 0 to 1."""
-    return 2 * len(found & wanted) / max(1, len(found) + len(wanted))
+    """How well cuts agree with the given ones, 0 to 1: their F1 score, and as many of them.
+
+    Without their number, cutting each part into its paragraphs would score well, and the images of
+    the parts would run ahead of the text.
+    """
+    if not found:
+        return 0.0
+    f1 = 2 * len(found & wanted) / (len(found) + len(wanted))
+    return f1 * min(len(found), len(wanted)) / max(len(found), len(wanted))
 
 
 def _ends(parts: Sequence[str]) -> set[int]:

@@ -1,6 +1,14 @@
 """Where a rule finds no place in a long text, a finer one cuts it while it is being written."""
 
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import pytest
+
 from app.domain.segments import Cutting, Rule, RuleKind, Splitter, split
+
+Tracer = Callable[[FrameType, str, object], "Tracer"]
 
 PARAGRAPH = "Eight words are in each of these sentences. " * 10 + "\n\n"
 SIX = [PARAGRAPH] * 6
@@ -94,3 +102,32 @@ def test_the_rest_of_a_part_that_was_cut_off_speaks_of_its_image() -> None:
     assert by_letters(splitter, "pped.\n\nThree.") == [("pped.\n\n", 1), ("Three.", 2)]
     opened = Cutting(PARTS, 3, (0, 1, 2), 1).splitter("One.\n\nTwo.")
     assert by_letters(opened, "\n\nThree.") == [("\n\nThree.", 2)]
+
+
+@pytest.mark.parametrize("kind", RuleKind)
+@pytest.mark.parametrize("blank", [" ", " \n", "\r", "a", "a ", "a\n\n", "#"])
+def test_the_cost_of_a_text_in_small_portions_is_linear(kind: RuleKind, blank: str) -> None:
+    def steps(size: int) -> int:
+        """How many lines of our code run; a clock would depend on the machine."""
+        text = blank * (size // len(blank))
+        splitter = Splitter(Rule(kind))
+        read = 0
+
+        def count(frame: FrameType, event: str, arg: object) -> Tracer:
+            nonlocal read
+            read += 1
+            # What joins and counts reads all that it is given.
+            if event == "call" and frame.f_code.co_name in ("_decide", "has_more_words"):
+                read += len(next(str(v) for k, v in frame.f_locals.items() if k != "self"))
+            return count
+
+        sys.settrace(count)
+        try:
+            for at in range(0, len(text), 4):
+                splitter.feed(text[at : at + 4])
+            splitter.close()
+        finally:
+            sys.settrace(None)
+        return read
+
+    assert steps(6_000) < 3 * steps(3_000)
