@@ -226,13 +226,14 @@ def _touch_token(db: Session, token_id: int, at: datetime) -> None:
 def _renew(
     request: Request, db: Session, session_id: int, expires_at: datetime, at: datetime
 ) -> None:
-    """Move the end of the log-in on, at most once per twentieth of its life.
+    """Move the end of the log-in on, at most once per twentieth of its life; or back, where it is
+    farther away than that life, since a clock was ahead or the setting is lower now.
 
     The new cookie leaves by the headers' middleware (app/middleware.py): FastAPI drops a
     dependency's headers where the route returns a response of its own.
     """
     life = timedelta(hours=request.app.state.settings.session_hours)
-    if expires_at - at > life * 0.95:
+    if life * 0.95 < expires_at - at <= life:
         return
     free = (
         select(LoginSession.id)

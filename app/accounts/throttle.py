@@ -15,6 +15,9 @@ FREE_PER_NAME = 5
 FREE_PER_ADDRESS = 50
 FIRST_WAIT_S = 10
 LONGEST_WAIT_S = 900
+# Clocks of hosts differ a little. What is dated later was counted before a clock was set back, and
+# would keep people out until the clock is there again.
+SKEW = timedelta(minutes=1)
 
 
 def source(host: str | None) -> str:
@@ -55,7 +58,11 @@ def seconds_to_wait(db: Session, *, name: str, address: str, at: datetime) -> in
             func.max(LoginFailure.created_at).filter(of_name),
             func.count(),
             func.max(LoginFailure.created_at),
-        ).where(LoginFailure.address == address, LoginFailure.created_at > at - WINDOW)
+        ).where(
+            LoginFailure.address == address,
+            LoginFailure.created_at > at - WINDOW,
+            LoginFailure.created_at < at + SKEW,
+        )
     ).one()
     return max(
         _left(tries - FREE_PER_NAME, last, at), _left(all_tries - FREE_PER_ADDRESS, last_of_all, at)
@@ -64,7 +71,11 @@ def seconds_to_wait(db: Session, *, name: str, address: str, at: datetime) -> in
 
 def count(db: Session, *, name: str, address: str, at: datetime) -> None:
     """Remember a refused log-in, and forget those that no longer count."""
-    db.execute(delete(LoginFailure).where(LoginFailure.created_at < at - WINDOW))
+    db.execute(
+        delete(LoginFailure).where(
+            (LoginFailure.created_at < at - WINDOW) | (LoginFailure.created_at > at + SKEW)
+        )
+    )
     db.add(LoginFailure(name=name, address=address, created_at=at))
     db.flush()
 

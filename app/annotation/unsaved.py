@@ -1,6 +1,6 @@
 """What an annotator leaves beside a segment: text typed and not saved, a note, another image."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -12,6 +12,7 @@ from app.models import Draft, Remark, SampleImage, Segment, UnsavedEdit, now, ta
 from app.refusals import Invalid, NotFound
 
 MAX_TEXT = 400_000
+_AHEAD = timedelta(minutes=1)
 
 _KEPT = table_of(UnsavedEdit).c
 _FORGET = delete(table_of(UnsavedEdit)).where(
@@ -24,7 +25,8 @@ def keep_unsaved(
 ) -> datetime | None:
     """Keep typed text for a segment until it is saved or discarded.
 
-    typed_at_ms: the browser's clock; an autosave that arrives late never replaces a newer text.
+    typed_at_ms: the browser's clock; an autosave that arrives late never replaces a newer text. A
+    clock that is more than a minute ahead keeps no later text out for longer than that.
     Returns when it was kept; None when a newer text is kept already.
     """
     belongs(db, draft, segment_id)
@@ -34,12 +36,13 @@ def keep_unsaved(
         raise Invalid(
             Message("A segment can hold %(most)s characters.", most=f"{MAX_TEXT:,}"), field="text"
         )
+    at = now()
     statement = insert(UnsavedEdit).values(
         draft_id=draft.id,
         segment_id=segment_id,
         text=normalise_newlines(text),
-        typed_at_ms=typed_at_ms,
-        updated_at=now(),
+        typed_at_ms=min(typed_at_ms, int((at + _AHEAD).timestamp() * 1000)),
+        updated_at=at,
     )
     return db.scalar(
         statement.on_conflict_do_update(

@@ -3,12 +3,13 @@
 import os
 from contextlib import suppress
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import uvicorn
 from fastapi import FastAPI
 
+from app.cli.connections import Connection, room_for_connections
 from app.cli.console import Data, end_on_sigterm, settings_for, settle
 from app.cli.work import database
 from app.main import create_app
@@ -18,8 +19,9 @@ from app.supervise import require_free_port, stop_with_parent
 
 commands = typer.Typer()
 
-HTTP = {
-    "http": "httptools",
+HTTP: dict[str, Any] = {
+    "http": Connection,
+    "ws": "none",
     "loop": "uvloop",
     "log_config": None,
     "access_log": False,
@@ -84,17 +86,19 @@ def serve(
                 host=settings.host,
                 port=settings.port,
                 timeout_graceful_shutdown=GRACE_S,
-                **HTTP,  # type: ignore[arg-type]  # one dict for two calls
+                **HTTP,
             )
         else:
             app = create_app(settings)
+            room = room_for_connections()
             settle()
             config = uvicorn.Config(
                 app,
                 host=settings.host,
                 port=settings.port,
                 timeout_graceful_shutdown=GRACE_S,
-                **HTTP,  # type: ignore[arg-type]  # one dict for two calls
+                limit_concurrency=room,
+                **HTTP,
             )
             server = Server(config, app)
             with suppress(KeyboardInterrupt):

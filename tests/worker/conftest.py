@@ -24,7 +24,7 @@ import worker
 from app import regenerations
 from app.annotation import service
 from app.annotation.path import Path as TreePath
-from app.cli.serving import Server
+from app.cli.serving import HTTP, Server
 from app.db import Sessions, make_engine, make_sessions
 from app.domain.segments import Rule, RuleKind, split
 from app.main import create_app
@@ -278,7 +278,8 @@ class Site:
         token = new_secret()
         with self.studio.sessions.begin() as db:
             user_id = user.id if user else db.get_one(Draft, self.studio.draft_id).user_id
-            ends = now().replace(year=now().year + 1)
+            # As long as a log-in may last: shorter or longer, it would be renewed in between.
+            ends = now() + timedelta(hours=self.studio.settings.session_hours)
             db.add(LoginSession(user_id=user_id, token_hash=digest(token), expires_at=ends))
         browser.cookies.set(SESSION_COOKIE, token)
 
@@ -286,7 +287,7 @@ class Site:
 @pytest.fixture
 def site(studio: Studio) -> Iterator[Site]:
     app = create_app(studio.settings)
-    server = Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=20), app)
+    server = Server(uvicorn.Config(app, port=0, timeout_graceful_shutdown=20, **HTTP), app)
     thread = threading.Thread(target=server.run)
     thread.start()
     studio.until(lambda: server.started)
