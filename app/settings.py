@@ -107,6 +107,14 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(description="Key that the model server asks for, if it does. It is never logged."),
     ] = None
+    engine_patience_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="A model server that writes nothing for so long before its first text has "
+            "failed, in seconds; reading the prompt is added (5 ms a token, 3 minutes at most).",
+        ),
+    ] = 60.0
     replay_words_per_s: Annotated[
         float,
         Field(gt=0, description="Speed at which the replay engine writes, in words a second."),

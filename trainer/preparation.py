@@ -1,7 +1,7 @@
 """All that can go wrong before the first step, done before it: data, rendering, checks."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
@@ -40,6 +40,7 @@ def prepare(config: Config, *, again: bool, say: Callable[[str], None]) -> Prepa
         source.image,
         max_tokens=config.data.max_tokens,
     )
+    checked = replace(checked, left_out={**source.left_out, **checked.left_out})
     for reason, ids in checked.left_out.items():
         say(f"Left out {len(ids)}: {reason}.")
     used, aside = _split(config, source, checked)

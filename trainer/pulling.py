@@ -21,7 +21,7 @@ from trainer.studio import PAGE, Filter, Studio, cursor_of, query_of, sha256_of
 
 # Pairs that were taken back after a pull began stay in what it has: an older beginning is dropped.
 RESUMABLE_S = 24 * 3600.0
-_PAIR_ID = re.compile(rb'\{"pair_id": ?([0-9]+),')
+_PAIR_ID = re.compile(rb'\{"pair_id": ?"([0-9]+)",')
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def _lock(file: IO[bytes], part: Path) -> None:
         raise busy
 
 
-def _recover(file: IO[bytes], part: Path) -> tuple[int, set[int]]:
+def _recover(file: IO[bytes], part: Path) -> tuple[int, set[str]]:
     """The cursor and the pair ids of the whole lines that an earlier pull left; the rest is cut
     off."""
     if time.time() - part.stat().st_mtime > RESUMABLE_S:
@@ -123,7 +123,7 @@ def _recover(file: IO[bytes], part: Path) -> tuple[int, set[int]]:
     return after, known
 
 
-def _pair_id(line: bytes) -> int:
+def _pair_id(line: bytes) -> str:
     # As for cursors: reading the whole line would cost more than receiving it.
     found = _PAIR_ID.match(line)
-    return int(found[1] if found else json.loads(line)["pair_id"])
+    return found[1].decode() if found else str(json.loads(line)["pair_id"])

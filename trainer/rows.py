@@ -3,11 +3,12 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from trainer.duplicates import distinct
 from trainer.images import SHA256, digest_of
 from trainer.pulling import Pulled
 from trainer.refusals import TrainingRefusal
@@ -51,17 +52,26 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Rows and where the files of their images are. splits: rows by "train" and "validation"."""
+    """Rows and where the files of their images are. splits: rows by "train" and "validation".
+    left_out: ids of pairs that are no row, by reason."""
 
     name: str
     splits: Mapping[str, Sequence[Row]]
     image: Callable[[str], Path]
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-def pulled_source(pulled: Pulled, name: str, image: Callable[[str], Path]) -> Source:
-    """What a pull brought. image: gives the file for a SHA-256."""
-    rows = _ordered(_pulled_row(pair) for pair in pulled.rows())
-    return Source(name, {TRAIN: rows}, image)
+def pulled_source(
+    pulled: Pulled, name: str, image: Callable[[str], Path], *, duplicates: bool = False
+) -> Source:
+    """What a pull brought. image: gives the file for a SHA-256. duplicates: they stay, as in an
+    export that allows them; the feed, which sees one page at a time, sends them all."""
+    left_out: dict[str, list[str]] = {}
+    pairs: Iterable[Mapping[str, Any]] = pulled.rows()
+    if not duplicates:
+        pairs = distinct(pairs, left_out)
+    rows = _ordered(_pulled_row(pair) for pair in pairs)
+    return Source(name, {TRAIN: rows}, image, left_out)
 
 
 def directory_source(directory: Path) -> Source:
@@ -83,15 +93,9 @@ def directory_source(directory: Path) -> Source:
 
 
 def data_hash(rows: Sequence[Row]) -> str:
-    """A SHA-256 of what the rows teach: the same for the same pairs, pulled or exported."""
-    digest = hashlib.sha256()
-    for row in rows:
-        facts = [row.pair_id, row.images, *(getattr(row, name) for name in _TEXTS), row.ends_output]
-        if row.context:
-            facts.append(row.context)
-        digest.update(json.dumps(facts, ensure_ascii=False).encode("utf-8", "surrogatepass"))
-        digest.update(b"\n")
-    return digest.hexdigest()
+    """A SHA-256 of what the rows teach: the same for the same pairs, pulled or exported, whichever
+    of two equal ones was left out."""
+    return hashlib.sha256(b"".join(sorted(map(_taught, rows)))).hexdigest()
 
 
 def held_out(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
@@ -116,13 +120,21 @@ def _drawn(sample: str, seed: int) -> str:
 
 
 def _ordered(rows: Iterator[Row]) -> list[Row]:
-    # The feed and the export put them in different orders; what is trained must not depend on it.
-    return sorted(rows, key=lambda row: (len(row.pair_id), row.pair_id))
+    # The feed and the export put them in different orders, and of two equal pairs another one may
+    # be there; what is trained must not depend on it.
+    return sorted(rows, key=_taught)
+
+
+def _taught(row: Row) -> bytes:
+    facts = [row.images, *(getattr(row, name) for name in _TEXTS), row.ends_output]
+    if row.context:
+        facts.append(row.context)
+    return hashlib.sha256(json.dumps(facts).encode()).digest()
 
 
 def _pulled_row(pair: Mapping[str, Any]) -> Row:
     return Row(
-        pair_id=str(pair["pair_id"]),
+        pair_id=pair["pair_id"],
         images=tuple(_known(sha256_of(address)) for address in pair["images"]),
         instruction=pair["instruction"],
         prefix=pair["prefix"],
@@ -166,7 +178,7 @@ def _exported_rows(place: Path, files: dict[str, Path]) -> Iterator[Row]:
 
 def _exported_row(fields: Mapping[str, Any]) -> Row:
     return Row(
-        pair_id=str(fields["pair_id"]),
+        pair_id=fields["pair_id"],
         images=(),
         instruction=fields["instruction"],
         prefix=fields["prefix"],

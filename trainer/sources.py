@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from trainer import duplicates
 from trainer.config import Config, token_of
 from trainer.images import ImageCache
 from trainer.pulling import Pulled, finished, pull
@@ -29,7 +30,12 @@ def open_source(config: Config, place: Path, *, again: bool, say: Say) -> Source
             say(f"Pulled {pulled.pairs} pairs of {data.project} from {studio.url}.")
         cache = ImageCache(place / "images")
         studio.images(pulled.images(), cache)
-    return pulled_source(pulled, f"{data.url} {data.project}", cache.path)
+    return pulled_source(
+        pulled,
+        f"{data.url} {data.project}",
+        cache.path,
+        duplicates=duplicates.allowed(data.filters),
+    )
 
 
 def _pull_anew(studio: Studio, project: str, place: Path, config: Config) -> Pulled:

@@ -13,7 +13,7 @@ _TEXT = datasets.Value("string")
 _IMAGES = datasets.List(datasets.Image())
 RAW = datasets.Features(
     {
-        "pair_id": datasets.Value("int64"),
+        "pair_id": _TEXT,
         "project": _TEXT,
         "sample": _TEXT,
         "images": _IMAGES,

@@ -54,6 +54,10 @@ class Failure(StrEnum):
     ADAPTER = "adapter"
     # What the engine sent cannot be stored.
     TEXT = "text"
+    # It is no chat completion.
+    MALFORMED = "malformed"
+    # It repeats the text that it was to continue.
+    REPEATED = "repeated"
     CRASHED = "crashed"
     # The worker that held it died; found by another one.
     LOST = "lost"
@@ -62,14 +66,23 @@ class Failure(StrEnum):
 class EngineError(Exception):
     """The engine cannot write this. message: a sentence for the annotator.
 
-    temporary: another attempt, later or by another worker, may succeed. reason: by default that
-    the engine is away, or that it refuses the text.
+    temporary: another attempt, later or by another worker, may succeed. counts: such an attempt is
+    one of the regeneration's five failures from the first on. reason: by default that the engine
+    is away, or that it refuses the text.
     """
 
-    def __init__(self, message: str, *, temporary: bool, reason: Failure | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        temporary: bool,
+        counts: bool = False,
+        reason: Failure | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.temporary = temporary
+        self.counts = counts
         self.reason = reason or (Failure.AWAY if temporary else Failure.REFUSED)
 
 

@@ -8,7 +8,7 @@ from app.images.store import ImageStore
 from app.settings import Settings
 from worker.engine import Engine
 from worker.images import StoredImages
-from worker.openai import OpenAIEngine
+from worker.openai import OpenAIEngine, Patience
 from worker.replay import ReplayEngine
 from worker.vllm import Launch, vllm_engine
 
@@ -21,9 +21,10 @@ async def engine_for(
 
     Raises EngineError when vLLM is to be started and is not installed.
     """
+    patience = Patience(first_s=settings.engine_patience_s)
     images = StoredImages(sessions, ImageStore(settings.images))
     if launch is not None:
-        async with vllm_engine(launch, images=images) as engine:
+        async with vllm_engine(launch, images=images, patience=patience) as engine:
             yield engine
     elif settings.engine == "openai":
         assert settings.engine_url is not None  # noqa: S101 - Settings refuses it
@@ -33,6 +34,7 @@ async def engine_for(
             images=images,
             model=settings.engine_model,
             api_key=key.get_secret_value() if key else "",
+            patience=patience,
         )
         try:
             yield served

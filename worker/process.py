@@ -294,7 +294,7 @@ class _Worker:
             if error.temporary:
                 self.doubted.set()
                 self.lose_engine()
-                counts = stream.work.tries > _FREE_ATTEMPTS
+                counts = error.counts or stream.work.tries > _FREE_ATTEMPTS
                 stream.hand_back(Release(error.message if counts else None, delay_s=_RETRY_S))
             else:
                 stream.end(Ending(error=error.message))

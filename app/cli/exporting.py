@@ -1,7 +1,8 @@
 """iterdpo export: a project's pairs out, as files for a trainer."""
 
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from app.cli.console import Data, note, say, settings_for, settle
 from app.cli.work import progress, transaction
 from app.domain.corrections import Kind
 from app.domain.filters import FILTERS, FilterError, PairFilter, parse_given, spelled
+from app.domain.formats import UNHELD
 from app.domain.prompts import Template
 from app.domain.quality import CHECKS, MIN_SHARE, NEVER_ALLOWED, Check, Gate, allow
 from app.images.store import ImageStore
@@ -181,13 +183,21 @@ def gate_wanted(
 def _look(db: Session, order: Order) -> None:
     kind = order.kind
     selection = kind.select(db, order.wanted, project_ids(db, order.wanted))
-    found = kind.look(lambda: nullcontext(db), selection, order.wanted, order.gate)
+    unheld: Counter[str] = Counter()
+    found = kind.look(
+        lambda: nullcontext(db),
+        selection,
+        order.wanted,
+        order.gate,
+        lambda one: unheld.update(order.format.unheld(one.item, order.rendering)),
+    )
     asked = found.passed + sum(found.found.values()) - len(selection.taken_back)
     say(f"{found.passed} {kind.nouns} would be written, of {asked} that were asked for.")
     for check in Check:
         if count := found.found.get(check, 0):
-            first = ", ".join(map(str, found.examples[check][:10]))
+            first = ", ".join(found.examples[check][:10])
             say(f"{count} left out by {check.value}: {CHECKS[check][1]}\n  {kind.nouns} {first}")
+    _tell_unheld(unheld)
     if found.found.keys() - NEVER_ALLOWED:
         note("A check that is too strict here can be allowed: --allow NAME")
 
@@ -233,3 +243,9 @@ def _stream(db: Session, order: Order, settings: Settings) -> None:
 def _tell(tally: Tally) -> None:
     for check, count in tally.left_out.items():
         note(f"Left out {count} ({check.value}): {CHECKS[check][1]}")
+    _tell_unheld(tally.unheld)
+
+
+def _tell_unheld(unheld: Mapping[str, int]) -> None:
+    for file, count in unheld.items():
+        note(f"Left out of {file} alone {count}: {UNHELD}")

@@ -186,7 +186,7 @@ class Inspection:
     keep: int = 100
     passed: int = 0
     found: dict[Check, int] = field(default_factory=dict)
-    examples: dict[Check, list[int | str]] = field(default_factory=dict)
+    examples: dict[Check, list[str]] = field(default_factory=dict)
     _seen: set[int] = field(default_factory=set)
     _reserved: "_Strings" = field(init=False)
     _special: "_Strings" = field(init=False)
@@ -201,7 +201,7 @@ class Inspection:
 
     def find(
         self,
-        pair_id: int,
+        pair_id: str,
         *,
         kind: Kind,
         setting: Setting,
@@ -224,14 +224,14 @@ class Inspection:
         pass. about: what makes two rows with the same texts another row."""
         return self._noted(self._wrong_text(setting, prefix, text, about), key)
 
-    def _noted(self, check: Check | None, key: int | str) -> Check | None:
+    def _noted(self, check: Check | None, key: str) -> Check | None:
         if check is None:
             self.passed += 1
         else:
             self.count(check, key)
         return check
 
-    def count(self, check: Check, *pair_ids: int | str) -> None:
+    def count(self, check: Check, *pair_ids: str) -> None:
         """Note what a check has found, wherever it was found."""
         self.found[check] = self.found.get(check, 0) + len(pair_ids)
         examples = self.examples.setdefault(check, [])

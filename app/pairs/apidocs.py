@@ -20,7 +20,9 @@ class Turn(BaseModel):
 class PairLine(BaseModel):
     """A line of GET /pairs."""
 
-    pair_id: int = Field(description="The same for ever, also when the pair comes back.")
+    pair_id: str = Field(
+        description="A text of digits; the same for ever, also when the pair comes back."
+    )
     project: str = Field(description="The project's name.")
     sample: str = Field(description="The sample's own id, as it was imported.")
     images: list[str] = Field(description="Addresses of the original images, in order.")
@@ -47,7 +49,7 @@ class PairLine(BaseModel):
 
 
 EXAMPLE: dict[str, Any] = {
-    "pair_id": 41,
+    "pair_id": "41",
     "project": "lectures",
     "sample": "cs101-07",
     "images": ["https://studio.example/api/v1/images/3f9a…c1"],
@@ -109,7 +111,7 @@ GATE_RESPONSES: dict[int | str, dict[str, Any]] = {
             "application/json": {
                 "example": {
                     "pairs": 639,
-                    "left_out": {"truncated": {"pairs": 1, "first_pair_ids": [17]}},
+                    "left_out": {"truncated": {"pairs": 1, "first_pair_ids": ["17"]}},
                 }
             }
         },

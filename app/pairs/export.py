@@ -17,6 +17,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from app.domain.filters import PairFilter
+from app.domain.formats import UNHELD
 from app.domain.messages import Message
 from app.domain.quality import CHECKS, Check, Gate, Inspection
 from app.domain.text import SPECIAL_STRINGS
@@ -97,7 +98,7 @@ def exporting(
     Raises Conflict when no pair is left to write, NotFound when the store lacks an image.
     """
     inspection = inspection or Inspection(order.gate)
-    inspection.count(Check.RETRACTED, *selection.taken_back)
+    inspection.count(Check.RETRACTED, *map(str, selection.taken_back))
     tally = Tally(inspection)
     done = 0
     kind = order.kind
@@ -172,9 +173,18 @@ def manifest(order: Order, tally: Tally) -> str:
             }
             for check, count in tally.left_out.items()
         },
+        "unheld": unheld(tally),
         "files": dict(sorted(tally.files.items())),
     }
     return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+
+
+def unheld(*tallies: Tally) -> dict[str, object]:
+    """What a single file cannot hold though others do: how many, and why, by file."""
+    found: Counter[str] = Counter()
+    for tally in tallies:
+        found.update(tally.unheld)
+    return {file: {"left_out": count, "what": UNHELD} for file, count in sorted(found.items())}
 
 
 def nothing(order: Order, *tallies: Tally) -> Message:

@@ -4,14 +4,14 @@ What a row is and which files go with the rows is app/domain/formats; to add a f
 there. The command line, the admin's page and the API offer what is registered.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any
 
 from app.domain import formats as domain
-from app.domain.formats import Pair, Stream, Summary, Target
+from app.domain.formats import Pair, Stream, Summary, Target, Unheld
 from app.domain.messages import Message
 from app.domain.prompts import Renderer, Template
 from app.pairs.leaving import KINDS, PAIRS, Kind
@@ -53,9 +53,9 @@ class Format:
     order, with what makes their rows. table: they are Parquet, and not one JSON object a line.
     verbatim: rows hold the pair's prefix, chosen and rejected text only as they are, whole or
     joined with other text, so that lines can be written quickly (app/pairs/lines.py). documents:
-    the other text files of the export by name, README.md among them. reserved: strings that no
-    text may hold. images_first: rows without images stand last. text_only: what becomes of a line
-    in an export without any image. refusal: why a renderer cannot render it, None if it can.
+    the other text files of the export by name, README.md among them. reserved: strings that none
+    of its files can hold. images_first: rows without images stand last. text_only: what becomes of
+    a line in an export without any image. refusal: why a renderer cannot render it, None if it can.
     """
 
     name: str
@@ -74,6 +74,16 @@ class Format:
     def file(self) -> str:
         """The first file of rows."""
         return next(iter(self.files))
+
+    def unheld(self, item: Any, rendering: Rendering) -> Iterator[str]:
+        """The files that cannot hold this one, though another can."""
+        for name, rows in self.files.items():
+            try:
+                rows(item, rendering)
+            except Unheld:
+                if len(self.files) == 1:
+                    raise
+                yield name
 
     @property
     def rows(self) -> Rows:
@@ -137,6 +147,7 @@ def _written(format: domain.Format) -> Format:
                 version=version("iterdpo-studio"),
                 accepted=tally.accepted,
                 rejected=tally.rejected,
+                unheld=tally.unheld,
             )
         )
 

@@ -9,7 +9,7 @@ from app.pairs.source import Found
 def inspect(found: Found, inspection: Inspection) -> Check | None:
     """What is wrong with a pair; None lets it pass."""
     return inspection.find(
-        found.pair_id,
+        found.key,
         kind=found.kind,
         setting=found.sample.setting,
         prefix=found.prefix,

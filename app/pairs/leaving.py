@@ -131,16 +131,22 @@ class Kind:
         return (item for item in items if self.find(item, inspection) is None)
 
     def look(
-        self, open_session: OpenSession, selection: Selection, wanted: PairFilter, gate: Gate
+        self,
+        open_session: OpenSession,
+        selection: Selection,
+        wanted: PairFilter,
+        gate: Gate,
+        on_passed: Callable[[Leaving], None] = lambda _: None,
     ) -> Inspection:
-        """What the gate finds in a selection, with nothing written: a dry run."""
+        """What the gate finds in a selection, with nothing written: a dry run. on_passed is called
+        with each one that it lets pass."""
         inspection = Inspection(gate)
-        inspection.count(Check.RETRACTED, *selection.taken_back)
+        inspection.count(Check.RETRACTED, *map(str, selection.taken_back))
         for ids in selection.batches(self.batch):
             with open_session() as db:
                 batch = self.read(db, ids, wanted, gate.template)
-            for item in batch:
-                self.find(item, inspection)
+            for item in self.passing(batch, inspection):
+                on_passed(item)
         return inspection
 
 

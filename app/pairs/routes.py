@@ -115,9 +115,7 @@ def gate(
             for check in Check
         ],
         "found": found,
-        "pairs": pages.some_pairs(
-            db, project_id=project.id, ids=[number for number in shown if isinstance(number, int)]
-        ),
+        "pairs": pages.some_pairs(db, project_id=project.id, ids=list(map(int, shown))),
         "formats": list(FORMATS.values()),
         "form_name": form,
         "templates": list(Template),

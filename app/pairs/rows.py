@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import IO, Protocol, Self
 
+from app.domain.formats import Unheld
 from app.domain.formats.parquet import IMAGES
 from app.pairs.formats import Format, Rendering
 from app.pairs.leaving import Leaving
@@ -118,7 +119,13 @@ class LineWriter(_Counting):
         self._count(leaving)
         late = self._format.images_first and not leaving.sample.images
         for name, lines_of_one in self._lines.items():
-            lines = lines_of_one(leaving)
+            try:
+                lines = lines_of_one(leaving)
+            except Unheld:
+                if len(self._lines) == 1:
+                    raise
+                self._tally.unheld[name] += 1
+                continue
             self._tally.rows_of[name] += len(lines)
             if late:
                 self._without[name].writelines(lines)

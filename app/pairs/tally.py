@@ -12,13 +12,15 @@ class Tally:
     """Counts of an export, of pairs or what else it is made of. pairs = mid + last = with_images +
     without_images, and pairs + left out = all that the filter asked for. images: distinct files.
     rows_of: as written, by file; a format may make several of a pair. accepted, rejected:
-    judgements. files: the SHA-256 of each file of rows and text, by name."""
+    judgements. unheld: by file, what it cannot hold though another file does. files: the SHA-256 of
+    each file of rows and text, by name."""
 
     inspection: Inspection
     pairs: int = 0
     rows_of: Counter[str] = field(default_factory=Counter)
     accepted: int = 0
     rejected: int = 0
+    unheld: Counter[str] = field(default_factory=Counter)
     last: int = 0
     with_images: int = 0
     images: int = 0

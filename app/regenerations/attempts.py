@@ -33,6 +33,8 @@ from app.regenerations.requests import announce_end, defer
 from app.regenerations.texts import keep_tail, path_text, written_text
 
 MAX_FAILURES = 5
+# Of an output: enough to tell whether another text begins so.
+BEGINNING = 400
 _LOST = Message(
     "The worker that was writing this text died, %(times)s times. What is written is kept. "
     "Retry; if it happens again, tell your admin.",
@@ -53,7 +55,8 @@ class Work:
     candidates: the indices of the alternatives for the first segment that are still missing, or
     None: then text is written. candidate: the index of the one that an engine is asked for.
     adapter: the served name of the adapter that writes it, "" for the model itself. waited_s: from
-    the request to this attempt, in seconds.
+    the request to this attempt, in seconds. beginnings: how the outputs of the sample begin, the
+    first BEGINNING code points of each.
     """
 
     regeneration_id: int
@@ -75,6 +78,7 @@ class Work:
     policy_id: int = 0
     adapter: str = ""
     waited_s: float = 0.0
+    beginnings: tuple[str, ...] = ()
     rest: Cutting | None = None
 
 
@@ -135,6 +139,7 @@ def start(
             "leaf": run.leaf_id,
             "anchor": run.anchor_id,
             "policy": run.policy_id,
+            "beginning": BEGINNING,
         },
     ).one()
     before = path_text(db, run.anchor_id)
@@ -165,6 +170,7 @@ def start(
         policy_id=run.policy_id,
         adapter=task.adapter or "",
         waited_s=run.waited_s,
+        beginnings=tuple(task.beginnings),
         rest=cutting_of(db, sample_id=run.sample_id, behind_id=run.leaf_id) if run.cut else None,
     )
 
@@ -337,7 +343,12 @@ _TASK = text(
     """
     SELECT sample.system, sample.turns, sample.image_places, sample.instruction, ARRAY(
         SELECT sha256 FROM sample_images WHERE sample_id = sample.id ORDER BY position
-    ) AS images, (SELECT depth FROM segments WHERE id = :leaf)
+    ) AS images, ARRAY(
+        SELECT left(first.text, :beginning) FROM segments AS first
+        JOIN segments AS root ON root.id = first.parent_id
+        WHERE root.sample_id = sample.id AND root.parent_id IS NULL
+        ORDER BY first.id LIMIT 8
+    ) AS beginnings, (SELECT depth FROM segments WHERE id = :leaf)
         - (SELECT depth FROM segments WHERE id = :anchor) AS finished, (
         SELECT served_name FROM policies WHERE id = :policy AND adapter_hash <> ''
     ) AS adapter

@@ -208,7 +208,7 @@ def test_what_two_annotators_say_alike_leaves_once(
     assert left_out["first_judgement_ids"] == [f"{desk.draft.id}-{desk.at(1).id}"]
 
 
-@pytest.mark.parametrize("format", ["llamafactory", "llamafactory-exact", "ms-swift", "sft"])
+@pytest.mark.parametrize("format", ["llamafactory", "llamafactory-exact", "ms-swift"])
 def test_the_place_of_an_image_in_a_text_keeps_it_back(
     db: Session, project: Project, export: Exporter, desk: Desk, format: str
 ) -> None:
@@ -222,6 +222,27 @@ def test_the_place_of_an_image_in_a_text_keeps_it_back(
     assert "<video>" not in (export.place / format / FORMATS[format].file).read_text()
     assert "| reserved |" in (export.place / format / "README.md").read_text()
     assert export("trl").left_out == {}
+
+
+def test_a_text_that_one_file_cannot_hold_leaves_in_the_others(
+    db: Session, project: Project, export: Exporter
+) -> None:
+    instruction = "Put <image> where the picture belongs."
+    sample = add_sample(db, project=project)
+    sample.instruction = instruction
+    tagged = sit_down(db, sample, "lin")
+    tagged.accept(1)
+    finish(tagged)
+    # As people meet it: the only text of the project.
+    tally = export("sft")
+    assert (tally.pairs, tally.left_out, tally.unheld) == (1, {}, {"sharegpt.jsonl": 1})
+    assert instruction in export.rows("sft/outputs.jsonl")[0]["prompt"]
+    assert instruction in export.rows("sft/segments.jsonl")[0]["prompt"]
+    assert export.rows("sft/sharegpt.jsonl") == []
+    readme = (export.place / "sft" / "README.md").read_text()
+    assert "Left out of `sharegpt.jsonl` alone: 1. A text holds <image>" in readme
+    assert export.manifest("sft")["unheld"]["sharegpt.jsonl"]["left_out"] == 1
+    assert export.manifest("sft")["rows"] == 2
 
 
 def test_a_tag_that_two_segments_make_together_is_found(

@@ -89,7 +89,7 @@ def test_a_trl_row_is_json_without_null(pair: Pair, template: Template) -> None:
 def test_a_raw_row_holds_what_is_stored() -> None:
     (row,) = raw.rows(LAST, Target(Template.QWEN2_5_VL, lambda sha256: f"/images/{sha256}"))
     assert list(row.items()) == [
-        ("pair_id", 3),
+        ("pair_id", "3"),
         ("project", "Lectures"),
         ("sample", "doc1"),
         ("images", ["/images/3f9ac1", "/images/77b0e2"]),

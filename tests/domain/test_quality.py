@@ -48,7 +48,7 @@ def find(
 ) -> Check | None:
     given: dict[str, Any] = {"kind": Kind.REWRITE, "setting": SETTING, "truncated": False} | rest
     return Inspection(gate or Gate()).find(
-        1,
+        "1",
         prefix=prefix_of(*before),
         chosen=Piece.of(chosen),
         rejected=Piece.of(rejected),
@@ -114,7 +114,7 @@ def test_a_prefix_is_the_same_grown_at_once_and_step_by_step(texts: list[str]) -
 def test_a_duplicate_is_found_however_its_prefix_is_cut() -> None:
     inspection = Inspection(Gate())
 
-    def look(pair_id: int, setting: Setting, *before: str) -> Check | None:
+    def look(pair_id: str, setting: Setting, *before: str) -> Check | None:
         return inspection.find(
             pair_id,
             kind=Kind.REWRITE,
@@ -126,12 +126,12 @@ def test_a_duplicate_is_found_however_its_prefix_is_cut() -> None:
         )
 
     other = Setting(language="en", content=b"b", tokens=1.0, special=False, control=False)
-    assert look(1, SETTING, "One. ", "Two. ") is None
-    assert look(2, SETTING, "One. Two. ") is Check.DUPLICATE
-    assert look(3, SETTING, "One. 2wo. ") is None
-    assert look(4, other, "One. Two. ") is None
+    assert look("1", SETTING, "One. ", "Two. ") is None
+    assert look("2", SETTING, "One. Two. ") is Check.DUPLICATE
+    assert look("3", SETTING, "One. 2wo. ") is None
+    assert look("4", other, "One. Two. ") is None
     assert (inspection.passed, inspection.found) == (3, {Check.DUPLICATE: 1})
-    assert inspection.examples == {Check.DUPLICATE: [2]}
+    assert inspection.examples == {Check.DUPLICATE: ["2"]}
 
 
 @given(ANY, ANY)

@@ -85,7 +85,7 @@ def test_the_gate_counts_what_a_format_cannot_hold(
     assert reader.get(gate).json() == {"pairs": 1, "left_out": {}}
     assert reader.get(f"{gate}&format=ms-swift").json() == {
         "pairs": 0,
-        "left_out": {"reserved": {"pairs": 1, "first_pair_ids": [pair.id]}},
+        "left_out": {"reserved": {"pairs": 1, "first_pair_ids": [str(pair.id)]}},
     }
     assert reader.get(f"{gate}&format=kto").status_code == 422
 

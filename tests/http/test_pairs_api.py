@@ -26,7 +26,7 @@ def test_a_line_holds_all_of_a_pair(
     assert response.headers["content-type"] == "application/x-ndjson"
     assert response.headers["x-next-cursor"] == str(cursor + 1)
     assert second == {
-        "pair_id": three[1].id,
+        "pair_id": str(three[1].id),
         "project": world.project.name,
         "sample": sample.source_id,
         "system": "",
@@ -57,7 +57,7 @@ def test_following_next_reads_everything_once(
         response = client.get(url)
         seen += [row["pair_id"] for row in rows(response.content)]
         url = response.links.get("next", {}).get("url")
-    assert seen == [pair.id for pair in three]
+    assert seen == [str(pair.id) for pair in three]
     assert response.headers["x-next-cursor"] == str(rows(response.content)[-1]["cursor"])
 
 
@@ -71,7 +71,7 @@ def test_the_cursor_at_the_end_finds_what_comes_later(
     late = add_pair(db, sample=sample, number=4, text="Late.", user=world.owner)
     db.commit()
     (row,) = rows(client.get(address(world, after=end)).content)
-    assert row["pair_id"] == late.id
+    assert row["pair_id"] == str(late.id)
     assert row["ends_output"]
 
 
@@ -84,7 +84,7 @@ def test_a_pair_that_was_taken_back_is_not_sent(
     db.commit()
     second = client.get(address(world))
     assert len(rows(first.content)) == 3
-    assert [row["pair_id"] for row in rows(second.content)] == [pair.id for pair in three[1:]]
+    assert [row["pair_id"] for row in rows(second.content)] == [str(pair.id) for pair in three[1:]]
     assert first.headers["etag"] != second.headers["etag"]
 
 
@@ -176,7 +176,7 @@ def test_filters_stand_in_the_address_and_in_the_next_one(
         response = client.get(url)
         seen += [row["pair_id"] for row in rows(response.content)]
         url = response.links.get("next", {}).get("url")
-    assert seen == [pair.id for pair in three[1:]]
+    assert seen == [str(pair.id) for pair in three[1:]]
     nobody = client.get(address(world, annotator="nobody"))
     assert (nobody.status_code, nobody.content) == (200, b"")
 

@@ -16,16 +16,16 @@ def test_the_gate_stands_before_the_api_and_counts(
     db.commit()
     client = script(world.trainer)
     answer = client.get(address(world))
-    assert [row["pair_id"] for row in rows(answer.content)] == [pair.id for pair in three[1:]]
+    assert [row["pair_id"] for row in rows(answer.content)] == [str(pair.id) for pair in three[1:]]
     allowed = client.get(address(world, allow="control"))
-    assert rows(allowed.content)[-1]["pair_id"] == bad.id
+    assert rows(allowed.content)[-1]["pair_id"] == str(bad.id)
     assert answer.headers["etag"] != allowed.headers["etag"]
     found = client.get(address(world).replace("/pairs?", "/pairs/gate?")).json()
     assert found == {
         "pairs": 2,
         "left_out": {
-            "control": {"pairs": 1, "first_pair_ids": [bad.id]},
-            "retracted": {"pairs": 1, "first_pair_ids": [three[0].id]},
+            "control": {"pairs": 1, "first_pair_ids": [str(bad.id)]},
+            "retracted": {"pairs": 1, "first_pair_ids": [str(three[0].id)]},
         },
     }
 

@@ -174,7 +174,7 @@ def test_an_export_takes_the_filters_and_the_gate_of_its_address(
     response = admin.get(address(world, "export?format=raw&min_position=2&allow=control"))
     archive = zipfile.ZipFile(io.BytesIO(response.content))
     (row,) = map(json.loads, archive.read("raw/pairs.jsonl").splitlines())
-    assert row["pair_id"] == bad.id
+    assert row["pair_id"] == str(bad.id)
     manifest = json.loads(archive.read("raw/manifest.yaml"))
     assert manifest["filter"] == {"min_position": 2, "project": [world.project.name]}
     assert manifest["gate"]["allowed"] == ["control"]

@@ -79,7 +79,7 @@ def pull(client: TestClient, after: int, limit: int) -> tuple[list[int], int]:
         "/api/v1/pairs", params={"project": "pulled", "after": after, "limit": limit}
     )
     answer.raise_for_status()
-    ids = [json.loads(line)["pair_id"] for line in answer.iter_lines()]
+    ids = [int(json.loads(line)["pair_id"]) for line in answer.iter_lines()]
     return ids, int(answer.headers["x-next-cursor"])
 
 

@@ -42,7 +42,7 @@ def some_pairs(count: int, images: dict[str, bytes] | None = None) -> list[dict[
     known = list(images or {})
     return [
         {
-            "pair_id": number,
+            "pair_id": str(number),
             "project": "lectures",
             "sample": f"s{number % 3}",
             "images": [f"https://elsewhere.example/api/v1/images/{name}" for name in known],

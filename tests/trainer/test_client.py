@@ -54,7 +54,7 @@ def test_a_line_is_handed_out_only_when_it_is_whole() -> None:
 
 def test_it_goes_on_from_a_cursor() -> None:
     with serving(Fake(some_pairs(5))) as fake, studio(fake) as client:
-        assert [pair["pair_id"] for pair in client.pairs("lectures", after=6)] == [3, 4, 5]
+        assert [pair["pair_id"] for pair in client.pairs("lectures", after=6)] == ["3", "4", "5"]
 
 
 def test_progress_renews_the_patience() -> None:
@@ -210,7 +210,7 @@ def test_a_name_that_is_no_sha256_is_no_path(tmp_path: Path, name: str) -> None:
 def test_the_streaming_form_is_a_plain_loop() -> None:
     with serving(Fake(some_pairs(4))) as fake:
         pairs = iter_pairs(fake.url, TOKEN, "lectures", after=3)
-        assert next(pairs)["pair_id"] == 2
+        assert next(pairs)["pair_id"] == "2"
         pairs.close()
 
 
@@ -225,8 +225,8 @@ def test_pairs_as_a_dataset(tmp_path: Path) -> None:
         assert dataset[0]["policy"] is None
         assert dataset[4]["images"][0].size[0] > 100
         # What came since is there the next time; nothing old is taken for it.
-        fake.pairs.append(fake.pairs[0] | {"pair_id": 9, "cursor": 99})
-        assert load_pairs(fake.url, TOKEN, "lectures", cache=tmp_path)[5]["pair_id"] == 9
+        fake.pairs.append(fake.pairs[0] | {"pair_id": "9", "cursor": 99})
+        assert load_pairs(fake.url, TOKEN, "lectures", cache=tmp_path)[5]["pair_id"] == "9"
     assert sum("/images/" in path for path in fake.asked) == 1
     # Kept once, not once a row.
     assert sum(path.stat().st_size for path in tmp_path.rglob("*")) < 2 * len(png) + 200_000

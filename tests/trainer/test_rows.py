@@ -2,14 +2,26 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.trainer.breaking import line_of, some_pairs
+from trainer.duplicates import allowed
+from trainer.pulling import finished
 from trainer.refusals import TrainingRefusal
-from trainer.rows import TRAIN, VALIDATION, Row, data_hash, directory_source, held_out
+from trainer.rows import (
+    TRAIN,
+    VALIDATION,
+    Row,
+    data_hash,
+    directory_source,
+    held_out,
+    pulled_source,
+)
 
 Write = Callable[..., Path]
 
@@ -43,9 +55,14 @@ def write(tmp_path: Path) -> Write:
     return to_disk
 
 
-def test_rows_stand_in_the_order_of_their_ids(write: Write) -> None:
-    source = directory_source(write(exported(10), exported(9), exported(2)))
-    assert [row.pair_id for row in source.splits[TRAIN]] == ["2", "9", "10"]
+def test_the_order_of_rows_follows_from_what_they_teach(write: Write, tmp_path: Path) -> None:
+    rows = [exported(10), exported(9), exported(2)]
+    one = directory_source(write(*rows)).splits[TRAIN]
+    shutil.rmtree(tmp_path / "trl")
+    # In another order, and another one of two equal pairs.
+    other = directory_source(write(*reversed(rows[1:]), rows[0] | {"pair_id": "77"})).splits[TRAIN]
+    assert [row.chosen for row in one] == [row.chosen for row in other]
+    assert data_hash(one) == data_hash(other)
 
 
 def test_splits_are_read_where_a_snapshot_has_them(write: Write) -> None:
@@ -95,3 +112,25 @@ def test_a_sample_is_held_out_whole(write: Write) -> None:
     one: list[Row] = [row for row in rows if row.sample == rows[0].sample]
     with pytest.raises(TrainingRefusal, match="one sample"):
         held_out(one, 0.3, seed=1)
+
+
+def test_a_pulled_pair_that_teaches_the_same_is_left_out_and_named(tmp_path: Path) -> None:
+    first, second, third = some_pairs(3)
+    again = first | {"pair_id": "9", "sample": "another", "annotator": "bob", "cursor": 99}
+    path = tmp_path / "pairs.jsonl"
+    path.write_bytes(b"".join(map(line_of, (first, second, third, again))))
+    pulled = finished(path)
+    source = pulled_source(pulled, "feed", Path)
+    assert sorted(row.pair_id for row in source.splits[TRAIN]) == ["1", "2", "3"]
+    assert source.left_out == {"duplicate": ["9"]}
+    kept = pulled_source(pulled, "feed", Path, duplicates=True)
+    assert len(kept.splits[TRAIN]) == 4
+    assert kept.left_out == {}
+
+
+@pytest.mark.parametrize(
+    ("allow", "stay"),
+    [("duplicate", True), (["tokens", "duplicate"], True), ("tokens", False), (None, False)],
+)
+def test_duplicates_stay_where_the_gate_is_told_so(allow: Any, stay: bool) -> None:
+    assert allowed({"allow": allow}) is stay

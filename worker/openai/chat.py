@@ -1,14 +1,17 @@
 """Requests to /v1/chat/completions that continue the assistant's last message."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.domain.prompts import ChatPrompt, chat_messages
+from app.domain.tokencount import text_tokens
 from worker.openai.sampling import Sampling
 
 PATH = "/v1/chat/completions"
 # Of a whole continuation, however many attempts it takes.
 LIMITS = ("max_tokens", "min_tokens")
+# A slide of 1280 x 720 in Qwen2.5-VL.
+_IMAGE_TOKENS = 1200
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +20,8 @@ class Ask:
 
     priority: lower is served first. certainty: also ask for the log-probability of each token.
     written: so many tokens at the prompt's end were written for the same continuation before; they
-    count in its limits.
+    count in its limits. own: the same in code points. beginnings: how outputs of the same sample
+    begin.
     """
 
     prompt: ChatPrompt
@@ -26,6 +30,15 @@ class Ask:
     priority: int = 0
     certainty: bool = True
     written: int = 0
+    own: int = 0
+    beginnings: Sequence[str] = ()
+
+    @property
+    def tokens(self) -> float:
+        """Those of the prompt by a rough estimate, for the time that reading them takes."""
+        prompt = self.prompt
+        texts = (prompt.system, prompt.instruction, prompt.prefix)
+        return sum(map(text_tokens, texts)) + _IMAGE_TOKENS * len(prompt.images)
 
     @property
     def options(self) -> Mapping[str, float | int]:

@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import orjson
 
-from worker.engine import EngineError
-from worker.openai.events import Events
+from worker.openai.events import Events, NoEventsError
 from worker.openai.failures import broken, refusal, silent
+from worker.openai.malformed import no_answer, no_stream, too_much
 from worker.openai.silence import Silence
 
 _CONNECT_S = 5.0
@@ -19,17 +19,44 @@ _WRITE_S = 60.0
 _CALL_S = 30.0
 # uvicorn, in front of vLLM, closes a connection that was idle for 5 s.
 _IDLE_S = 4.0
+# Of one answer that is no stream. The head of a prompt with many images as token ids is below 2 MB.
+_MOST_BYTES = 16 * 2**20
+# Of an answer that is shown to people.
+_SHOWN_BYTES = 65_536
+# After the last text, for the usage, [DONE] and the end of the connection.
+_LAST_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a server may be silent, in seconds.
+    """How long a server may write nothing, in seconds. Bytes that are no text do not count.
 
-    first_s: before the first text; it may have a queue. next_s: between two pieces of text.
+    first_s: before the first text, for its queue; a_token_s: as well, for each token of the prompt
+    that it must read, reading_s at most. next_s: between two pieces of text.
     """
 
-    first_s: float = 300.0
+    first_s: float = 60.0
+    a_token_s: float = 0.005
+    reading_s: float = 180.0
     next_s: float = 60.0
+
+    def before_text(self, tokens: float) -> float:
+        """Seconds that the first text of a prompt of so many tokens may take."""
+        return self.first_s + min(tokens * self.a_token_s, self.reading_s)
+
+
+class Told(Protocol):
+    """What the reader of a stream has been told so far."""
+
+    @property
+    def length(self) -> int:
+        """Code points of text."""
+        ...
+
+    @property
+    def over(self) -> bool:
+        """All of the text has come."""
+        ...
 
 
 class Connection:
@@ -73,17 +100,19 @@ class Connection:
         answer = await self._call("POST", path, content=content)
         if answer.status_code != 200:
             raise refusal(answer.status_code, answer.content, model=model)
-        return _object(answer.content)
+        return object_in(path, answer.content)
 
     @asynccontextmanager
     async def stream(
-        self, path: str, content: bytes, *, model: str
+        self, path: str, content: bytes, *, model: str, told: Told, tokens: float
     ) -> AsyncIterator[AsyncIterator[list[bytes]]]:
         """Post a JSON body; the events of the answer, as many at a time as arrive together.
 
-        Leaving the context closes the connection, by which the server stops. Raises EngineError,
-        or CacheMiss.
+        told: reads them. tokens: of the prompt, about. Leaving the context closes the connection,
+        by which the server stops. Raises EngineError, or CacheMiss.
         """
+        clock = asyncio.get_running_loop()
+        until = clock.time() + self.patience.before_text(tokens)
         request = self._client.build_request(
             "POST",
             path,
@@ -91,14 +120,14 @@ class Connection:
             timeout=httpx.Timeout(None, connect=_CONNECT_S, write=_WRITE_S),
         )
         try:
-            async with asyncio.timeout(self.patience.first_s):
+            async with asyncio.timeout_at(until):
                 response = await self._send(request)
         except TimeoutError as error:
             raise silent(begun=False) from error
         try:
             if response.status_code != 200:
-                raise refusal(response.status_code, await _body(response), model=model)
-            yield self._events(response)
+                raise refusal(response.status_code, await _beginning(response), model=model)
+            yield self._events(response, told, until)
         finally:
             await response.aclose()
 
@@ -115,47 +144,82 @@ class Connection:
         except httpx.HTTPError as error:
             raise broken(error, begun=False) from error
 
-    async def _events(self, response: httpx.Response) -> AsyncIterator[list[bytes]]:
+    async def _events(
+        self, response: httpx.Response, told: Told, until: float
+    ) -> AsyncIterator[list[bytes]]:
+        """until: when the first text must have come, by the clock of the loop."""
+        clock = asyncio.get_running_loop()
         events = Events()
         portions = response.aiter_raw()
-        begun = False
+        length, over = 0, False
         silence = Silence()
         try:
             while True:
                 try:
-                    with silence.at_most(self.patience.next_s if begun else self.patience.first_s):
+                    with silence.at_most(max(0.0, until - clock.time())):
                         portion = await anext(portions, None)
                 except TimeoutError as error:
-                    raise silent(begun=begun) from error
+                    if over:
+                        return
+                    raise silent(begun=length > 0) from error
                 except httpx.HTTPError as error:
-                    raise broken(error, begun=begun) from error
+                    raise broken(error, begun=length > 0) from error
                 if portion is None:
+                    events.close()
                     return
-                begun = True
                 if found := events.feed(portion):
                     yield found
+                if told.over and not over:
+                    over, until = True, clock.time() + _LAST_S
+                elif told.length > length:
+                    until = clock.time() + self.patience.next_s
+                length = told.length
+        except NoEventsError as error:
+            raise no_stream(error.beginning + await _beginning(portions)) from error
         finally:
             silence.close()
 
     async def _call(self, method: str, path: str, content: bytes | None = None) -> httpx.Response:
+        """The whole answer, within limits of time and size."""
+        request = self._client.build_request(method, path, content=content)
+        response: httpx.Response | None = None
         try:
-            return await self._client.request(method, path, content=content)
+            async with asyncio.timeout(_CALL_S):
+                response = await self._client.send(request, stream=True)
+                body = bytearray()
+                async for portion in response.aiter_raw():
+                    body += portion
+                    if len(body) > _MOST_BYTES:
+                        raise too_much(path, _MOST_BYTES)
         except httpx.HTTPError as error:
             raise broken(error, begun=False) from error
+        except TimeoutError as error:
+            raise silent(begun=False) from error
+        finally:
+            if response is not None:
+                await response.aclose()
+        return httpx.Response(response.status_code, content=bytes(body))
 
 
-async def _body(response: httpx.Response) -> bytes:
-    try:
-        return await response.aread()
-    except httpx.HTTPError:
-        return b""
+async def _beginning(source: httpx.Response | AsyncIterator[bytes]) -> bytes:
+    """As much of an answer as is worth telling; what does not come soon is left out."""
+    body = b""
+    portions = source.aiter_raw() if isinstance(source, httpx.Response) else source
+    with suppress(httpx.HTTPError, TimeoutError):
+        async with asyncio.timeout(_LAST_S):
+            async for portion in portions:
+                body += portion
+                if len(body) >= _SHOWN_BYTES:
+                    break
+    return body
 
 
-def _object(content: bytes) -> dict[str, Any]:
+def object_in(path: str, content: bytes) -> dict[str, Any]:
+    """The JSON object that a call to `path` was answered with. Raises EngineError."""
     try:
         parsed = orjson.loads(content)
     except orjson.JSONDecodeError:
         parsed = None
     if not isinstance(parsed, dict):
-        raise EngineError("The model server sent what is no JSON object.", temporary=True)
+        raise no_answer(path, content)
     return parsed

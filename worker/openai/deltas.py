@@ -11,6 +11,16 @@ import orjson
 from app.domain.certainty import Token
 from worker.engine import Delta, EngineError
 from worker.openai.failures import said_in_stream
+from worker.openai.malformed import (
+    another_form,
+    error_in,
+    no_choice,
+    no_json,
+    no_reason,
+    no_utf8,
+)
+from worker.openai.seam import Seam
+from worker.openai.shapes import misplaced
 
 STOP = "stop"
 # The text ended at a limit of tokens.
@@ -56,14 +66,19 @@ class Reader:
     """Puts the events of one chat or generate stream together.
 
     prefix: the text that is continued; a server that shows the prompt it made must end it so.
-    stop: the stop strings that were asked for.
+    stop: the stop strings that were asked for. seam: holds the first words back until it is sure
+    that they continue the prefix; None where that needs no proof.
     """
 
-    def __init__(self, *, prefix: str = "", stop: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, *, prefix: str = "", stop: tuple[str, ...] = (), seam: Seam | None = None
+    ) -> None:
         self.request_id: str | None = None
         self.finished = False
         self._prefix = prefix
         self._stop = stop
+        self._seam = seam or Seam()
+        self._chosen = False
         self._text = ""
         self._given = 0
         self._stop_reason: str | None = None
@@ -80,21 +95,29 @@ class Reader:
         """The reason of the end is known; only the usage may still come."""
         return self._stop_reason is not None
 
+    @property
+    def over(self) -> bool:
+        """All of the text has come, whether its reason is known or not."""
+        return self.stopped or self.finished
+
+    @property
+    def length(self) -> int:
+        """Code points of text that have come so far."""
+        return len(self._text)
+
     def take(self, event: bytes) -> None:
-        """Read one event. Raises EngineError for what the server says went wrong."""
-        if event == _DONE:
+        """Read one event. Raises EngineError for what the server says went wrong, and for an event
+        that is no chunk of a chat completion; nothing of such an event is taken.
+        """
+        if event.strip() == _DONE:
             self.finished = True
             return
-        try:
-            chunk = orjson.loads(event)
-        except orjson.JSONDecodeError as error:
-            raise EngineError(
-                "The model server sent what is no JSON. What is written is kept.", temporary=True
-            ) from error
-        if not isinstance(chunk, dict):
-            return
-        if chunk.get("error"):
-            raise said_in_stream(chunk["error"])
+        chunk = _parsed(event)
+        if (error := error_in(chunk)) is not None:
+            raise said_in_stream(error)
+        wrong = misplaced(chunk)
+        if wrong is not None:
+            raise another_form(event, wrong)
         if self.request_id is None:
             self.request_id = chunk.get("id") or chunk.get("request_id")
         if chunk.get("prompt_text") is not None:
@@ -102,14 +125,24 @@ class Reader:
         if chunk.get("usage"):
             self._usage = _usage(chunk["usage"])
         for choice in chunk.get("choices") or ():
-            if choice.get("index", 0) == 0:
+            if (choice.get("index") or 0) == 0:
+                self._chosen = True
                 self._take_choice(choice)
+
+    def close(self) -> None:
+        """The stream is at its end. Raises EngineError unless the server has said why."""
+        if not self.stopped:
+            raise no_reason() if self._chosen else no_choice()
+        self.finished = True
 
     def delta(self) -> ModelDelta | None:
         """What has come since the last call; None if nothing. The last one comes at the end.
 
         The reason of the end is given once the stream is finished, together with the usage.
+        Raises EngineError for text that does not continue the prefix.
         """
+        if not self._seam.settled(self._text, ended=self.finished):
+            return None
         text = self._text[self._given :]
         tokens = self._ready()
         reason = self._stop_reason if self.finished else None
@@ -194,6 +227,22 @@ class Reader:
                 "changes or closes it. Tell your admin.",
                 temporary=False,
             )
+        self._seam.trust()
+
+
+def _parsed(event: bytes) -> dict[str, Any]:
+    """The JSON object that an event is. Raises EngineError."""
+    try:
+        chunk = orjson.loads(event)
+    except orjson.JSONDecodeError as error:
+        try:
+            event.decode()
+        except UnicodeDecodeError:
+            raise no_utf8() from error
+        raise no_json(event) from error
+    if not isinstance(chunk, dict):
+        raise another_form(event, "chunk")
+    return chunk
 
 
 def _usage(said: dict[str, Any]) -> Usage:

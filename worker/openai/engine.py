@@ -24,6 +24,7 @@ from worker.openai.failures import CacheMiss, NotServedError
 from worker.openai.images import ImageSource, SentImages
 from worker.openai.probe import Server, probe
 from worker.openai.sampling import Sampling
+from worker.openai.seam import Seam
 from worker.openai.tokens import TokenPath, token_ids
 
 # Beyond this a body is made in a thread, so that other streams go on meanwhile.
@@ -116,6 +117,8 @@ class OpenAIEngine:
             # Who has many texts being written waits for others here too.
             priority=_priority(settings.get("priority", 0)) + work.behind,
             certainty=settings.get("certainty") is not False,
+            own=len(work.kept),
+            beginnings=work.beginnings,
         )
         limit = ask.sampling.options.get("max_tokens")
         if work.kept and limit is not None:
@@ -210,9 +213,13 @@ class OpenAIEngine:
             content = await asyncio.to_thread(orjson.dumps, body)
         else:
             content = orjson.dumps(body)
-        reader = Reader(prefix=ask.prompt.prefix, stop=ask.sampling.stop)
+        prefix = ask.prompt.prefix
+        seam = Seam(prefix, own=ask.own, beginnings=ask.beginnings)
+        reader = Reader(prefix=prefix, stop=ask.sampling.stop, seam=seam)
         abort_id = f"chatcmpl-{ask.request_id}" if server.aborts else None
-        stream = self._exchange.read(PATH, content, reader, model=server.model, abort_id=abort_id)
+        stream = self._exchange.read(
+            PATH, content, reader, model=server.model, tokens=ask.tokens, abort_id=abort_id
+        )
         async with aclosing(stream) as deltas:
             async for delta in deltas:
                 yield delta

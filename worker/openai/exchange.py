@@ -27,34 +27,38 @@ class Exchange:
             await asyncio.wait(self._aborts, timeout=_ABORT_S)
 
     async def read(
-        self, path: str, content: bytes, reader: Reader, *, model: str, abort_id: str | None
+        self,
+        path: str,
+        content: bytes,
+        reader: Reader,
+        *,
+        model: str,
+        tokens: float,
+        abort_id: str | None,
     ) -> AsyncGenerator[ModelDelta, None]:
         """Post a body and give what comes back, as often as something comes.
 
-        Leaving it early closes the connection, by which the server stops. abort_id: the request's
-        id where the server aborts by id, else None.
+        Leaving it early closes the connection, by which the server stops. tokens: of the prompt,
+        about, which the server reads before it writes. abort_id: the request's id where the server
+        aborts by id, else None.
         Raises EngineError, and CacheMiss before the first delta.
         """
         try:
-            async with self.connection.stream(path, content, model=model) as portions:
+            stream = self.connection.stream(path, content, model=model, told=reader, tokens=tokens)
+            async with stream as portions:
                 async for events in portions:
                     for event in events:
                         reader.take(event)
                     delta = reader.delta()
                     if delta is not None:
                         yield delta
-            if not reader.finished:
-                # Some servers say why the text ended and send no [DONE].
-                if not reader.stopped:
-                    raise EngineError(
-                        "The model server ended in the middle of the text. "
-                        "What is written is kept.",
-                        temporary=True,
-                    )
-                reader.finished = True
-                delta = reader.delta()
-                if delta is not None:
-                    yield delta
+                    if reader.finished and not reader.stopped:
+                        break
+            # Some servers say why the text ended and send no [DONE], others the other way round.
+            done = reader.finished
+            reader.close()
+            if not done and (delta := reader.delta()) is not None:
+                yield delta
         finally:
             if not reader.finished and abort_id is not None and not self._closed:
                 self._abort(reader.request_id or abort_id)

@@ -117,7 +117,8 @@ def silent(*, begun: bool) -> EngineError:
         message = Message(
             "The model server stopped writing in the middle of the text. What is written is kept."
         )
-    return EngineError(message, temporary=True)
+    # A server that is away as a whole does not answer the check either, and that costs nothing.
+    return EngineError(message, temporary=True, counts=True)
 
 
 def said_in_stream(error: object) -> EngineError:

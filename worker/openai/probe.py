@@ -20,7 +20,7 @@ import orjson
 from app.domain.prompts import ChatPrompt
 from worker.engine import EngineError
 from worker.openai.chat import PATH, Ask, chat_request
-from worker.openai.connection import Connection
+from worker.openai.connection import Connection, object_in
 from worker.openai.failures import refusal
 from worker.openai.sampling import Sampling
 
@@ -185,8 +185,7 @@ async def _answer(
     del body["stream"], body["stream_options"]
     answer = await connection.post(PATH, body)
     if answer.status_code == 200:
-        parsed = orjson.loads(answer.content)
-        return parsed if isinstance(parsed, dict) else {}
+        return object_in(PATH, answer.content)
     refused = refusal(answer.status_code, answer.content, model=model)
     if isinstance(refused, EngineError):
         raise EngineError(
@@ -198,12 +197,15 @@ async def _answer(
 
 
 def _text(said: dict[str, Any]) -> str:
-    choices = said.get("choices") or [{}]
-    return str((choices[0].get("message") or {}).get("content") or "")
+    try:
+        return str(said["choices"][0]["message"]["content"] or "")
+    except (KeyError, IndexError, TypeError):
+        return ""
 
 
 def _prompt_tokens(said: dict[str, Any]) -> int | None:
-    tokens = (said.get("usage") or {}).get("prompt_tokens")
+    usage = said.get("usage")
+    tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
     return tokens if isinstance(tokens, int) and tokens > 0 else None
 
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import orjson
 
-from worker.engine import EngineError
 from worker.openai.chat import LIMITS, PATH, Ask, chat_request
 from worker.openai.connection import Connection
 from worker.openai.deltas import ModelDelta, Reader
 from worker.openai.exchange import Exchange
+from worker.openai.malformed import no_answer
 from worker.openai.memory import Memory
 from worker.openai.probe import Server
 
@@ -64,7 +64,12 @@ class TokenPath:
         reader = Reader(stop=ask.sampling.stop)
         abort_id = f"generate-tokens-{ask.request_id}" if server.aborts else None
         stream = self._exchange.read(
-            GENERATE, content, reader, model=server.model, abort_id=abort_id
+            GENERATE,
+            content,
+            reader,
+            model=server.model,
+            tokens=ask.tokens,
+            abort_id=abort_id,
         )
         try:
             async with aclosing(stream) as deltas:
@@ -108,13 +113,23 @@ async def token_ids(connection: Connection, text: str, *, model: str) -> list[in
     body = {"model": model, "prompt": text, "add_special_tokens": False}
     said = await connection.json("/tokenize", orjson.dumps(body), model=model)
     ids = said.get("tokens")
-    if not isinstance(ids, list):
-        raise EngineError("The model server gave no tokens for the text.", temporary=True)
+    if not isinstance(ids, list) or not all(isinstance(one, int) for one in ids):
+        raise no_answer("/tokenize", orjson.dumps(said))
     return ids
 
 
 def read_head(said: Mapping[str, Any]) -> Head:
-    """What /v1/chat/completions/render answered, with one id in the place of each image."""
+    """What /v1/chat/completions/render answered, with one id in the place of each image.
+
+    Raises EngineError for an answer of another form.
+    """
+    try:
+        return _head_in(said)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise no_answer(f"{PATH}/render", orjson.dumps(said)) from error
+
+
+def _head_in(said: Mapping[str, Any]) -> Head:
     ids: list[int] = said["token_ids"]
     features = said.get("features") or {}
     places = [

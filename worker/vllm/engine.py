@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from worker.openai import ImageSource, OpenAIEngine
+from worker.openai import ImageSource, OpenAIEngine, Patience
 from worker.vllm.server import Launch, VllmServer
 
 # So long check() waits before it says that the server is still starting.
@@ -15,8 +15,10 @@ class VllmEngine(OpenAIEngine):
 
     name = "vllm"
 
-    def __init__(self, server: VllmServer, *, images: ImageSource) -> None:
-        super().__init__(server.url, images=images)
+    def __init__(
+        self, server: VllmServer, *, images: ImageSource, patience: Patience | None = None
+    ) -> None:
+        super().__init__(server.url, images=images, patience=patience)
         self.server = server
 
     async def check(self) -> None:
@@ -26,13 +28,15 @@ class VllmEngine(OpenAIEngine):
 
 
 @asynccontextmanager
-async def vllm_engine(launch: Launch, *, images: ImageSource) -> AsyncIterator[VllmEngine]:
+async def vllm_engine(
+    launch: Launch, *, images: ImageSource, patience: Patience | None = None
+) -> AsyncIterator[VllmEngine]:
     """An engine with a server of its own, which ends with the context.
 
     Raises EngineError when vLLM is not installed.
     """
     async with VllmServer(launch) as server:
-        engine = VllmEngine(server, images=images)
+        engine = VllmEngine(server, images=images, patience=patience)
         try:
             yield engine
         finally:

@@ -5,14 +5,15 @@ context in the same assistant turn, and only the end of an output is followed by
 """
 
 from app.domain.formats.registry import FORMATS, Format, Stream
-from app.domain.formats.rows import Row, Target
-from app.domain.formats.summary import README_MARK, Summary
+from app.domain.formats.rows import Row, Target, Unheld
+from app.domain.formats.summary import README_MARK, UNHELD, Summary
 from app.domain.formats.trl import trl_row
 from app.domain.formats.values import Judgement, OutputSegment, Pair, WholeOutput
 
 __all__ = [
     "FORMATS",
     "README_MARK",
+    "UNHELD",
     "Format",
     "Judgement",
     "OutputSegment",
@@ -21,6 +22,7 @@ __all__ = [
     "Stream",
     "Summary",
     "Target",
+    "Unheld",
     "WholeOutput",
     "trl_row",
 ]

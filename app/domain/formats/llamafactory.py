@@ -20,7 +20,7 @@ _TEMPLATES = {"qwen2.5-vl": "qwen2_vl", "qwen3-vl": "qwen3_vl_nothink"}
 
 
 def rows(pair: Pair, target: Target) -> Sequence[Row]:
-    """One row: the prefix stands in both answers. Raises ValueError for a text with a media tag."""
+    """One row: the prefix stands in both answers. Raises Unheld for a text with a media tag."""
     row: Row = {
         "conversations": [
             {"from": _ROLES[role], "value": text} for role, text in tagged(pair.prompt)

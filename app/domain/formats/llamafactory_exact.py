@@ -18,7 +18,7 @@ _PLUGINS = {"qwen3-vl": "qwen3_vl"}
 def rows(pair: Pair, target: Target) -> Sequence[Row]:
     """One row: the human turn is the rendered prompt with the prefix, each answer the segment.
 
-    Raises ValueError for a text with a media tag.
+    Raises Unheld for a text with a media tag.
     """
     renderer = target.renderer
     # The images' tags become what the template writes for them, so the rest must have none.

@@ -15,7 +15,7 @@ FILE = "pairs.jsonl"
 def rows(pair: Pair, target: Target) -> Sequence[Row]:
     """One row; the first segment has no prefix and so no message for it.
 
-    Raises ValueError for a text with a media tag.
+    Raises Unheld for a text with a media tag.
     """
     asked = [
         turn

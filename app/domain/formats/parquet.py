@@ -15,7 +15,7 @@ FILE = "pairs.parquet"
 IMAGES = "images.parquet"
 # Column to type, in the words of Arrow; only policy may be null.
 PAIR_COLUMNS = {
-    "pair_id": "int64",
+    "pair_id": "string",
     "project": "string",
     "sample": "string",
     "images": "list<string>",
@@ -40,7 +40,7 @@ REPEATED = ("project", "sample", "images", "context", "instruction", "kind", "an
 def rows(pair: Pair, _target: Target) -> Sequence[Row]:
     """One row: its images are the keys of the table of images."""
     row: Row = {
-        "pair_id": pair.pair_id,
+        "pair_id": str(pair.pair_id),
         "project": pair.project,
         "sample": pair.sample,
         "images": list(pair.images),

@@ -12,7 +12,7 @@ FILE = "pairs.jsonl"
 def rows(pair: Pair, target: Target) -> Sequence[Row]:
     """One row: the pair as it is stored. The target's renderer is not asked."""
     row: Row = {
-        "pair_id": pair.pair_id,
+        "pair_id": str(pair.pair_id),
         "project": pair.project,
         "sample": pair.sample,
         "images": target.images(pair.images, pair.image_files),

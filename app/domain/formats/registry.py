@@ -28,8 +28,8 @@ Item = TypeVar("Item", Pair, Judgement, WholeOutput)
 class Stream(Generic[Item]):
     """A file of an export: the rows of every item, in the items' order.
 
-    rows may give none or several for an item, and raises ValueError, with a sentence, for one that
-    the trainer would misread.
+    rows may give none or several for an item, and raises Unheld, with a sentence, for one that the
+    trainer would misread: where a format has several files, the others still hold it.
     """
 
     file: str
@@ -41,11 +41,12 @@ class Stream(Generic[Item]):
 class Format:
     """A format of exports.
 
-    files: makes what goes with the rows, by name. reserved: strings that no text may hold, beside
-    the renderer's own. placeholder: what the renderer must write for an image; "" if anything.
-    images_first: rows without images stand last, since datasets decides by the first 10 MB of a
-    file what its columns are. imagefolder: datasets makes the images of "images_file_names", which
-    name files only; where no row has any, the column must be called "images".
+    files: makes what goes with the rows, by name. reserved: strings that none of its files can
+    hold, beside the renderer's own. placeholder: what the renderer must write for an image; "" if
+    anything. images_first: rows without images stand last, since datasets decides by the first 10
+    MB of a file what its columns are. imagefolder: datasets makes the images of
+    "images_file_names", which name files only; where no row has any, the column must be called
+    "images".
     """
 
     name: str
@@ -145,7 +146,6 @@ FORMATS: Mapping[str, Format] = {
                 Stream(sft.SHAREGPT, WholeOutput, sft.sharegpt_rows),
             ),
             sft.companions,
-            reserved=MEDIA_TAGS,
         ),
         Format(
             "raw",

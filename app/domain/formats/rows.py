@@ -12,6 +12,10 @@ Row = dict[str, object]
 MEDIA_TAGS = ("<image>", "<video>", "<audio>")
 
 
+class Unheld(ValueError):  # noqa: N818 - nothing is wrong with the text
+    """A text that a file cannot hold, since its trainer would misread it; the message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Whom rows are for: the model's renderer, and what they call an image.
@@ -30,7 +34,7 @@ class Target:
 def tagged(prompt: ChatPrompt) -> list[tuple[str, str]]:
     """The messages of a prompt as role and text, with a tag where each image is.
 
-    Raises ValueError for a text that holds a tag itself: the images would move there.
+    Raises Unheld for a text that holds a tag itself: the images would move there.
     """
     return [
         (
@@ -44,11 +48,11 @@ def tagged(prompt: ChatPrompt) -> list[tuple[str, str]]:
 
 
 def without_tags(text: str) -> str:
-    """The text itself. Raises ValueError when it holds a tag of media."""
+    """The text itself. Raises Unheld when it holds a tag of media."""
     if "<" in text:
         for tag in MEDIA_TAGS:
             if tag in text:
-                raise ValueError(
+                raise Unheld(
                     Message(
                         "The text holds %(tag)s, which the trainer takes for a place of one.",
                         tag=tag,

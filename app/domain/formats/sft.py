@@ -46,7 +46,7 @@ def segment_rows(output: WholeOutput, target: Target) -> Sequence[Row]:
 
 def sharegpt_rows(output: WholeOutput, target: Target) -> Sequence[Row]:
     """The whole text as messages; none for a text whose end is not known, since trainers of
-    messages close every answer. Raises ValueError for a text with a media tag."""
+    messages close every answer. Raises Unheld for a text with a media tag."""
     if not output.ends_output:
         return ()
     asked = [{"role": role, "content": text} for role, text in tagged(output.prompt(""))]
@@ -103,7 +103,8 @@ def _readme(summary: Summary) -> str:
 
 Take one of them: they hold the same texts. A completion ends in end-of-turn only where the end of
 the text is known; a text that was cut off is not in `{SHAREGPT}`, whose trainers close every
-answer.
+answer. Nor is a text with `<image>`, `<video>` or `<audio>` in it, which they take for the place of
+one.
 """
     folder = quoted(f"{summary.folder}/")
     names, cast = "load_dataset", ""

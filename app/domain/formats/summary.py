@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.domain.prompts import Renderer
 
@@ -17,7 +17,8 @@ class Summary:
 
     folder: its name, as commands say it. rows: how many, by file. mid + last = with_images +
     without_images: rows, where last ones end in end-of-turn. images: distinct files. accepted,
-    rejected: judgements. left_out: how many by reason. version: that of this software.
+    rejected: judgements. left_out: how many by reason. unheld: how many a single file cannot hold,
+    by file, though others do. version: that of this software.
     """
 
     folder: str
@@ -33,11 +34,19 @@ class Summary:
     version: str
     accepted: int = 0
     rejected: int = 0
+    unheld: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def text_only(self) -> bool:
         """There are rows, and none has an image."""
         return self.with_images == 0 and self.without_images > 0
+
+
+# Why a single file leaves a text out.
+UNHELD = (
+    "A text holds <image>, <video> or <audio>, which the trainers of this file take for the place "
+    "of one."
+)
 
 
 def readme(summary: Summary, *, title: str, about: str, train: str, templated: bool = True) -> str:
@@ -63,6 +72,8 @@ def readme(summary: Summary, *, title: str, about: str, train: str, templated: b
     if summary.left_out:
         text += "\n## Left out\n\n| reason | rows |\n| --- | --- |\n"
         text += "".join(f"| {why} | {count} |\n" for why, count in sorted(summary.left_out.items()))
+    for file, count in sorted(summary.unheld.items()):
+        text += f"\nLeft out of `{file}` alone: {count}. {UNHELD}\n"
     return f"{text}\nMade by IterDPO Studio {summary.version}.\n"
 
 

@@ -10,7 +10,7 @@ from app.domain.filters import PairFilter
 from app.domain.quality import CHECKS
 from app.domain.splits import Division, Split, SplitPlan
 from app.domain.sums import FileSum
-from app.pairs.export import Order
+from app.pairs.export import Order, unheld
 from app.pairs.tally import Tally
 
 # What holds rows; everything else beside the images is about them.
@@ -68,6 +68,7 @@ def manifest(
         **order.canonical(),
         "policies": dict(sorted(policies.items())),
         "left_out": left_out,
+        "unheld": unheld(*tallies.values()),
         "files": [
             {"path": file.path, "size": file.size, "sha256": file.sha256}
             for file in sorted(files)

@@ -236,11 +236,6 @@ async def cut_off(body: dict[str, Any], answer: Answer) -> None:
     await answer.event({"choices": [{"delta": {"content": "Hi"}}]})
 
 
-async def ended_early(body: dict[str, Any], answer: Answer) -> None:
-    await cut_off(body, answer)
-    await answer.end()
-
-
 async def silent(body: dict[str, Any], answer: Answer) -> None:
     await cut_off(body, answer)
     await asyncio.sleep(60)
@@ -264,7 +259,6 @@ async def busy(body: dict[str, Any], answer: Answer) -> None:
     ("chat", "words"),
     [
         (cut_off, "in the middle of the text"),
-        (ended_early, "in the middle of the text"),
         (silent, "stopped writing"),
         (waiting, "did not begin to write"),
         (engine_dead, "EngineCore encountered"),
@@ -273,7 +267,7 @@ async def busy(body: dict[str, Any], answer: Answer) -> None:
 )
 def test_what_another_attempt_may_heal_is_temporary(chat: Chat, words: str) -> None:
     async def scenario() -> None:
-        patience = Patience(first_s=0.3, next_s=0.3)
+        patience = Patience(first_s=0.3, a_token_s=0, next_s=0.3)
         async with engine_on(vllm(chat), patience=patience) as (engine, _):
             with pytest.raises(EngineError, match=words) as failed:
                 await whole(engine, ask())
