@@ -9,6 +9,8 @@ JOBS ?= 3
 # Extra words for pytest: make test ARGS="-k segments"
 ARGS ?=
 export PORT DATA HOST
+# A browser for the tests that is not on the PATH: make test CHROMIUM=/path/to/chrome
+export CHROMIUM
 
 PYTHON := .venv/bin/python
 # tests/vllm and tests/trl need environments of their own, with torch.

@@ -10,10 +10,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from app.cli import MODULES, main
+from app.cli import main
+from app.cli.program import MODULES
 from app.settings import ROOT
 
 _FORKS = multiprocessing.get_context("forkserver")
@@ -21,9 +22,17 @@ _FORKS.set_forkserver_preload([__name__, *(f"app.cli.{name}" for name in set(MOD
 
 
 def run_command(
-    words: Sequence[str], environment: Mapping[str, str], *, stdin: str = "", timeout_s: float = 120
+    words: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    stdin: str = "",
+    timeout_s: float = 120,
+    start: Callable[[], object] = main,
 ) -> subprocess.CompletedProcess[str]:
-    """`iterdpo` with these words, to its end. Raises TimeoutError, and ends it, after that."""
+    """`iterdpo` with these words, to its end. Raises TimeoutError, and ends it, after that.
+
+    start: calls main() with something of the test's own around it.
+    """
     with (
         tempfile.TemporaryFile("w+") as given,
         tempfile.TemporaryFile("w+") as said,
@@ -32,7 +41,7 @@ def run_command(
         given.write(stdin)
         given.seek(0)
         streams = [multiprocessing.reduction.DupFd(file.fileno()) for file in (given, said, noted)]
-        command = _FORKS.Process(target=_command, args=([*words], {**environment}, streams))
+        command = _FORKS.Process(target=_command, args=([*words], {**environment}, streams, start))
         command.start()
         command.join(timeout_s)
         if command.exitcode is None:
@@ -46,7 +55,12 @@ def run_command(
         return subprocess.CompletedProcess([*words], command.exitcode, *outputs)
 
 
-def _command(words: list[str], environment: dict[str, str], streams: list[Any]) -> None:
+def _command(
+    words: list[str],
+    environment: dict[str, str],
+    streams: list[Any],
+    start: Callable[[], object],
+) -> None:
     os.environ.clear()
     os.environ.update(environment)
     for number, stream in enumerate(streams):
@@ -55,4 +69,4 @@ def _command(words: list[str], environment: dict[str, str], streams: list[Any]) 
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 - it lives as long as the process
     os.chdir(ROOT)
     sys.argv = ["iterdpo", *words]
-    main()
+    start()

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 import time
 from collections.abc import Iterator
 
@@ -102,3 +103,7 @@ def pytest_sessionstart() -> None:
         del os.environ[name]
     os.environ.pop("DATABASE_URL", None)
     os.environ["HF_HUB_OFFLINE"] = "1"
+    # A shell starts background jobs with SIGINT ignored, and so would every process of the tests
+    # be: an interrupt of theirs would not come.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from threading import Thread
 
 from app import logs
+from app.cli import interrupts
 from app.cli.console import note
 from app.cli.work import progress
 from app.db import Sessions
@@ -30,7 +31,7 @@ def made_here(
     """
 
     def look() -> SnapshotView:
-        with sessions() as db:
+        with interrupts.held(), sessions() as db:
             return queries.snapshot_view(db, snapshot_id=snapshot_id)
 
     # What a builder says while it goes well is not for who waits for it.
@@ -53,9 +54,10 @@ def made_here(
         except BaseException as error:
             built.set_exception(error)
 
-    # In a thread, which ends with the process: Ctrl+C comes here, not into a query of the builder.
-    Thread(target=work, name="builder", daemon=True).start()
     try:
+        # In a thread, which ends with the process: Ctrl+C comes here, not into a query of the
+        # builder. Nor into one of ours: what cleans up after half a query may fail itself.
+        Thread(target=work, name="builder", daemon=True).start()
         with progress() as bars:
             bar = bars.add_task("Writing pairs", total=None)
             while (view := look()).live:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from app.cli import address
 from app.cli.console import Data, note, say, settings_for
 from app.postgres import ServerError, database_url, embedded, running_url
 from app.settings import Settings
@@ -70,7 +71,7 @@ def demo(
 
 
 def _welcome(settings: Settings, accounts: str) -> None:
-    say(f"\nIterDPO Studio is ready at {_address(settings)}\n")
+    say(f"\nIterDPO Studio is ready at {address.own(settings)}\n")
     say(accounts)
     say(f"Data and logs: {settings.data}\nCtrl+C stops everything.")
 
@@ -83,8 +84,3 @@ def _tend(settings: Settings, rejoined: ExitStack) -> None:
             rejoined.enter_context(embedded(settings.data))
         except ServerError as error:
             note(str(error))
-
-
-def _address(settings: Settings) -> str:
-    host = "localhost" if settings.host in ("127.0.0.1", "0.0.0.0", "::", "::1") else settings.host  # noqa: S104
-    return settings.public_url or f"http://{host}:{settings.port}"

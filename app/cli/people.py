@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.accounts import service as accounts
+from app.cli import address
 from app.cli.console import Data, note, say, settings_for
 from app.cli.work import transaction
 from app.domain.segments import RuleKind
@@ -246,6 +247,5 @@ def _read_password() -> str:
 
 
 def _say_invitation(settings: Settings, invitation: accounts.Invitation) -> None:
-    base = settings.public_url or f"http://{settings.host}:{settings.port}"
-    say(f"{base.rstrip('/')}/invitation/{invitation.secret}")
+    say(f"{address.of_studio(settings)}/invitation/{invitation.secret}")
     note(f"With this link {invitation.name} sets a password, until {invitation.expires_at:%F}.")

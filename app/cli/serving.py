@@ -9,6 +9,7 @@ import typer
 import uvicorn
 from fastapi import FastAPI
 
+from app.cli.address import announced
 from app.cli.connections import Connection, room_for_connections
 from app.cli.console import Data, end_on_sigterm, settings_for, settle
 from app.cli.work import database
@@ -70,7 +71,7 @@ def serve(
     end_on_sigterm()
     if supervised:
         stop_with_parent()
-    with database(settings, upgrade=supervised):
+    with database(settings, upgrade=supervised), announced(settings):
         if reload:
             # The reloading child process gets its settings by its environment alone.
             os.environ |= {

@@ -115,9 +115,11 @@ def add_member(db: Session, *, project: Project, name: str, actor_id: int | None
     """
     user = db.scalar(select(User).where(func.lower(User.name) == name.strip().lower()))
     if user is None:
-        raise Invalid("There is no account of that name. Add the person first.", "name")
+        raise Invalid(
+            Message("There is no account named %(name)s. Add the person first.", name=name), "name"
+        )
     if user.disabled_at is not None:
-        raise Invalid("This account is disabled.", "name")
+        raise Invalid(Message("The account %(name)s is disabled.", name=user.name), "name")
     statement = insert(Membership).values(project_id=project.id, user_id=user.id)
     added = db.scalar(statement.on_conflict_do_nothing().returning(Membership.user_id))
     if added is not None:

@@ -1,6 +1,5 @@
 """Real Chromium before a whole studio: app, worker and database run as processes of their own."""
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,9 +10,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from app.models import User
 from app.security import SESSION_COOKIE
+from tests.browser import program
 from tests.studio import Studio, studio
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -72,8 +71,9 @@ def chromium() -> Iterator[Browser]:
     Not for the whole process: while it is open its event loop runs in this thread, and no other
     test could run one of its own.
     """
+    executable = program.find()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        browser = playwright.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
         yield browser
         browser.close()
 

@@ -113,7 +113,7 @@ def test_from_nothing_to_a_project_with_samples_people_and_a_token(
 ) -> None:
     invitation = studio.ok("user", "add", "ada", "--role", "admin").splitlines()
     assert invitation[0] == "Added the admin ada."
-    assert invitation[1].startswith("http://127.0.0.1:8000/invitation/")
+    assert invitation[1].startswith("http://localhost:8000/invitation/")
     studio.ok("user", "add", "lin", "--password", stdin="a long password\n")
     studio.ok("user", "add", "theo", "--role", "trainer")
     studio.ok("project", "add", "lectures", "--title", "Lectures", "--member", "lin")

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
+from typer.testing import CliRunner
 
-from app.cli import command_line
+from app.cli.program import command_line
 from app.main import create_app
 from app.settings import ROOT, Settings
 from tests.project.tracked import tracked_files
@@ -79,6 +80,14 @@ def test_every_command_teaches_with_an_example() -> None:
             assert path in text, path
 
     check(group, "iterdpo")
+
+
+def test_no_help_has_two_blank_lines_in_a_row() -> None:
+    for path in ("iterdpo", *commands()):
+        words = path.split()[1:]
+        done = CliRunner().invoke(command_line([]), [*words, "--help"])
+        assert done.exit_code == 0, done.output
+        assert not re.search(r"\n\s*\n\s*\n", done.output.strip()), done.output
 
 
 def test_every_address_of_the_api_is_in_the_docs(tmp_path: Path) -> None:

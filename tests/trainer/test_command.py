@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app.cli import command_line, training
+from app.cli import training
+from app.cli.program import command_line
 
 
 def test_it_names_what_is_not_installed_and_how_to_install_it(

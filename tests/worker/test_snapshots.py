@@ -190,7 +190,7 @@ def test_a_command_that_is_interrupted_leaves_it_to_a_worker(house: House) -> No
         house.until(house.is_begun)
         command.send_signal(signal.SIGINT)
         _, said = command.communicate(timeout=30)
-    assert command.returncode == 130
+    assert command.returncode == 130, said
     assert b"It stays in the queue" in said
     assert b"Traceback" not in said
     assert house.kept.row(1).state is SnapshotState.QUEUED
