@@ -1,5 +1,6 @@
 """Refusals and failures as HTTP: a page, a fragment for htmx, or problem+json (RFC 9457)."""
 
+import errno
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -158,9 +159,17 @@ def _fault(request: Request, exception: Exception) -> Fault:
         return Fault(422, Message("The text contains a NUL character, which cannot be kept."))
     if isinstance(exception, UnicodeEncodeError):
         return Fault(422, Message("The text contains half a character (a lone surrogate)."))
+    if isinstance(exception, OSError) and exception.errno in _NO_FILES:
+        return Fault(503, _FILES, headers={"Retry-After": "60"})
     return Fault(500, _PLAIN[500])
 
 
+# A directory of the server that became read-only, was closed, or whose disk fails.
+_NO_FILES = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+_FILES = Message(
+    "The server cannot read or write its files just now. What was saved before is safe. "
+    "Tell your admin."
+)
 _PLAIN = {
     404: Message("There is nothing at this address."),
     405: Message("This address does not take that kind of request."),

@@ -1,6 +1,7 @@
 """Images for browsers: for those who may see a sample, with headers that keep them harmless."""
 
 import io
+import zipfile
 
 import pytest
 from PIL import Image as Pillow
@@ -9,8 +10,10 @@ from starlette.testclient import TestClient
 
 from app.images.store import ImageStore
 from app.models import Image, SampleImage
+from app.settings import Settings
 from tests.http.conftest import World
-from tests.imports import picture
+from tests.imports import lines, picture, row
+from tests.unwritable import unwritable
 
 
 @pytest.fixture
@@ -90,3 +93,34 @@ def test_an_image_is_for_those_who_may_see_a_sample(
 def test_a_known_tag_gives_a_stranger_nothing(stranger: TestClient, sha256: str) -> None:
     headers = {"If-None-Match": f'"{sha256}"'}
     assert stranger.get(f"/images/{sha256}/original", headers=headers).status_code == 404
+
+
+def test_a_store_that_became_read_only_shows_what_it_has_and_says_so_for_the_rest(
+    owner: TestClient, admin: TestClient, world: World, sha256: str, settings: Settings
+) -> None:
+    store = ImageStore(settings.images)
+    store.rendition(sha256, "png", 320)
+    (settings.images / sha256[:2] / f"{sha256}-960.webp").unlink(missing_ok=True)
+    with unwritable(settings.images):
+        assert owner.get(f"/images/{sha256}/original").status_code == 200
+        assert owner.get(f"/images/{sha256}/320.webp").status_code == 200
+        answer = owner.get(f"/images/{sha256}/960.webp")
+        assert answer.status_code == 503
+        assert "The server cannot read or write its files just now." in answer.text
+        assert answer.headers["retry-after"] == "60"
+        packed = zipped({"s.jsonl": lines(row(images=["a.png"])), "a.png": picture("maroon")})
+        answer = admin.post(
+            f"/projects/{world.project.id}/import", files={"file": ("s.zip", packed)}
+        )
+        assert answer.status_code == 503
+        assert "The server cannot read or write its files just now." in answer.text
+    assert owner.get(f"/images/{sha256}/960.webp").status_code == 200
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    """A zip archive of these files."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return made.getvalue()
