@@ -18,6 +18,8 @@ from psycopg import sql
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from app.db import PatientConnection
+
 # What pages wait for. Workers listen on their own channel: they need not hear each other's text.
 CHANNEL = "iterdpo"
 WORKERS = "iterdpo_workers"
@@ -123,7 +125,7 @@ class Hub:
         pause = _FIRST_PAUSE_S
         while True:
             try:
-                async with await psycopg.AsyncConnection.connect(
+                async with await PatientConnection.connect(
                     self._url, autocommit=True, application_name="iterdpo listen"
                 ) as connection:
                     await connection.execute(

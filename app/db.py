@@ -1,18 +1,36 @@
 """The database engine and its sessions; knows no HTTP."""
 
 import time
+from typing import Any
 
 import psycopg
+from psycopg.abc import PQGen
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
+# How often a patient connection looks up from its socket, seconds.
+_PATIENCE_S = 30.0
 # A connection that has not been used for this long is tested before it is used again, seconds.
 IDLE_S = 0.25
 
 Sessions = sessionmaker[Session]
+
+
+class PatientConnection(psycopg.AsyncConnection[Any]):
+    """A connection that waits for its socket and does not look up ten times a second.
+
+    psycopg looks up that often so that Ctrl+C interrupts a blocking wait. An event loop needs
+    none of that, and a process that only listens then costs almost nothing.
+    """
+
+    async def wait(
+        self, gen: PQGen[Any], interval: float = _PATIENCE_S, timeout: float | None = None
+    ) -> Any:
+        """See psycopg.AsyncConnection.wait."""
+        return await super().wait(gen, max(interval, _PATIENCE_S), timeout)
 
 
 def make_engine(url: str, *, pool: int = 16, idle_in_transaction_s: float | None = None) -> Engine:

@@ -10,6 +10,8 @@ import procrastinate
 from procrastinate import PsycopgConnector, SyncPsycopgConnector
 from sqlalchemy.orm import Session
 
+from app.db import PatientConnection
+
 # Its connector is never opened: each job goes in on the connection of the caller's transaction.
 _deferring = procrastinate.App(connector=SyncPsycopgConnector())
 
@@ -68,6 +70,7 @@ def make_app(url: str) -> procrastinate.App:
         connector=PsycopgConnector(
             conninfo=url,
             kwargs={"application_name": "iterdpo jobs"},
+            connection_class=PatientConnection,
             min_size=1,
             max_size=4,
             timeout=5,

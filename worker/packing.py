@@ -120,7 +120,7 @@ class Packing:
         """Hand on what dead builders held."""
         while True:
             # Not all workers at the same moment.
-            await asyncio.sleep(self._settings.lease_s / 5 * random.uniform(0.8, 1.2))  # noqa: S311
+            await asyncio.sleep(self._settings.lease_s / 2 * random.uniform(0.8, 1.2))  # noqa: S311
             try:
                 found = await self._database.do(attempts.recover)
             except SQLAlchemyError as error:

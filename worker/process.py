@@ -215,6 +215,7 @@ class _Worker:
             await self.doubted.wait()
             await self.prepare()
             self.doubted.clear()
+            self.queue.look_again(_RETRY_S)
             self.log.info("engine is well again", engine=self.engine.policy.engine)
 
     async def regenerate(self, regeneration_id: int) -> None:
@@ -304,6 +305,7 @@ class _Worker:
             stream.hand_back(
                 Release(error="The engine crashed; see the worker's log.", delay_s=_RETRY_S)
             )
+            self.queue.look_again(_RETRY_S)
 
     async def offer(self, stream: Stream) -> None:
         """Write candidates instead of text; the stream ends with them, or was taken away."""
@@ -325,7 +327,7 @@ class _Worker:
         """Hand on what dead workers held."""
         while True:
             # Not all workers at the same moment.
-            await asyncio.sleep(self.lease_s / 5 * random.uniform(0.8, 1.2))  # noqa: S311
+            await asyncio.sleep(self.lease_s / 2 * random.uniform(0.8, 1.2))  # noqa: S311
             try:
                 found = await self.database.do(
                     lambda db: regenerations.recover(db, timeout_s=self.timeout_s)

@@ -18,9 +18,11 @@ from app import jobs
 from app.changes import Hub
 from worker.database import is_away
 
-# So long at most does a job wait whose notification was lost.
-_POLL_S = 0.5
+# How long a job waits at most whose notification was lost or whose delay has ended. Nobody watches
+# a snapshot grow word by word.
+_POLL_S = {jobs.Line.WRITING: 4.0, jobs.Line.PACKING: 8.0}
 _LOOK_AGAIN_S = 0.03
+_LOOK_OFTEN_S = 0.5
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 3.0
 _STOPPING_S = 10.0
@@ -115,7 +117,7 @@ class Queue:
         self._register = register
         self._lease_s = lease_s
         self._takes = takes
-        self._worker: Worker | None = None
+        self._worker: _Worker | None = None
         self._stopping = False
         self._log = structlog.get_logger("worker")
 
@@ -145,6 +147,16 @@ class Queue:
             self._worker.shutdown_graceful_timeout = _STOPPING_S
             self._worker.stop()  # type: ignore[no-untyped-call] # the library has no type for it
 
+    def look_again(self, within_s: float) -> None:
+        """Look for jobs twice a second for so long: one whose delay ends has no notification."""
+        loop = asyncio.get_running_loop()
+        for turn in range(int(within_s / _LOOK_OFTEN_S) + 1):
+            loop.call_later(turn * _LOOK_OFTEN_S + _LOOK_AGAIN_S, self._look)
+
+    def _look(self) -> None:
+        if self._worker is not None:
+            self._worker.look()
+
     async def retry_stalled(self) -> None:
         """Put back the jobs of workers that died over them."""
         if self._worker is None or self._worker.worker_id is None:
@@ -162,11 +174,11 @@ class Queue:
                 app,
                 queues=[self._line.value],
                 concurrency=concurrency,
-                fetch_job_polling_interval=_POLL_S,
+                fetch_job_polling_interval=_POLL_S[self._line],
                 shutdown_graceful_timeout=0,
                 delete_jobs="successful",
                 install_signal_handlers=False,
-                update_heartbeat_interval=self._lease_s / 4,
+                update_heartbeat_interval=self._lease_s / 3,
                 stalled_worker_timeout=self._lease_s,
             )
             self._worker.takes = self._takes
@@ -185,6 +197,10 @@ class _Worker(Worker):
 
     takes: Takes
 
+    def look(self) -> None:
+        """Fetch now, as after a notification."""
+        self._new_job_event.set()
+
     async def _fetch_and_process_jobs(self) -> None:
         if self.takes():
             await super()._fetch_and_process_jobs()  # type: ignore[no-untyped-call] # the same
@@ -194,4 +210,4 @@ class _Worker(Worker):
 
     async def _handle_notification(self, *, channel: str, notification: Notification) -> None:
         await super()._handle_notification(channel=channel, notification=notification)
-        asyncio.get_running_loop().call_later(_LOOK_AGAIN_S, self._new_job_event.set)
+        asyncio.get_running_loop().call_later(_LOOK_AGAIN_S, self.look)

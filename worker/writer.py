@@ -38,6 +38,8 @@ class Writer:
             before.close()
         stream.written_at = asyncio.get_running_loop().time()
         self.streams[stream.id] = stream
+        # Its lease wants renewing from now on.
+        self._dirty.set()
         metrics.STREAMS.set(len(self.streams))
 
     def touch(self, *, at_once: bool = False) -> None:
@@ -67,7 +69,8 @@ class Writer:
         pause = _FIRST_PAUSE_S
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._lease_s / 8):
+                # Without a stream there is no lease to renew.
+                async with asyncio.timeout(self._lease_s / 8 if self.streams else None):
                     await self._dirty.wait()
             try:
                 await self._tick(clock.time() + TICK_S)

@@ -1,4 +1,4 @@
-"""The demonstration: projects with drawn slides and real model outputs, and people to log in as."""
+"""The demonstration: projects with slides and real model outputs, and people to log in as."""
 
 from app.demo.seeding import DemoSummary, seed
 

@@ -1,13 +1,10 @@
-"""What the demonstration shows: projects, and samples with the pictures drawn for them."""
+"""What the demonstration shows: projects, and samples with their pictures (app/demo_data)."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
-from app.demo.slides import draw_slide
-from app.demo.still import draw_still
 from app.domain.segments import RuleKind
 from app.resources import DEMO_DATA
 from app.samples.importing.incoming import GivenPiece, ImageSource, IncomingSample, Where
@@ -81,33 +78,24 @@ def _lectures() -> list[IncomingSample]:
         "id": "generative-ai-16-slides",
         "title": "Generative AI in K-12 education",
         "length": 3200,
-        "slides": _read("lecture_16_slides.slides.json"),
     }
     decks = [_read("water_5_slides.en.json"), _read("compiler_6_slides.en.json")]
-    return [_deck(content) for content in (lecture, *decks)]
+    return [_sample(content) for content in (lecture, *decks)]
 
 
 def _reviews() -> list[IncomingSample]:
     review = _read("longwriter-v/film_review.zh.json")
     review |= {"id": "pursuit-of-happyness", "title": "《当幸福来敲门》影评", "length": 1600}
-    return [_sample(review, [draw_still])]
+    return [_sample(review)]
 
 
 def _reports() -> list[IncomingSample]:
-    return [_deck(_read("energy_report.en.json"))]
+    return [_sample(_read("energy_report.en.json"))]
 
 
-def _deck(content: dict[str, Any]) -> IncomingSample:
-    slides = content["slides"]
-    pictures = [
-        partial(draw_slide, slide, deck=content["title"], number=number, count=len(slides))
-        for number, slide in enumerate(slides, start=1)
-    ]
-    return _sample(content, pictures)
-
-
-def _sample(content: dict[str, Any], pictures: Sequence[Callable[[], bytes]]) -> IncomingSample:
+def _sample(content: dict[str, Any]) -> IncomingSample:
     where = Where(content["id"])
+    pictures = sorted((DEMO_DATA / "pictures" / content["id"]).glob("*.webp"))
     pieces = [GivenPiece(text, image) for text, image in content.get("segments", [])]
     return IncomingSample(
         where=where,
@@ -115,8 +103,8 @@ def _sample(content: dict[str, Any], pictures: Sequence[Callable[[], bytes]]) ->
         title=content["title"],
         instruction=content["instruction"],
         images=tuple(
-            ImageSource(f"{content['id']}/{number}", where, f"image {number}", picture)
-            for number, picture in enumerate(pictures, start=1)
+            ImageSource(f"{content['id']}/{picture.name}", where, picture.name, picture.read_bytes)
+            for picture in pictures
         ),
         output=content["output"],
         pieces=tuple(pieces) or None,

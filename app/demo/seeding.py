@@ -29,7 +29,7 @@ class DemoSummary:
 
 
 def seed(db: Session, settings: Settings) -> DemoSummary:
-    """Make the demo accounts, projects and samples that are missing. Draws only missing samples."""
+    """Make the demo accounts, projects and samples that are missing."""
     accounts = [account for account in (*DEMO_ACCOUNTS, SECOND_ANNOTATOR) if _add_user(db, account)]
     names = [account.name for account in (*DEMO_ACCOUNTS, SECOND_ANNOTATOR)]
     members = db.scalars(
