@@ -62,7 +62,7 @@ def import_samples(
 ) -> None:
     """Add samples to a project: all of them, or none and a list of what is wrong.
 
-    Importing the same files again changes nothing. Formats: docs/formats.md.
+    Importing the same files again changes nothing. Formats: docs/importing.md.
 
     Examples:
 
