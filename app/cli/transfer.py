@@ -14,9 +14,11 @@ from app.models import Project
 from app.refusals import NotFound
 from app.samples.importing import ImportOptions, Progress, import_path
 from app.samples.importing.mapping import parse_map
+from app.samples.importing.preview import Preview, preview
 from app.samples.importing.sources import INSTRUCTION
 
 commands = typer.Typer()
+_SEGMENTS = 10
 
 ProjectName = Annotated[str, typer.Argument(help="The project's name, as in its address.")]
 
@@ -53,11 +55,14 @@ def import_samples(
             help="Which column of the file is which field, where names differ; may be repeated.",
         ),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what the file holds; write nothing.")
+    ] = False,
     data: Data = None,
 ) -> None:
     """Add samples to a project: all of them, or none and a list of what is wrong.
 
-    Importing the same files again changes nothing. Formats: docs/formats.md.
+    Importing the same files again changes nothing. Formats: docs/importing.md.
 
     Examples:
 
@@ -67,9 +72,21 @@ def import_samples(
 
         iterdpo import lectures deck.pdf --output script.txt
 
-        iterdpo import lectures data/ --map instruction=question --map length=L
+        iterdpo import lectures data/ --dry-run --map instruction=question --map length=L
     """
     settings = settings_for(data=data)
+    options = ImportOptions(
+        policy=policy,
+        instruction=instruction or INSTRUCTION,
+        output=output,
+        columns=parse_map(mapped or ()),
+    )
+    if dry_run:
+        with transaction(settings) as db:
+            found = _project(db, project)
+            rule, words = found.rule, found.rule_words
+        _say_preview(preview(path, options, rule=rule, rule_words=words))
+        return
     store = ImageStore(settings.images, max_megapixels=settings.max_image_megapixels)
     with transaction(settings) as db, progress() as bars:
         bar = bars.add_task("Importing", total=1.0)
@@ -87,12 +104,7 @@ def import_samples(
             path=path,
             store=store,
             actor_id=None,
-            options=ImportOptions(
-                policy=policy,
-                instruction=instruction or INSTRUCTION,
-                output=output,
-                columns=parse_map(mapped or ()),
-            ),
+            options=options,
             progress=advance,
         )
     say(
@@ -105,6 +117,26 @@ def import_samples(
         note(notice)
     if report.recut:
         note(f"{report.recut} of them were cut by another rule, as the project's found no place.")
+
+
+def _say_preview(found: Preview) -> None:
+    """What the file holds, then each of the first samples."""
+    say(f"{found.kind}: {found.samples:,} samples, {found.images:,} images, {found.files} files.")
+    if found.mapped:
+        say("Columns: " + ", ".join(f"{field}={column}" for field, column in found.mapped))
+    say("Languages: " + ", ".join(f"{name} {count:,}" for name, count in found.languages))
+    say(f"Without output: {found.without_output:,}. In a conversation: {found.with_context:,}.")
+    for sample in found.first:
+        say(f"\n{sample.source_id}: {sample.images} images, {len(sample.segments)} segments")
+        say(f"  {sample.instruction}")
+        for number, segment in enumerate(sample.segments[:_SEGMENTS], start=1):
+            say(f"  {number}. {segment}")
+        if len(sample.segments) > _SEGMENTS:
+            say(f"  … {len(sample.segments) - _SEGMENTS} more")
+    for warning in found.warnings:
+        note(f"Warning: {warning}")
+    if found.refused is not None:
+        raise found.refused
 
 
 def _project(db: Session, name: str) -> Project:

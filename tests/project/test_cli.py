@@ -119,6 +119,8 @@ def test_from_nothing_to_a_project_with_samples_people_and_a_token(
     studio.ok("project", "add", "lectures", "--title", "Lectures", "--member", "lin")
     studio.ok("project", "join", "lectures", "theo")
 
+    looked = studio.ok("import", "lectures", str(jsonl), "--dry-run")
+    assert looked.startswith("JSON Lines: 2 samples, ")
     said = studio.ok("import", "lectures", str(jsonl), "--policy", "model@1")
     assert said.startswith("Added 2 samples with 4 segments and 1 images; 0 were there")
     again = studio.ok("import", "lectures", str(jsonl), "--policy", "model@1")
