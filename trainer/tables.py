@@ -43,7 +43,12 @@ RAW = datasets.Features(
     }
 )
 # A studio from before there were conversations does not send these.
-_NO_CONTEXT: Mapping[str, Any] = {"system": "", "turns": [], "image_places": []}
+_NO_CONTEXT: Mapping[str, Any] = {
+    "system": "",
+    "turns": [],
+    "image_places": [],
+    "context": "",
+}
 # What format=trl says of a pair: what the trainer reads, and what renders it for another model.
 RENDERED = datasets.Features(
     {
@@ -56,6 +61,7 @@ RENDERED = datasets.Features(
         "is_last": datasets.Value("bool"),
         "n_images": datasets.Value("int64"),
         "instruction": _TEXT,
+        "context": _TEXT,
         "prefix": _TEXT,
         "segment_chosen": _TEXT,
         "segment_rejected": _TEXT,
