@@ -4,7 +4,7 @@
 
     for pair in iter_pairs("https://studio.example", token, "lectures", on_policy=True):
         ...
-    dataset = load_pairs("https://studio.example", token, "lectures")
+    dataset = load_pairs("https://studio.example", token, "lectures", format="trl")
 
 Filters are the query parameters of GET /api/v1/pairs, by their names.
 """
@@ -14,8 +14,10 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trainer.duplicates import allowed
 from trainer.images import ImageCache
 from trainer.pulling import pull
+from trainer.refusals import StudioRefusal
 from trainer.studio import PAGE, Filter, Studio, query_of
 
 if TYPE_CHECKING:
@@ -37,22 +39,39 @@ def iter_pairs(
 
 
 def load_pairs(
-    url: str, token: str, project: str, *, cache: Path | str | None = None, **filters: Filter
+    url: str,
+    token: str,
+    project: str,
+    *,
+    format: str = "raw",
+    cache: Path | str | None = None,
+    **filters: Filter,
 ) -> "datasets.Dataset":
     """All pairs of the project as a dataset; `images` are decoded when a row is looked at.
 
-    cache: where pairs and images are kept, default_cache() if None. A pull that was killed goes
-    on where it stopped, and images are fetched once.
+    format: "raw" (as stored), or "trl": rendered with the chat template of a model (`template`,
+    qwen2.5-vl unless given), as an unmodified DPOTrainer reads it. Of pairs that teach the same the
+    first one is there, unless `allow` names the check "duplicate". cache: where pairs and images
+    are kept, default_cache() if None. A pull that was killed goes on where it stopped; images are
+    fetched once and checked against their SHA-256. Raises StudioRefusal.
     """
+    if format not in ("raw", "trl"):
+        raise StudioRefusal(f"A dataset of pairs is raw or trl, not {format}.")
     # Here, so that the streaming form works without `datasets`.
-    from trainer.tables import raw_table
+    from trainer.tables import RAW, RENDERED, pulled_table
 
     place = Path(cache) if cache is not None else default_cache()
     images = ImageCache(place / "images")
     with Studio(url, token) as studio:
-        pulled = pull(studio, project, place / "pairs", filters=filters)
+        pulled = pull(studio, project, place / "pairs", filters=filters, format=format)
         studio.images(pulled.images(), images)
-    return raw_table(pulled, images.path, place / "tables")
+    return pulled_table(
+        pulled,
+        RAW if format == "raw" else RENDERED,
+        images.path,
+        place / "tables",
+        duplicates=allowed(filters),
+    )
 
 
 def default_cache() -> Path:

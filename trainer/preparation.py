@@ -10,6 +10,7 @@ from trainer.checks import Checked, Good, check_batches, check_rows
 from trainer.config import Config
 from trainer.dense import DenseCollator
 from trainer.models import load_processor
+from trainer.pixels import readable
 from trainer.refusals import TrainingRefusal
 from trainer.rendering import Renderer
 from trainer.report import data_facts
@@ -79,7 +80,7 @@ def _table(
     return preference_table(
         (
             {
-                "images": [str(source.image(sha256)) for sha256 in it.row.images],
+                "images": [str(readable(source.image(sha256))) for sha256 in it.row.images],
                 "prompt": it.rendered.prompt,
                 "chosen": it.rendered.chosen,
                 "rejected": it.rendered.rejected,

@@ -51,17 +51,20 @@ def pull(
     directory: Path,
     *,
     filters: Mapping[str, Filter] | None = None,
+    format: str = "raw",
     page: int = PAGE,
 ) -> Pulled:
     """Fetch the project's pairs into a file of the directory; its name says what was asked for.
 
-    A pair that came back meanwhile, which the feed then shows again, is in it once. Raises
-    StudioRefusal, and TrainingRefusal while another process pulls the same.
+    format: "raw" or "trl". A pair that came back meanwhile, which the feed then shows again, is in
+    it once. Raises StudioRefusal, and TrainingRefusal while another process pulls the same.
     """
     asked = dict(filters or {})
     if "format" in asked:
-        raise StudioRefusal("format is no filter of pairs: a pull takes them as they are stored.")
+        raise StudioRefusal("format is no filter of pairs: a run takes them as they are stored.")
     query_of(asked)
+    if format != "raw":
+        asked["format"] = format
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{_name(studio.url, project, asked)}.jsonl"
     part = path.with_suffix(".part")

@@ -6,6 +6,8 @@ from typing import Any
 
 import datasets
 
+from trainer.duplicates import distinct
+from trainer.pixels import readable
 from trainer.pulling import Pulled
 from trainer.studio import sha256_of
 
@@ -41,28 +43,66 @@ RAW = datasets.Features(
     }
 )
 # A studio from before there were conversations does not send these.
-_NO_CONTEXT: Mapping[str, Any] = {"system": "", "turns": [], "image_places": []}
+_NO_CONTEXT: Mapping[str, Any] = {
+    "system": "",
+    "turns": [],
+    "image_places": [],
+    "context": "",
+}
+# What format=trl says of a pair: what the trainer reads, and what renders it for another model.
+RENDERED = datasets.Features(
+    {
+        "images": _IMAGES,
+        "prompt": _TEXT,
+        "chosen": _TEXT,
+        "rejected": _TEXT,
+        "pair_id": _TEXT,
+        "segment": datasets.Value("int64"),
+        "is_last": datasets.Value("bool"),
+        "n_images": datasets.Value("int64"),
+        "instruction": _TEXT,
+        "context": _TEXT,
+        "prefix": _TEXT,
+        "segment_chosen": _TEXT,
+        "segment_rejected": _TEXT,
+        "kind": _TEXT,
+        "on_policy": datasets.Value("bool"),
+        "annotator": _TEXT,
+        "policy": _TEXT,
+        "created_at": _TEXT,
+        "cursor": datasets.Value("int64"),
+    }
+)
 PREFERENCE = datasets.Features(
     {"images": _IMAGES, "prompt": _TEXT, "chosen": _TEXT, "rejected": _TEXT, "pair_id": _TEXT}
 )
 
 
-def raw_table(pulled: Pulled, image: Callable[[str], Path], cache: Path) -> datasets.Dataset:
-    """The fields of GET /pairs; fields that this version does not know are left out.
+def pulled_table(
+    pulled: Pulled,
+    features: datasets.Features,
+    image: Callable[[str], Path],
+    cache: Path,
+    *,
+    duplicates: bool,
+) -> datasets.Dataset:
+    """The fields of GET /pairs that the features name (RAW or RENDERED).
 
-    image: where the file of a SHA-256 is; it must be there already.
+    image: where the file of a SHA-256 is; it must be there already. duplicates: they stay.
     """
     if not pulled.pairs:
         # datasets makes no table of a generator that yields nothing.
-        return datasets.Dataset.from_dict({name: [] for name in RAW}, features=RAW)
+        return datasets.Dataset.from_dict({name: [] for name in features}, features=features)
 
     def rows() -> Iterator[dict[str, Any]]:
-        for pair in pulled.rows():
-            files = [str(image(sha256_of(address))) for address in pair["images"]]
+        pairs = pulled.rows()
+        for pair in pairs if duplicates else distinct(pairs):
+            files = [str(readable(image(sha256_of(address)))) for address in pair["images"]]
             known = {**_NO_CONTEXT, **pair}
-            yield {name: known[name] for name in RAW} | {"images": files}
+            yield {name: known[name] for name in features} | {"images": files}
 
-    return _table(rows, RAW, cache, pulled.sha256)
+    fingerprint = f"{pulled.sha256[:48]}{int(duplicates):016x}"
+    return _table(rows, features, cache, fingerprint)
 
 
 def preference_table(

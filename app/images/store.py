@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from app.domain.formats import Reader
 from app.images.decoding import pool
 from app.images.inspection import KINDS, ImageFacts, check_bytes
+from app.images.normalising import kept_beside
 from app.refusals import NotFound
 
 WIDTHS = (320, 960, 1920)
@@ -80,7 +82,10 @@ class ImageStore:
 
     def remove(self, sha256: str, kind: str) -> None:
         """Take an image and its renditions out; nothing happens if it is not there."""
-        self._original(sha256, kind).unlink(missing_ok=True)
+        original = self._original(sha256, kind)
+        original.unlink(missing_ok=True)
+        for reader in Reader:
+            kept_beside(original, reader).unlink(missing_ok=True)
         for width in WIDTHS:
             self._rendition(sha256, width).unlink(missing_ok=True)
 

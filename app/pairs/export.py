@@ -21,13 +21,14 @@ from app.domain.formats import UNHELD
 from app.domain.messages import Message
 from app.domain.quality import CHECKS, Check, Gate, Inspection
 from app.domain.text import SPECIAL_STRINGS
+from app.images.normalising import Originals
 from app.pairs.formats import Format, Rendering
 from app.pairs.leaving import Kind, Leaving
 from app.pairs.modeltemplate import ModelTemplate
 from app.pairs.rows import writer
 from app.pairs.selection import Selection
-from app.pairs.sinks import MANIFEST, Originals, Sink, directory
-from app.pairs.source import OpenSession, image_kind
+from app.pairs.sinks import MANIFEST, Sink, directory
+from app.pairs.source import OpenSession
 from app.pairs.tally import Tally
 from app.refusals import Conflict, Invalid
 
@@ -114,8 +115,8 @@ def exporting(
             yield done
         if not tally.pairs:
             raise Conflict(nothing(order, tally))
-    for sha256, name in rows.images.items():
-        sink.image(store.original(sha256, image_kind(name)), name)
+    for name, file in rows.images.items():
+        sink.image(file, name)
         yield done
     for name, text in order.format.documents(tally, order.rendering).items():
         tally.files[name] = _write(sink, name, text)
@@ -174,6 +175,7 @@ def manifest(order: Order, tally: Tally) -> str:
             for check, count in tally.left_out.items()
         },
         "unheld": unheld(tally),
+        "normalised_images": dict(sorted(tally.normalised.items())),
         "files": dict(sorted(tally.files.items())),
     }
     return json.dumps(content, ensure_ascii=False, indent=2) + "\n"

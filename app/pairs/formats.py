@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from app.domain import formats as domain
-from app.domain.formats import Pair, Stream, Summary, Target, Unheld
+from app.domain.formats import Pair, Reader, Stream, Summary, Target, Unheld
 from app.domain.messages import Message
 from app.domain.prompts import Renderer, Template
 from app.pairs.leaving import KINDS, PAIRS, Kind
@@ -24,17 +24,19 @@ Row = Mapping[str, object]
 @dataclass(frozen=True, slots=True)
 class Rendering:
     """What rows depend on beside the pair. image_url: the address of an image by its SHA-256 (the
-    API); None: rows name files beside them. folder: what the export's directory is called."""
+    API); None: rows name files beside them. image_file: such a file by the SHA-256 of the original;
+    None: as the pair names it. folder: what the export's directory is called."""
 
     renderer: Renderer = Template.QWEN2_5_VL
     image_url: Callable[[str], str] | None = None
     folder: str = "export"
     project: str = ""
+    image_file: Callable[[str], str] | None = None
 
     @property
     def target(self) -> Target:
         """The same for a row."""
-        return Target(self.renderer, self.image_url)
+        return Target(self.renderer, self.image_url, self.image_file)
 
 
 # The rows of what a format is made of, in order.
@@ -55,7 +57,8 @@ class Format:
     joined with other text, so that lines can be written quickly (app/pairs/lines.py). documents:
     the other text files of the export by name, README.md among them. reserved: strings that none
     of its files can hold. images_first: rows without images stand last. text_only: what becomes of
-    a line in an export without any image. refusal: why a renderer cannot render it, None if it can.
+    a line in an export without any image. reader: whom its images must suit. refusal: why a
+    renderer cannot render it, None if it can.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Format:
     reserved: tuple[str, ...] = ()
     images_first: bool = False
     text_only: Callable[[bytes], bytes] = _as_it_is
+    reader: Reader = Reader.BYTES
 
     @property
     def file(self) -> str:
@@ -165,6 +169,7 @@ def _written(format: domain.Format) -> Format:
         reserved=format.reserved,
         images_first=format.images_first,
         text_only=_plain_images if format.imagefolder else _as_it_is,
+        reader=format.reader,
     )
 
 

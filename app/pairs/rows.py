@@ -4,17 +4,20 @@ import hashlib
 import tempfile
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol, Self
 
-from app.domain.formats import Unheld
+from app.domain.formats import Reader, Unheld
 from app.domain.formats.parquet import IMAGES
+from app.images.normalising import Originals, Shown, shown
 from app.pairs.formats import Format, Rendering
 from app.pairs.leaving import Leaving
 from app.pairs.lines import lines_of
 from app.pairs.parquet import pair_table, write_images
-from app.pairs.sinks import Originals, Sink
-from app.pairs.source import image_kind
+from app.pairs.sinks import Sink
+from app.pairs.source import image_file, image_kind
 from app.pairs.tally import Tally
 
 # So much is written, hashed and compressed at once.
@@ -26,10 +29,11 @@ _WAITING = 8 * 2**20
 class Writer(Protocol):
     """Writes rows as they come; its files are whole when the block succeeds.
 
-    images: what is to be copied beside the rows, by SHA-256; each was found in the store.
+    images: what is to be copied beside the rows: the file of each by its name there.
     """
 
-    images: dict[str, str]
+    @property
+    def images(self) -> dict[str, Path]: ...
 
     def add(self, leaving: Leaving) -> None:
         """Write the rows of one. Raises NotFound for an image that is missing."""
@@ -56,7 +60,8 @@ class _Counting:
         self._tally = tally
         self._store = store
         self._files = ExitStack()
-        self._found: dict[str, str] = {}
+        # By the SHA-256 of the original.
+        self._found: dict[str, tuple[str, Shown]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -84,8 +89,17 @@ class _Counting:
             tally.samples.add(sample.id)
             for sha256, file in zip(sample.images, sample.image_files, strict=True):
                 if sha256 not in self._found:
-                    self._store.original(sha256, image_kind(file))
-                    self._found[sha256] = file
+                    self._find(sha256, image_kind(file))
+
+    def _find(self, sha256: str, kind: str) -> None:
+        found = shown(self._store, sha256, kind, self._format.reader)
+        name = image_file(found.sha256, found.format)
+        self._found[sha256] = name, found
+        if found.sha256 != sha256:
+            self._tally.normalised[sha256] = name
+
+    def _name(self, sha256: str) -> str:
+        return self._found[sha256][0]
 
     def _waiting(self) -> IO[bytes]:
         return self._files.enter_context(tempfile.SpooledTemporaryFile(_WAITING))
@@ -103,7 +117,8 @@ class LineWriter(_Counting):
         self, sink: Sink, format: Format, rendering: Rendering, tally: Tally, store: Originals
     ) -> None:
         super().__init__(sink, format, rendering, tally, store)
-        self.images = self._found
+        if format.reader is not Reader.BYTES:
+            rendering = replace(rendering, image_file=self._name)
         self._lines = {
             name: lines_of(format, rows, rendering) for name, rows in format.files.items()
         }
@@ -113,6 +128,11 @@ class LineWriter(_Counting):
         self._first = _Hashed(self._open.enter_context(sink.file(first)))
         self._later = {name: self._waiting() for name in others}
         self._without = {name: self._waiting() for name in format.files}
+
+    @property
+    def images(self) -> dict[str, Path]:
+        """See Writer."""
+        return {name: image.path for name, image in self._found.values()}
 
     def add(self, leaving: Leaving) -> None:
         """See Writer."""
@@ -165,7 +185,7 @@ class TableWriter(_Counting):
     ) -> None:
         super().__init__(sink, format, rendering, tally, store)
         # They stand in their table.
-        self.images: dict[str, str] = {}
+        self.images: dict[str, Path] = {}
         self._file = self._files.enter_context(_beside())
         self._open = ExitStack()
         self._table = self._open.enter_context(pair_table(self._file))
@@ -193,8 +213,8 @@ class TableWriter(_Counting):
         self._copy(self._file, self._format.file)
         with _beside() as file:
             originals = (
-                (sha256, image_kind(name), self._store.original(sha256, image_kind(name)))
-                for sha256, name in sorted(self._found.items())
+                (sha256, image.format, image.path)
+                for sha256, (_, image) in sorted(self._found.items())
             )
             write_images(file, originals)
             self._copy(file, IMAGES)

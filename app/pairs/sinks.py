@@ -22,14 +22,6 @@ _WITHOUT = frozenset({"metadata.jsonl", "images", "README.md", "dpo.yaml"})
 _BLOCK = 2**20
 
 
-class Originals(Protocol):
-    """Where the bytes of the images are."""
-
-    def original(self, sha256: str, kind: str) -> Path:
-        """The file of an image; kind: its format. Raises NotFound."""
-        ...
-
-
 class Sink(Protocol):
     """Takes the files of an export, one at a time; names are relative, with "/"."""
 

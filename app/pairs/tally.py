@@ -12,8 +12,9 @@ class Tally:
     """Counts of an export, of pairs or what else it is made of. pairs = mid + last = with_images +
     without_images, and pairs + left out = all that the filter asked for. images: distinct files.
     rows_of: as written, by file; a format may make several of a pair. accepted, rejected:
-    judgements. unheld: by file, what it cannot hold though another file does. files: the SHA-256 of
-    each file of rows and text, by name."""
+    judgements. unheld: by file, what it cannot hold though another file does. normalised: the name
+    of each image that is not the original's bytes, by the SHA-256 of the original. files: the
+    SHA-256 of each file of rows and text, by name."""
 
     inspection: Inspection
     pairs: int = 0
@@ -21,6 +22,7 @@ class Tally:
     accepted: int = 0
     rejected: int = 0
     unheld: Counter[str] = field(default_factory=Counter)
+    normalised: dict[str, str] = field(default_factory=dict)
     last: int = 0
     with_images: int = 0
     images: int = 0

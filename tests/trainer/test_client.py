@@ -1,15 +1,18 @@
 """The client for trainers: every pair once and whole, whatever the connection does."""
 
 import hashlib
+import io
 import random
 import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from PIL import Image
 
 from tests.trainer.breaking import TOKEN, Fake, picture_bytes, serving, some_pairs
 from trainer.client import iter_pairs, load_pairs
@@ -225,8 +228,56 @@ def test_pairs_as_a_dataset(tmp_path: Path) -> None:
         assert dataset[0]["policy"] is None
         assert dataset[4]["images"][0].size[0] > 100
         # What came since is there the next time; nothing old is taken for it.
-        fake.pairs.append(fake.pairs[0] | {"pair_id": "9", "cursor": 99})
+        fake.pairs.append(fake.pairs[0] | {"pair_id": "9", "cursor": 99, "chosen": "Best."})
         assert load_pairs(fake.url, TOKEN, "lectures", cache=tmp_path)[5]["pair_id"] == "9"
     assert sum("/images/" in path for path in fake.asked) == 1
     # Kept once, not once a row.
     assert sum(path.stat().st_size for path in tmp_path.rglob("*")) < 2 * len(png) + 200_000
+
+
+def rendered(pair: dict[str, Any]) -> dict[str, Any]:
+    """The pair as the feed sends it with format=trl."""
+    return {
+        "images": pair["images"],
+        "prompt": f"rendered {pair['instruction']}{pair['prefix']}",
+        "chosen": pair["chosen"],
+        "rejected": pair["rejected"],
+        "pair_id": pair["pair_id"],
+        "segment": pair["position"] + 1,
+        "is_last": pair["ends_output"],
+        "n_images": len(pair["images"]),
+        "instruction": pair["instruction"],
+        "prefix": pair["prefix"],
+        "segment_chosen": pair["chosen"],
+        "segment_rejected": pair["rejected"],
+        "kind": "rewrite",
+        "on_policy": True,
+        "annotator": "lin",
+        "policy": "",
+        "created_at": pair["created_at"],
+        "cursor": pair["cursor"],
+    }
+
+
+def test_rows_for_trl_come_with_images_that_can_be_opened(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    deep = Image.new("I;16", (64, 48))
+    deep.putdata([x * 900 for _ in range(48) for x in range(64)])
+    deep.save(file, "PNG")
+    sha256 = hashlib.sha256(file.getvalue()).hexdigest()
+    pairs = [rendered(pair) for pair in some_pairs(4, {sha256: b""})]
+    again = pairs[0] | {"pair_id": "9", "cursor": 99}
+    with serving(Fake([*pairs, again], {sha256: file.getvalue()})) as fake:
+        dataset = load_pairs(fake.url, TOKEN, "lectures", format="trl", cache=tmp_path)
+        assert parse_qs(urlsplit(fake.asked[0]).query)["format"] == ["trl"]
+        assert dataset["pair_id"] == ["1", "2", "3", "4"]
+        assert dataset[1]["prompt"] == pairs[1]["prompt"]
+        # 16 bits a channel, which trainers would clip to white.
+        shown = dataset[0]["images"][0].convert("RGB")
+        assert [shown.getpixel((x, 5))[0] for x in (0, 32, 63)] == [0, 112, 221]
+        whole = load_pairs(
+            fake.url, TOKEN, "lectures", format="trl", cache=tmp_path, allow="duplicate"
+        )
+        assert whole["pair_id"] == ["1", "2", "3", "4", "9"]
+    with pytest.raises(StudioRefusal, match="raw or trl, not ms-swift"):
+        load_pairs("http://x.example", TOKEN, "lectures", format="ms-swift")

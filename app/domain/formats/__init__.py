@@ -5,7 +5,7 @@ context in the same assistant turn, and only the end of an output is followed by
 """
 
 from app.domain.formats.registry import FORMATS, Format, Stream
-from app.domain.formats.rows import Row, Target, Unheld
+from app.domain.formats.rows import Reader, Row, Target, Unheld
 from app.domain.formats.summary import README_MARK, UNHELD, Summary
 from app.domain.formats.trl import trl_row
 from app.domain.formats.values import Judgement, OutputSegment, Pair, WholeOutput
@@ -18,6 +18,7 @@ __all__ = [
     "Judgement",
     "OutputSegment",
     "Pair",
+    "Reader",
     "Row",
     "Stream",
     "Summary",

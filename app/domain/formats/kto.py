@@ -15,7 +15,7 @@ def rows(judgement: Judgement, target: Target) -> Sequence[Row]:
     """One row; the columns up to "label" are the trainer's. segment: 1-based."""
     end = target.renderer.end_of_turn if judgement.ends_output else ""
     row: Row = {
-        "images_file_names": list(judgement.image_files),
+        "images_file_names": target.images(judgement.images, judgement.image_files),
         "prompt": target.renderer.render(judgement.prompt),
         "completion": judgement.text + end,
         "label": judgement.accepted,

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from app.domain.formats.rows import Row, Target, tagged, without_tags
-from app.domain.formats.summary import Summary, quoted, readme
+from app.domain.formats.summary import NORMALISED, Summary, quoted, readme
 from app.domain.formats.values import Pair
 
 FILE = "pairs.jsonl"
@@ -54,6 +54,7 @@ segment. Use `llamafactory-exact`, or TRL, where that matters.
     about = """\
 Each row is one corrected segment, with the text before it in front of both answers.
 """
+    about += NORMALISED
     return {
         "README.md": readme(
             summary, title="preference pairs", about=about, train=train, templated=False

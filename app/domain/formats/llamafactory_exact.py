@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from app.domain.formats.llamafactory import dataset_info, train_yaml
 from app.domain.formats.rows import Row, Target, tagged, without_tags
-from app.domain.formats.summary import Summary, quoted, readme
+from app.domain.formats.summary import NORMALISED, Summary, quoted, readme
 from app.domain.formats.values import Pair
 
 _NAME = "iterdpo_segment"
@@ -43,8 +43,9 @@ def companions(summary: Summary) -> Mapping[str, str]:
 Each row is one corrected segment. The human turn holds the images' places, the instruction and the
 text before the segment, in the model's own format; the answers are the segment alone, and only the
 last one of an output ends in end-of-turn. LLaMA-Factory's own templates would add roles and
-end-of-turn to that, so `launch.py` registers one that adds nothing, and then trains as ever.
+end-of-turn to that, so `launch.py` registers one that adds nothing, and then trains.
 """
+    about += NORMALISED
     train = f"""\
 Verified with LLaMA-Factory 0.9.5. Where this folder stands:
 

@@ -6,7 +6,7 @@ Consecutive assistant messages are joined to one turn, so the prefix is a messag
 from collections.abc import Mapping, Sequence
 
 from app.domain.formats.rows import Row, Target, tagged, without_tags
-from app.domain.formats.summary import Summary, quoted, readme
+from app.domain.formats.summary import NORMALISED, Summary, quoted, readme
 from app.domain.formats.values import Pair
 
 FILE = "pairs.jsonl"
@@ -48,6 +48,7 @@ Each line of `{FILE}` is one corrected segment. The text before it is an assista
 `"loss": false`, the segment one with `"loss": true`; ms-swift joins them to one turn. `add_eos` is
 true where the output ends with the segment.
 """
+    about += NORMALISED
     train = f"""\
 Verified with ms-swift 4.6.0; one from before November 2025 does not know `add_eos`. It renders the
 messages with its own template, which it finds by the model's name: for a directory of your own

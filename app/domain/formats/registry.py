@@ -15,7 +15,7 @@ from app.domain.formats import (
     trl,
     trl_jsonl,
 )
-from app.domain.formats.rows import MEDIA_TAGS, Row, Target
+from app.domain.formats.rows import MEDIA_TAGS, Reader, Row, Target
 from app.domain.formats.summary import Summary
 from app.domain.formats.values import Judgement, Pair, WholeOutput
 from app.domain.messages import Message
@@ -46,7 +46,7 @@ class Format:
     anything. images_first: rows without images stand last, since datasets decides by the first 10
     MB of a file what its columns are. imagefolder: datasets makes the images of
     "images_file_names", which name files only; where no row has any, the column must be called
-    "images".
+    "images". reader: whom the files of its images must suit.
     """
 
     name: str
@@ -57,6 +57,7 @@ class Format:
     placeholder: str = ""
     images_first: bool = True
     imagefolder: bool = False
+    reader: Reader = Reader.BYTES
 
     def streams_of(self, consumes: type[Item]) -> Iterator[Stream[Item]]:
         """The files that are made of pairs, or of judgements, or of whole outputs."""
@@ -79,18 +80,15 @@ class Format:
         return None
 
 
-def _trl_rows(pair: Pair, target: Target) -> Sequence[Row]:
-    return (trl.trl_row(pair, target.renderer),)
-
-
 FORMATS: Mapping[str, Format] = {
     format.name: format
     for format in (
         Format(
             "trl",
             Message("A directory for an unmodified TRL DPOTrainer: rows, and images beside them."),
-            (Stream(trl.FILE, Pair, _trl_rows),),
+            (Stream(trl.FILE, Pair, trl.rows),),
             trl.companions,
+            reader=Reader.DATASETS,
             imagefolder=True,
         ),
         Format(
@@ -98,6 +96,7 @@ FORMATS: Mapping[str, Format] = {
             Message("The same rows in one JSON Lines file, with the paths of their images."),
             (Stream(trl_jsonl.FILE, Pair, trl_jsonl.rows),),
             trl_jsonl.companions,
+            reader=Reader.DATASETS,
         ),
         Format(
             "llamafactory",
@@ -106,6 +105,7 @@ FORMATS: Mapping[str, Format] = {
             ),
             (Stream(llamafactory.FILE, Pair, llamafactory.rows),),
             llamafactory.companions,
+            reader=Reader.PILLOW,
             reserved=MEDIA_TAGS,
         ),
         Format(
@@ -116,6 +116,7 @@ FORMATS: Mapping[str, Format] = {
             ),
             (Stream(llamafactory.FILE, Pair, llamafactory_exact.rows),),
             llamafactory_exact.companions,
+            reader=Reader.PILLOW,
             reserved=MEDIA_TAGS,
             placeholder=IMAGE_PLACEHOLDER,
         ),
@@ -126,6 +127,7 @@ FORMATS: Mapping[str, Format] = {
             ),
             (Stream(ms_swift.FILE, Pair, ms_swift.rows),),
             ms_swift.companions,
+            reader=Reader.PILLOW,
             reserved=MEDIA_TAGS,
         ),
         Format(
@@ -135,6 +137,7 @@ FORMATS: Mapping[str, Format] = {
             ),
             (Stream(trl.FILE, Judgement, kto.rows),),
             kto.companions,
+            reader=Reader.DATASETS,
             imagefolder=True,
         ),
         Format(
@@ -146,6 +149,7 @@ FORMATS: Mapping[str, Format] = {
                 Stream(sft.SHAREGPT, WholeOutput, sft.sharegpt_rows),
             ),
             sft.companions,
+            reader=Reader.PILLOW,
         ),
         Format(
             "raw",

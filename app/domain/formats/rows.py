@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from app.domain.messages import Message
 from app.domain.prompts import ChatPrompt, Renderer
@@ -10,6 +11,18 @@ from app.domain.prompts import ChatPrompt, Renderer
 Row = dict[str, object]
 # The tags by which LLaMA-Factory and ms-swift find the places of media in a text.
 MEDIA_TAGS = ("<image>", "<video>", "<audio>")
+
+
+class Reader(StrEnum):
+    """What a reader of images does by itself.
+
+    BYTES: all that is needed. DATASETS: it turns an image upright and puts it on white, as datasets
+    and transformers do, but takes 16 bits a channel for white. PILLOW: nothing.
+    """
+
+    BYTES = "bytes"
+    DATASETS = "datasets"
+    PILLOW = "pillow"
 
 
 class Unheld(ValueError):  # noqa: N818 - nothing is wrong with the text
@@ -20,15 +33,18 @@ class Unheld(ValueError):  # noqa: N818 - nothing is wrong with the text
 class Target:
     """Whom rows are for: the model's renderer, and what they call an image.
 
-    image: the address of an image by its SHA-256; None: its path in the export's folder.
+    image: the address of an image by its SHA-256; None: its path in the export's folder. file: that
+    path by the SHA-256 of the original, where a normalised image has taken its place.
     """
 
     renderer: Renderer
     image: Callable[[str], str] | None = None
+    file: Callable[[str], str] | None = None
 
     def images(self, images: tuple[str, ...], files: tuple[str, ...]) -> list[str]:
         """What a row lists."""
-        return list(files) if self.image is None else list(map(self.image, images))
+        name = self.image or self.file
+        return list(files) if name is None else list(map(name, images))
 
 
 def tagged(prompt: ChatPrompt) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from app.domain.formats.rows import Row, Target, iso, tagged, without_tags
-from app.domain.formats.summary import Summary, quoted, readme
+from app.domain.formats.summary import NORMALISED, Summary, quoted, readme
 from app.domain.formats.values import WholeOutput
 
 OUTPUTS = "outputs.jsonl"
@@ -106,6 +106,7 @@ the text is known; a text that was cut off is not in `{SHAREGPT}`, whose trainer
 answer. Nor is a text with `<image>`, `<video>` or `<audio>` in it, which they take for the place of
 one.
 """
+    about += NORMALISED
     folder = quoted(f"{summary.folder}/")
     names, cast = "load_dataset", ""
     if not summary.text_only:

@@ -42,6 +42,12 @@ class Summary:
         return self.with_images == 0 and self.without_images > 0
 
 
+# Of formats whose trainers mend nothing of an image.
+NORMALISED = """\
+
+Images are upright, opaque on white and of 8 bits, since the trainer takes pixels as a file has
+them. `normalised_images` in `manifest.yaml` names the file of each original that was not.
+"""
 # Why a single file leaves a text out.
 UNHELD = (
     "A text holds <image>, <video> or <audio>, which the trainers of this file take for the place "

@@ -4,9 +4,10 @@ Standard string rows, rendered with the model's chat template: the prefix is con
 assistant turn, the completion is the segment alone, and the trainer's mask is the completion.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from app.domain.formats.rows import Row, iso
+from app.domain.formats.rows import Row, Target, iso
 from app.domain.formats.summary import Summary, quoted, readme
 from app.domain.formats.values import Pair
 from app.domain.prompts import Renderer, Template
@@ -38,6 +39,15 @@ where there are none. `on_policy` is true where the model itself wrote the rejec
 this prefix.
 
 {FOLDER_RULE}"""
+
+
+def rows(pair: Pair, target: Target) -> Sequence[Row]:
+    """One row. Where images are addresses, and not files beside it, they stand under "images"."""
+    if target.image is not None:
+        images = target.images(pair.images, pair.image_files)
+        return ({"images": images} | pair_columns(pair, target.renderer),)
+    files = target.images(pair.images, pair.image_files)
+    return (trl_row(replace(pair, image_files=tuple(files)), target.renderer),)
 
 
 def trl_row(pair: Pair, renderer: Renderer) -> Row:

@@ -74,6 +74,7 @@ class _Work:
             "picture": self._picture,
             "rendition": self._rendition,
             "still": self._still,
+            "normalised": self._normalised,
             "deck": self._pages,
             "page": self._page,
         }
@@ -105,6 +106,11 @@ class _Work:
     def _still(self, head: dict[str, Any], parts: list[bytes], room: int) -> Answer:
         drawing.header(parts[0], max_megapixels=_KEPT, room=room)
         return {}, [drawing.still(parts[0])]
+
+    def _normalised(self, head: dict[str, Any], parts: list[bytes], room: int) -> Answer:
+        if drawing.is_seen_right(parts[0], turns=head["turns"]):
+            return {}, []
+        return self._still(head, parts, room)
 
     def _pages(self, head: dict[str, Any], parts: list[bytes], room: int) -> Answer:
         return {"pages": self._opened().count(head["path"])}, []

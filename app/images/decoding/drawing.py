@@ -87,6 +87,16 @@ def still(data: bytes) -> bytes:
     return png(_turned(_rgb_by_strips(image, 1), _orientation(image, data)), profile)
 
 
+def is_seen_right(data: bytes, *, turns: bool) -> bool:
+    """Whether a reader that converts to RGB sees an image as people do; its header tells. turns:
+    the reader turns it upright and puts it on white by itself."""
+    with _opened(data) as image:
+        if turns:
+            return not image.mode.startswith(("I", "F"))
+        plain = image.mode in ("RGB", "L") and "transparency" not in image.info
+        return plain and not _is_animated(image) and _orientation(image, data) == 1
+
+
 def png(image: Pillow.Image, profile: bytes | None = None) -> bytes:
     """An image as a PNG file."""
     file = io.BytesIO()

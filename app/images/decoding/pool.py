@@ -79,6 +79,13 @@ def still(data: bytes) -> bytes:
     return blobs[0]
 
 
+def normalised(data: bytes, *, turns: bool) -> bytes | None:
+    """The same for a reader that converts to RGB; None when it sees that in the bytes as they are.
+    turns: the reader turns an image upright and puts it on white by itself."""
+    _, blobs = _own.pool.ask({"verb": "normalised", "turns": turns}, data)
+    return blobs[0] if blobs else None
+
+
 def page_count(path: Path) -> int:
     """How many pages a PDF has."""
     answer, _ = _own.pool.ask({"verb": "deck", "path": str(path.resolve())})

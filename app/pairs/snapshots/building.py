@@ -24,11 +24,11 @@ from app.domain.quality import Inspection
 from app.domain.rowindex import IndexedRow, in_order
 from app.domain.splits import Split
 from app.domain.sums import SUMS, content_hash, sums_text
+from app.images.normalising import Originals
 from app.pairs.export import OnPair, Order, exporting, nothing
 from app.pairs.formats import Rendering, format_named
 from app.pairs.leaving import Leaving
 from app.pairs.modeltemplate import restore_template
-from app.pairs.sinks import Originals
 from app.pairs.snapshots import attempts, counting
 from app.pairs.snapshots.attempts import Result, Work
 from app.pairs.snapshots.dividing import divide_project, divide_selection

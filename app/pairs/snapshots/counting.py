@@ -69,6 +69,11 @@ def manifest(
         "policies": dict(sorted(policies.items())),
         "left_out": left_out,
         "unheld": unheld(*tallies.values()),
+        "normalised_images": {
+            sha256: name
+            for tally in tallies.values()
+            for sha256, name in sorted(tally.normalised.items())
+        },
         "files": [
             {"path": file.path, "size": file.size, "sha256": file.sha256}
             for file in sorted(files)
