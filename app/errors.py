@@ -143,7 +143,7 @@ def _fault(request: Request, exception: Exception) -> Fault:
     if isinstance(exception, Refusal):
         status = next(_STATUS[kind] for kind in type(exception).__mro__ if kind in _STATUS)
         field = getattr(exception, "field", None)
-        faults = ((field, exception.message),) if field else ()
+        faults = ((field, exception.message),) if field else getattr(exception, "faults", ())
         return Fault(status, exception.message, faults, outdated=isinstance(exception, Outdated))
     if isinstance(exception, RequestValidationError):
         return _validation_fault(exception)

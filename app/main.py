@@ -41,6 +41,7 @@ from app.projects import routes as projects
 from app.ratelimit import RateLimit
 from app.resources import LOCALES, STATIC, TEMPLATES
 from app.rights import EndingWithRights, Rights
+from app.samples import api as imports_api
 from app.samples import routes as samples
 from app.settings import Settings
 from app.web import Templates
@@ -83,7 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
     errors.install(app, recognise=deps.recognise)
     for pages in (accounts, projects, samples, annotation, stream, pairs, snapshots, policies):
         app.include_router(pages.router, include_in_schema=False)
-    for api in (pairs_api, snapshots_api, projects_api, policies_api, api_docs):
+    for api in (pairs_api, snapshots_api, projects_api, imports_api, policies_api, api_docs):
         app.include_router(api.router)
     assets = Assets(STATIC, reload=settings.reload)
     app.state.settings = settings

@@ -26,6 +26,7 @@ PASSWORD_MAX = 256
 SCOPES = {
     "pairs:read": Message("Read preference pairs and the images they show"),
     "projects:read": Message("Read projects, their samples and their progress"),
+    "imports:write": Message("Import samples into projects"),
     "policies:read": Message("Read which models and adapters there are"),
     "policies:write": Message("Add trained adapters as policies"),
 }

@@ -202,8 +202,8 @@ def create_token(
     scope: Annotated[
         list[str],
         typer.Option(
-            help="What it may do: pairs:read, projects:read, policies:read, policies:write. "
-            "Repeatable."
+            help="What it may do: pairs:read, projects:read, imports:write, policies:read, "
+            "policies:write. Repeatable."
         ),
     ],
     name: Annotated[str, typer.Option(help="What it is for, shown in the list of tokens.")] = (

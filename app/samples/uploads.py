@@ -12,9 +12,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from app.deps import AdminUser
+from app.deps import AdminUser, token_user
 from app.domain.messages import Message
-from app.refusals import Invalid
+from app.refusals import Forbidden, Invalid
+from app.security import Actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,46 @@ async def uploaded(request: Request, _actor: AdminUser) -> AsyncIterator[Upload]
 
 
 Uploaded = Annotated[Upload, Depends(uploaded, scope="function")]
+
+
+async def sent(
+    request: Request, actor: Annotated[Actor, Depends(token_user("imports:write"))]
+) -> AsyncIterator[Upload]:
+    """The same over the API: a form with the file, or the file alone as the body.
+
+    The name of a body is the address's `name`. Raises Forbidden for all but admins, Invalid.
+    """
+    if not actor.is_admin:
+        raise Forbidden("Only an admin can do this.")
+    settings = request.app.state.settings
+    limit = settings.max_upload_mb * 2**20
+    folder = settings.data / "uploads"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as own:
+        if request.headers.get("content-type", "").startswith("multipart/form-data"):
+            form = await _form(request, limit)
+            try:
+                upload = await run_in_threadpool(_kept, form, Path(own))
+            finally:
+                await form.close()
+        else:
+            upload = await _body(request, limit, Path(own) / "upload")
+        yield upload
+
+
+Sent = Annotated[Upload, Depends(sent, scope="function")]
+
+
+async def _body(request: Request, limit: int, path: Path) -> Upload:
+    total = 0
+    with path.open("wb") as file:
+        async for chunk in request.stream():
+            total += len(chunk)
+            if total > limit:
+                raise _too_large(limit)
+            await run_in_threadpool(file.write, chunk)
+    name = _own_name(request.query_params.get("name", ""))
+    return Upload(file=path if total else None, name=name, output=None, instruction="", policy="")
 
 
 async def _form(request: Request, limit: int) -> FormData:
@@ -119,7 +160,11 @@ def _name(field: object) -> str:
     """The file's own name, to be shown and to make ids from; it is never a path on this machine."""
     if not isinstance(field, UploadFile):
         return ""
-    last = PurePosixPath((field.filename or "").replace("\\", "/")).name
+    return _own_name(field.filename or "")
+
+
+def _own_name(filename: str) -> str:
+    last = PurePosixPath(filename.replace("\\", "/")).name
     return "".join(character for character in last if character.isprintable())[:150] or "upload"
 
 

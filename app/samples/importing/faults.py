@@ -84,3 +84,9 @@ class ImportRefused(Invalid):
         if self.kinds and rest:
             lines.append(f"{rest:,} errors of other kinds.")
         super().__init__("\n".join(lines))
+
+    @property
+    def faults(self) -> tuple[tuple[str, str], ...]:
+        """Place and sentence of each error, or of the first of each frequent kind."""
+        shown = self.errors or tuple(kind.first for kind in self.kinds)
+        return tuple((error.place, error.message) for error in shown)

@@ -49,9 +49,13 @@ class RowError:
     field: str | None
     message: str
 
+    @property
+    def place(self) -> str:
+        """File, line or row, and field, in words."""
+        return f"{self.where}, {self.field}" if self.field else str(self.where)
+
     def __str__(self) -> str:
-        place = f"{self.where}, {self.field}" if self.field else str(self.where)
-        return f"{place}: {self.message}"
+        return f"{self.place}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
