@@ -1,5 +1,7 @@
 """The page on which admins import samples into a project."""
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
@@ -7,6 +9,7 @@ from app.access import project_of
 from app.deps import AdminUser, Id, SessionDep
 from app.models import Project
 from app.refusals import Invalid
+from app.samples import kept
 from app.samples.importing import (
     INSTRUCTION,
     ImportOptions,
@@ -14,6 +17,8 @@ from app.samples.importing import (
     ImportReport,
     import_path,
 )
+from app.samples.importing.mapping import MAPPED
+from app.samples.importing.preview import Preview, preview
 from app.samples.uploads import Upload, Uploaded
 from app.web import render
 
@@ -35,29 +40,44 @@ def import_samples(
 ) -> Response:
     """The page with what was imported, or with every error and nothing imported."""
     project = project_of(db, actor, project_id)
-    if upload.file is None:
-        return _page(request, project, upload=upload, fault=Invalid("Choose a file.", "file"))
-    options = ImportOptions(
-        policy=upload.policy or "imported",
-        instruction=upload.instruction or INSTRUCTION,
-        output=upload.output,
-        name=upload.name,
-        alone=True,
-    )
+    root = request.app.state.settings.data / "uploads" / "kept"
+    owner = f"{actor.id}:{project.id}"
     try:
+        if upload.kept and upload.file is None:
+            upload = kept.found(root, upload, owner=owner)
+        if upload.file is None:
+            raise Invalid("Choose a file.", "file")
+        if upload.look:
+            look = preview(
+                upload.file, _options(upload), rule=project.rule, rule_words=project.rule_words
+            )
+            name = upload.kept or kept.keep(root, upload, owner=owner)
+            return _page(request, project, upload=replace(upload, kept=name), look=look)
         report = import_path(
             db,
             project=project,
             path=upload.file,
             store=request.app.state.image_store,
             actor_id=actor.id,
-            options=options,
+            options=_options(upload),
         )
+        kept.forget(root, upload.kept)
     except ImportRefused as fault:
         return _page(request, project, upload=upload, refused=fault)
     except Invalid as fault:
         return _page(request, project, upload=upload, fault=fault)
     return _page(request, project, upload=upload, report=report)
+
+
+def _options(upload: Upload) -> ImportOptions:
+    return ImportOptions(
+        policy=upload.policy or "imported",
+        instruction=upload.instruction or INSTRUCTION,
+        output=upload.output,
+        columns=upload.columns,
+        name=upload.name,
+        alone=True,
+    )
 
 
 def _page(
@@ -68,6 +88,7 @@ def _page(
     report: ImportReport | None = None,
     refused: ImportRefused | None = None,
     fault: Invalid | None = None,
+    look: Preview | None = None,
 ) -> Response:
     return render(
         request,
@@ -82,6 +103,9 @@ def _page(
             "report": report,
             "refused": refused,
             "fault": fault,
+            "look": look,
+            "kept": upload.kept if upload else "",
+            "fields": MAPPED,
         },
         status_code=422 if refused or fault else 200,
     )

@@ -1,8 +1,8 @@
 """Takes an import's files from a form: admins only, measured while they arrive, kept on disk."""
 
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from shutil import copyfileobj
 from typing import Annotated, BinaryIO
@@ -15,6 +15,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from app.deps import AdminUser, token_user
 from app.domain.messages import Message
 from app.refusals import Forbidden, Invalid
+from app.samples.importing.mapping import MAPPED
 from app.security import Actor
 
 
@@ -23,6 +24,8 @@ class Upload:
     """What the form of the import page held.
 
     file: None when none was chosen. name: what the user calls it. output: the text file of a deck.
+    kept: the name of an upload that was looked at before. look: only a look at it is wanted.
+    columns: by field, as they were chosen.
     """
 
     file: Path | None
@@ -30,6 +33,9 @@ class Upload:
     output: Path | None
     instruction: str
     policy: str
+    kept: str = ""
+    look: bool = False
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 async def uploaded(request: Request, _actor: AdminUser) -> AsyncIterator[Upload]:
@@ -110,7 +116,9 @@ async def _form(request: Request, limit: int) -> FormData:
             yield chunk
 
     try:
-        return await MultiPartParser(request.headers, measured(), max_files=2, max_fields=8).parse()
+        return await MultiPartParser(
+            request.headers, measured(), max_files=2, max_fields=20
+        ).parse()
     except _TooLargeError:
         raise _too_large(limit) from None
     except MultiPartException as error:
@@ -142,25 +150,28 @@ def _kept(form: FormData, folder: Path) -> Upload:
         output=_file(output, folder / "output"),
         instruction=_text(form, "instruction"),
         policy=_text(form, "policy"),
+        kept=_text(form, "kept"),
+        look=_text(form, "step") == "look",
+        columns={name: column for name in MAPPED if (column := _text(form, f"column-{name}"))},
     )
 
 
-def _file(field: object, path: Path) -> Path | None:
+def _file(sent: object, path: Path) -> Path | None:
     # A browser sends a file field that was left empty as a file without a name.
-    if not isinstance(field, UploadFile) or not field.filename:
+    if not isinstance(sent, UploadFile) or not sent.filename:
         return None
     with path.open("wb") as file:
-        source: BinaryIO = field.file
+        source: BinaryIO = sent.file
         source.seek(0)
         copyfileobj(source, file, 2**20)
     return path
 
 
-def _name(field: object) -> str:
+def _name(sent: object) -> str:
     """The file's own name, to be shown and to make ids from; it is never a path on this machine."""
-    if not isinstance(field, UploadFile):
+    if not isinstance(sent, UploadFile):
         return ""
-    return _own_name(field.filename or "")
+    return _own_name(sent.filename or "")
 
 
 def _own_name(filename: str) -> str:

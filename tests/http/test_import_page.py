@@ -1,5 +1,6 @@
 """The import page: files of admins into a project, every error in its place, nothing for others."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -238,3 +239,46 @@ def test_nothing_is_read_of_an_upload_by_who_may_not_import(
     assert client.portal is not None
     client.portal.call(app, scope, receive, send)
     assert answer[0]["status"] == (403 if actor == "owner" else 401)
+
+
+def kept_name(page: str) -> str:
+    found = re.search(r'name="kept" value="([^"]+)"', page)
+    assert found is not None
+    return found[1]
+
+
+def test_a_look_shows_the_samples_and_the_import_needs_no_second_upload(
+    admin: TestClient, world: World, db: Session
+) -> None:
+    samples = lines({"frage": "Was?", "question": "Write.", "answer": "One.\n\nTwo."})
+    look = admin.post(
+        address(world), files={"file": ("s.jsonl", samples)}, data={"step": "look", "policy": "q"}
+    )
+    assert look.status_code == 200
+    assert "What s.jsonl holds" in look.text
+    assert "Write." in look.text
+    assert added(db, world) == 0
+    name = kept_name(look.text)
+    again = {"kept": name, "step": "look", "column-instruction": "frage"}
+    assert "Was?" in admin.post(address(world), files={"x": b""}, data=again).text
+    done = {"kept": name, "column-instruction": "frage", "column-output": "answer"}
+    answer = admin.post(address(world), files={"x": b""}, data=done)
+    assert "1 sample was added from s.jsonl" in answer.text
+    assert db.scalar(select(Sample.instruction).order_by(Sample.id.desc())) == "Was?"
+    gone = admin.post(address(world), files={"x": b""}, data=done)
+    assert "The upload is no longer kept. Choose the file again." in gone.text
+
+
+def test_a_look_shows_errors_and_offers_no_import(admin: TestClient, world: World) -> None:
+    samples = lines({"question": "Write.", "L": "many"})
+    look = admin.post(address(world), files={"file": ("s.jsonl", samples)}, data={"step": "look"})
+    assert "A whole number of words, above 0, is needed." in look.text
+
+
+@pytest.mark.parametrize("name", ["../../etc", "a" * 22, "."])
+def test_an_upload_that_is_not_ones_own_is_not_found(
+    admin: TestClient, world: World, name: str
+) -> None:
+    answer = admin.post(address(world), files={"x": b""}, data={"kept": name})
+    assert answer.status_code == 422
+    assert "no longer kept" in answer.text
