@@ -9,6 +9,7 @@ from app.domain.certainty import Token
 from app.domain.messages import Message
 from app.domain.segments import Piece, Splitter
 from app.domain.text import defect
+from app.domain.tree import MAX_SEGMENTS
 from app.regenerations import Cut, Ending, Portion, Work
 from worker.certainty import Scales
 from worker.engine import EngineError, Failure
@@ -23,6 +24,10 @@ class Release:
 
     error: str | None = None
     delay_s: float = 0
+
+
+# The text behind the last complete segment becomes one as well.
+_MOST = MAX_SEGMENTS - 1
 
 
 @dataclass(slots=True, eq=False)
@@ -47,12 +52,15 @@ class Stream:
     _finished: int = field(init=False, default=0)
     _splitter: Splitter = field(init=False)
     _scales: Scales = field(init=False)
+    # How long the path is with the segments that are complete.
+    _depth: int = field(init=False)
     # Complete, but the log-probabilities of their last tokens have not come: where each ends.
     _held: deque[tuple[int, Piece]] = field(init=False, default_factory=deque)
 
     def __post_init__(self) -> None:
         work = self.work
         self._start = len(work.kept)
+        self._depth = work.depth
         self._scales = Scales(self._start)
         self._splitter = work.cutting.splitter(work.before)
         known = sum(len(piece.text) for piece in self._splitter.feed(work.kept))
@@ -101,6 +109,15 @@ class Stream:
             self.pending.append(text)
             self._cut(self._splitter.feed(text))
         self._release()
+        if self._depth >= _MOST:
+            raise EngineError(
+                Message(
+                    "The text has come to %(most)s segments, the most that a sample can have.",
+                    most=f"{MAX_SEGMENTS:,}",
+                ),
+                temporary=False,
+                reason=Failure.TEXT,
+            )
 
     def end(self, ending: Ending) -> None:
         """Nothing more will come; what is left is the last segment."""
@@ -150,7 +167,13 @@ class Stream:
             self.reader.cancel()
 
     def _cut(self, pieces: list[Piece]) -> None:
+        """Note complete segments; those beyond the most that a path can have become one."""
+        room = max(1, _MOST - self._depth)
+        if len(pieces) > room:
+            rest = "".join(piece.text for piece in pieces[room - 1 :])
+            pieces = [*pieces[: room - 1], Piece(rest, pieces[room - 1].image_index)]
         for piece in pieces:
+            self._depth += 1
             self._end += len(piece.text)
             self._held.append((self._end, piece))
 

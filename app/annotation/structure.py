@@ -9,8 +9,9 @@ from app.annotation.path import GONE, Copy, Step, add_copies, add_human, joined,
 from app.annotation.service import check_text, image_of
 from app.annotation.steps import Standing, begin, carry_on, record, standing
 from app.domain.corrections import Kind, Verdict
+from app.domain.messages import Message
 from app.domain.text import normalise_newlines
-from app.domain.tree import Origin
+from app.domain.tree import MAX_SEGMENTS, Origin
 from app.models import Action, Draft
 from app.refusals import Invalid, Outdated
 
@@ -35,6 +36,7 @@ def insert(
         raise Invalid(
             "The text ends here: add what is missing to the last segment instead.", field="text"
         )
+    _check_room(before)
     text = normalise_newlines(text)
     check_text(text)
     if not text.endswith("\n") and (following or before.unfinished):
@@ -118,6 +120,7 @@ def split(db: Session, *, draft: Draft, base_version: int, segment_id: int, at: 
     """
     begin(draft, base_version)
     before = standing(db, draft)
+    _check_room(before)
     step = before.path.step(segment_id)
     cut = _raw_offset(step.text, at)
     while cut < len(step.text) and step.text[cut] in "\r\n":
@@ -166,6 +169,13 @@ def merge(db: Session, *, draft: Draft, base_version: int, segment_id: int) -> i
         following=following[1:],
         verdict=verdict,
     )
+
+
+def _check_room(before: Standing) -> None:
+    if before.path.leaf.depth >= MAX_SEGMENTS:
+        raise Invalid(
+            Message("A text has at most %(most)s segments.", most=f"{MAX_SEGMENTS:,}"), field="text"
+        )
 
 
 def _redraw(

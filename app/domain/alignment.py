@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 from app.domain.words import tokens
 
-# Beyond this many comparisons rows are paired by order: nobody looks for a finer match there.
+# Beyond this many comparisons, of segments or of their words in all, rows are paired by order:
+# nobody looks for a finer match there.
 _COMPARISONS = 2_500
+_COMPARED_CHARACTERS = 4_000_000
 # What a shared row is worth without any similarity: enough to prefer it to two half-empty rows.
 _SHARED_ROW = 0.01
 
@@ -15,7 +17,7 @@ def align(old: Sequence[str], new: Sequence[str]) -> list[tuple[int | None, int 
     """Rows of 0-based indices: as many shared rows as the shorter list has segments, with the
     greatest similarity in all (Needleman and Wunsch 1970, gaps free); None fills a half-empty row.
     """
-    if not old or not new or len(old) * len(new) > _COMPARISONS:
+    if not old or not new or _is_much(old, new):
         shared = min(len(old), len(new))
         return (
             [(i, i) for i in range(shared)]
@@ -43,6 +45,13 @@ def align(old: Sequence[str], new: Sequence[str]) -> list[tuple[int | None, int 
     rows += [(left, None) for left in range(i, len(old))]
     rows += [(None, right) for right in range(j, len(new))]
     return rows
+
+
+def _is_much(old: Sequence[str], new: Sequence[str]) -> bool:
+    if len(old) * len(new) > _COMPARISONS:
+        return True
+    characters = len(new) * sum(map(len, old)) + len(old) * sum(map(len, new))
+    return characters > _COMPARED_CHARACTERS
 
 
 def _gains(old: Sequence[str], new: Sequence[str]) -> list[list[float]]:

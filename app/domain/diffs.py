@@ -5,7 +5,7 @@ Both work on tokens (words.tokens), so neither a word nor a grapheme is ever cut
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import IntEnum
@@ -25,6 +25,9 @@ _CONTEXT = 64
 # A longer unequal run is never resolved within any sensible budget, and diff-match-patch looks for
 # a common half before it looks at the clock.
 _REFINED_TOKENS = 60_000
+# difflib compares each segment with each that is equal to it. Beyond this many, segments are paired
+# by their order.
+_MATCHED_SEGMENTS = 250_000
 
 
 class Op(IntEnum):
@@ -96,8 +99,8 @@ def pair_rows(old: Sequence[str], new: Sequence[str]) -> list[tuple[int | None, 
     counterpart. Equal texts share a row; between them the most similar ones do.
     """
     rows: list[tuple[int | None, int | None]] = []
-    for tag, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag == "equal":
+    for equal, i1, i2, j1, j2 in _runs(old, new):
+        if equal:
             rows += zip(range(i1, i2), range(j1, j2), strict=True)
             continue
         for i, j in align(old[i1:i2], new[j1:j2]):
@@ -105,8 +108,24 @@ def pair_rows(old: Sequence[str], new: Sequence[str]) -> list[tuple[int | None, 
     return rows
 
 
-def _shared(before: list[str], after: list[str]) -> int:
-    """How many tokens both begin with."""
+def _runs(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[bool, int, int, int, int]]:
+    """Runs of segments that are equal or not, as bounds in old and in new."""
+    head = _shared(old, new)
+    foot = _shared(old[head:][::-1], new[head:][::-1])
+    ends = len(old) - foot, len(new) - foot
+    before, after = old[head : ends[0]], new[head : ends[1]]
+    yield True, 0, head, 0, head
+    if len(before) * len(after) > _MATCHED_SEGMENTS:
+        yield False, head, ends[0], head, ends[1]
+    else:
+        matcher = SequenceMatcher(None, before, after, autojunk=False)
+        for tag, i1, i2, j1, j2 in matcher.get_opcodes():
+            yield tag == "equal", head + i1, head + i2, head + j1, head + j2
+    yield True, ends[0], len(old), ends[1], len(new)
+
+
+def _shared(before: Sequence[str], after: Sequence[str]) -> int:
+    """How many tokens, or segments, both begin with."""
     shorter = min(len(before), len(after))
     return next((at for at in range(shorter) if before[at] != after[at]), shorter)
 

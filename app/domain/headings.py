@@ -15,10 +15,11 @@ _SLIDE = re.compile(
     (?: (?:slide|page|幻灯片) [^\S\r\n]* \#? (?P<after>{_NUMBER})
       | 第[^\S\r\n]*(?P<inside>{_NUMBER})[^\S\r\n]*[页頁张張](?:幻灯片|ppt)? )
     (?(hash) (?![a-z\d])
-      | (?:\s*(?:/|of\b)\s*\d{{1,3}})? \s* [\]】)）」]? [*_]{{0,3}} \s*
+      | (?:\s*+(?:/|of\b)\s*+\d{{1,3}})? \s*+ [\]】)）」]? [*_]{{0,3}}
         # A plain line is a heading only if the number is followed by nothing, by a separator, or
-        # stands in brackets: "Slide 3 shows the growth" is prose.
-        (?: \Z | [:：|—–] | -+(?=\s|\Z) | \.(?=\s|\Z) | (?<=[\]】])(?!\() ) )
+        # stands in brackets: "Slide 3 shows the growth" is prose. Blanks are taken whole (*+): to
+        # try each way to share them out would cost their number squared.
+        (?: (?<=[\]】])(?!\() | \s*+ (?: \Z | [:：|—–] | -+(?=\s|\Z) | \.(?=\s|\Z) ) ) )
     """,
     re.VERBOSE | re.IGNORECASE,
 )

@@ -4,7 +4,7 @@ It lets the whole loop run on any machine: after a correction the original segme
 the annotator's replacements of words carried on. It is deterministic and says nothing new.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 import regex
@@ -66,18 +66,17 @@ def _replacements(rejected: str, chosen: str) -> dict[Tokens, Tokens]:
         if gone.op is not Op.DELETE or come.op is not Op.INSERT:
             continue
         old, new = _trimmed(gone.text), _trimmed(come.text)
-        if _is_term(old) and _is_term(new) and not _occurs(old, kept):
+        if _is_term(old) and _is_term(new):
             found[old] = new
-    return found
+    # All of them are looked up at once: a text written anew has thousands.
+    left = _occurring(found, kept)
+    return {old: new for old, new in found.items() if old not in left}
 
 
 def _trimmed(text: str) -> Tokens:
     parts = tokens(text)
-    while parts and not _LETTERS.match(parts[0]):
-        del parts[0]
-    while parts and not _LETTERS.match(parts[-1]):
-        del parts[-1]
-    return tuple(parts)
+    worded = [at for at, part in enumerate(parts) if _LETTERS.match(part)]
+    return tuple(parts[worded[0] : worded[-1] + 1]) if worded else ()
 
 
 def _is_term(parts: Tokens) -> bool:
@@ -93,9 +92,14 @@ def _is_specific(word: str) -> bool:
     return len(word) > 2 or word.isdigit() or (len(word) == 2 and word.isupper())
 
 
-def _occurs(term: Tokens, parts: Sequence[str]) -> bool:
-    size = len(term)
-    return any(tuple(parts[at : at + size]) == term for at in range(len(parts) - size + 1))
+def _occurring(terms: Collection[Tokens], parts: Sequence[str]) -> set[Tokens]:
+    """The terms that stand in a text."""
+    return {
+        run
+        for size in {len(term) for term in terms}
+        for at in range(len(parts) - size + 1)
+        if (run := tuple(parts[at : at + size])) in terms
+    }
 
 
 def _replaced(line: str, replacements: dict[Tokens, Tokens]) -> str:

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
 
+# Of a path, the root aside: a thousand slides of five paragraphs. A page that shows more takes
+# seconds, and nobody reads a text that is cut so finely.
+MAX_SEGMENTS = 5_000
+
 SegmentId = NewType("SegmentId", int)
 
 

@@ -80,6 +80,7 @@ class Work:
     waited_s: float = 0.0
     beginnings: tuple[str, ...] = ()
     rest: Cutting | None = None
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +173,7 @@ def start(
         waited_s=run.waited_s,
         beginnings=tuple(task.beginnings),
         rest=cutting_of(db, sample_id=run.sample_id, behind_id=run.leaf_id) if run.cut else None,
+        depth=task.depth,
     )
 
 
@@ -348,7 +350,8 @@ _TASK = text(
         JOIN segments AS root ON root.id = first.parent_id
         WHERE root.sample_id = sample.id AND root.parent_id IS NULL
         ORDER BY first.id LIMIT 8
-    ) AS beginnings, (SELECT depth FROM segments WHERE id = :leaf)
+    ) AS beginnings, (SELECT depth FROM segments WHERE id = :leaf) AS depth, (
+        SELECT depth FROM segments WHERE id = :leaf)
         - (SELECT depth FROM segments WHERE id = :anchor) AS finished, (
         SELECT served_name FROM policies WHERE id = :policy AND adapter_hash <> ''
     ) AS adapter

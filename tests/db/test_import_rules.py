@@ -138,6 +138,26 @@ def test_an_id_twice_in_a_file_is_refused_with_both_places(
     ]
 
 
+@pytest.mark.parametrize(
+    ("field", "fields"),
+    [
+        ("segments", {"output": "a" * 5_001, "segments": ["a"] * 5_001}),
+        ("output", {"output": "## Slide 1\n" * 5_001}),
+    ],
+)
+def test_a_sample_has_at_most_5000_segments(
+    importer: Importer, tmp_path: Path, field: str, fields: dict[str, object]
+) -> None:
+    file = tmp_path / "s.jsonl"
+    file.write_bytes(lines(row(1, **fields)))
+    importer.project.rule = RuleKind.SLIDES
+    assert importer.refused(file) == [
+        f"s.jsonl, line 1, {field}: It has 5,001 segments; at most 5,000 are allowed."
+    ]
+    file.write_bytes(lines(row(1, output="a" * 5_000, segments=["a"] * 5_000)))
+    assert importer(file).segments == 5_000
+
+
 def test_equal_images_are_kept_once(importer: Importer, tmp_path: Path) -> None:
     folder = tree(
         tmp_path / "in",

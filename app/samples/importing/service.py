@@ -13,6 +13,7 @@ from app import audit
 from app.domain.messages import Message
 from app.domain.rules import Choice, choose_rule
 from app.domain.segments import Rule, RuleKind
+from app.domain.tree import MAX_SEGMENTS
 from app.images.inspection import ImageFacts
 from app.images.store import ImageStore
 from app.models import Policy, Project, Sample
@@ -231,7 +232,17 @@ class _Import:
                 continue
             digest = content_hash(sample, images)
             if sample.source_id not in known:
-                new.append(prepared(sample, images, rule=rule, content_hash=digest))
+                made = prepared(sample, images, rule=rule, content_hash=digest)
+                if len(made.pieces) <= MAX_SEGMENTS:
+                    new.append(made)
+                    continue
+                message = Message(
+                    "It has %(count)s segments; at most %(most)s are allowed.",
+                    count=f"{len(made.pieces):,}",
+                    most=f"{MAX_SEGMENTS:,}",
+                )
+                field = "output" if sample.pieces is None else "segments"
+                self._faults.add(RowError(sample.where, field, message))
             elif known[sample.source_id] == digest:
                 self._unchanged += 1
             else:
