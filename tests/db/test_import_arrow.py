@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -142,3 +143,32 @@ def test_without_pyarrow_the_extra_is_named(
     (tmp_path / "a.parquet").write_bytes(parquet(LONGWRITER_V, LECTURES))
     [error] = importer.refused(tmp_path / "a.parquet")
     assert 'pip install "iterdpo-studio[parquet]"' in error
+
+
+@pytest.fixture
+def lectures(tmp_path: Path) -> Any:
+    """The rows as a data set that the library of Hugging Face has made."""
+    features = datasets.Features(
+        {
+            "id": datasets.Value("int64"),
+            "messages": datasets.List(datasets.Value("string")),
+            "images": datasets.List(datasets.Image()),
+        }
+    )
+    return datasets.Dataset.from_list(LECTURES, features=features)
+
+
+def test_what_datasets_writes_as_parquet_is_imported(
+    importer: Importer, tmp_path: Path, lectures: Any
+) -> None:
+    lectures.to_parquet(str(tmp_path / "train.parquet"))
+    report = importer(tmp_path / "train.parquet")
+    assert (report.added, report.images) == (5, 2)
+
+
+def test_what_datasets_saves_to_disk_is_imported(
+    importer: Importer, tmp_path: Path, lectures: Any
+) -> None:
+    datasets.DatasetDict({"train": lectures}).save_to_disk(str(tmp_path / "saved"))
+    report = importer(tmp_path / "saved")
+    assert (report.added, report.images) == (5, 2)
