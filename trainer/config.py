@@ -80,14 +80,22 @@ class Lora(_Part):
 
 
 class Training(_Part):
-    """How it learns. The defaults are LongWriter-V's (arXiv 2502.14834)."""
+    """How it learns. Rate and batch suit an adapter; the rest is LongWriter-V's (arXiv 2502.14834),
+    whose 3e-6 and 64 pairs a step are for all weights and move an adapter by nothing."""
 
-    learning_rate: Annotated[float, Field(gt=0)] = Field(3e-6, description="At its highest.")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(
+        2e-4, description="At its highest; for an adapter."
+    )
     beta: Annotated[float, Field(gt=0)] = Field(
         0.1, description="How close the policy stays to the reference model."
     )
-    effective_batch: Positive = Field(
-        64, description="Pairs per step, over all devices; gradients are accumulated to reach it."
+    effective_batch: Positive | None = Field(
+        None,
+        description="Pairs per step, over all devices; None: at most 64, and so few that there are "
+        "`min_steps` steps.",
+    )
+    min_steps: Positive = Field(
+        30, description="A run of fewer steps is refused, unless `max_steps` asks for them."
     )
     device_batch: Positive = Field(1, description="Pairs at a time on one device.")
     epochs: Annotated[float, Field(gt=0)] = Field(3.0, description="Times over the data.")
@@ -118,6 +126,10 @@ class Training(_Part):
         description="Images are scaled down to this many; None: as the model's processor does.",
     )
     save_steps: Positive = Field(50, description="A checkpoint after every so many steps.")
+    report_to: list[str] = Field(
+        default_factory=list,
+        description="Where transformers reports too: `[trackio]`, `[wandb]`, `[tensorboard]`.",
+    )
     log_steps: Positive = Field(1, description="Figures after every so many steps.")
     seed: int = Field(42, ge=0, description="Of the order of the rows and the adapter's start.")
 

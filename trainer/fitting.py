@@ -18,7 +18,8 @@ from trainer.interrupts import SaveAndStop
 from trainer.models import dtype_of
 from trainer.preparation import Prepared
 from trainer.progress import Progress
-from trainer.refusals import ConfigRefusal, Interrupted, TrainingRefusal
+from trainer.refusals import Interrupted, TrainingRefusal
+from trainer.schedule import at_once, batch_of
 
 CHECKPOINTS = "checkpoints"
 
@@ -28,7 +29,7 @@ def make_trainer(config: Config, prepared: Prepared, say: Callable[[str], None])
     kind = DPOTrainer if config.training.changed_weight == 1.0 else DenseDPOTrainer
     trainer = kind(
         model=_model(config),
-        args=arguments(config),
+        args=arguments(config, prepared.facts["pairs"]),
         train_dataset=prepared.table,
         eval_dataset=prepared.held_out,
         data_collator=prepared.collator,
@@ -63,16 +64,9 @@ def fit(trainer: Any, config: Config, say: Callable[[str], None]) -> None:
         )
 
 
-def arguments(config: Config) -> DPOConfig:
-    """The configuration in TRL's words. Raises ConfigRefusal for a batch that does not divide."""
+def arguments(config: Config, pairs: int) -> DPOConfig:
+    """The configuration in TRL's words. Raises what schedule.batch_of raises."""
     training = config.training
-    devices = int(os.environ.get("WORLD_SIZE", "1"))
-    at_once = training.device_batch * devices
-    if training.effective_batch % at_once:
-        raise ConfigRefusal(
-            f"training.effective_batch: {training.effective_batch} is no multiple of "
-            f"{training.device_batch} (device_batch) times {devices} devices"
-        )
     return DPOConfig(
         output_dir=str(config.output / CHECKPOINTS),
         # TRL's default of 1024 tokens would cut segments off behind the images, without an error.
@@ -83,7 +77,7 @@ def arguments(config: Config) -> DPOConfig:
         loss_weights=list(training.losses.values()),
         per_device_train_batch_size=training.device_batch,
         per_device_eval_batch_size=training.device_batch,
-        gradient_accumulation_steps=training.effective_batch // at_once,
+        gradient_accumulation_steps=batch_of(config, pairs) // at_once(config),
         num_train_epochs=training.epochs,
         max_steps=training.max_steps or -1,
         lr_scheduler_type=training.scheduler,
@@ -97,7 +91,7 @@ def arguments(config: Config) -> DPOConfig:
         logging_first_step=True,
         seed=training.seed,
         data_seed=training.seed,
-        report_to="none",
+        report_to=training.report_to or "none",
         disable_tqdm=True,
     )
 

@@ -11,7 +11,7 @@ from trainer.report import write_json
 
 STATE = "run.json"
 # What may change between the parts of a run without changing what it learns.
-_FREE = frozenset({"save_steps", "log_steps", "attention"})
+_FREE = frozenset({"save_steps", "log_steps", "attention", "report_to"})
 
 
 def started(output: Path) -> bool:

@@ -15,11 +15,12 @@ from pathlib import Path
 from accelerate import PartialState
 
 from trainer.config import Config, read_config
-from trainer.fitting import arguments, fit, make_trainer
+from trainer.fitting import fit, make_trainer
 from trainer.preparation import Prepared, prepare
 from trainer.refusals import TrainingRefusal
 from trainer.register import adapter_hash, register, require_free
 from trainer.report import REPORT, config_facts, training_facts, versions, write_json
+from trainer.schedule import batch_of, steps_of
 from trainer.state import begin, started
 
 ADAPTER = "adapter"
@@ -34,7 +35,6 @@ def run(path: Path, *, check: bool = False, register_after: bool = False, say: S
     earlier is only registered. Raises TrainingRefusal, and Interrupted after a signal.
     """
     config = read_config(path)
-    arguments(config)
     finished = (config.output / REPORT).is_file()
     if finished and not (check or register_after):
         raise TrainingRefusal(
@@ -50,6 +50,10 @@ def run(path: Path, *, check: bool = False, register_after: bool = False, say: S
     with state.main_process_first():
         again = started(config.output) or not state.is_main_process
         prepared = prepare(config, again=again, say=say)
+    pairs = prepared.facts["pairs"]
+    batch = batch_of(config, pairs)
+    steps = config.training.max_steps or steps_of(config, pairs, batch)
+    say(f"{steps} steps of {batch} pairs, learning rate {config.training.learning_rate:g}.")
     if register_after:
         require_free(config)
     if check:

@@ -27,7 +27,7 @@ def test_the_least_that_a_run_needs(tmp_path: Path) -> None:
     found = config(tmp_path, LEAST)
     # LongWriter-V's settings.
     training = found.training
-    assert (training.learning_rate, training.beta, training.effective_batch) == (3e-6, 0.1, 64)
+    assert (training.learning_rate, training.beta, training.effective_batch) == (2e-4, 0.1, None)
     assert (training.scheduler, training.warmup, training.epochs) == ("cosine", 0.1, 3)
     assert training.losses == {"sigmoid": 1.0}
     assert found.output == tmp_path / "out"

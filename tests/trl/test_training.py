@@ -15,8 +15,9 @@ import pytest
 import torch
 import yaml
 from peft import PeftModel
+from PIL import Image
 from safetensors.torch import load_file
-from transformers import Qwen2_5_VLForConditionalGeneration
+from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
 
 from app.settings import ROOT
 from tests.trl.annotated import written
@@ -38,7 +39,7 @@ def write(house: House, model: Path, tmp_path: Path) -> Any:
             "output": name,
             "data": {"directory": str(house.export)},
             "lora": {"rank": 4, "alpha": 8},
-            "training": {"effective_batch": 4, "device_batch": 2, "epochs": 2}
+            "training": {"effective_batch": 4, "device_batch": 2, "epochs": 2, "min_steps": 1}
             | {"learning_rate": 3e-4, "gradient_checkpointing": False}
             | (training or {}),
         }
@@ -153,7 +154,10 @@ def test_check_trains_nothing(house: House, write: Any) -> None:
     assert said[0] == f"Pulled 11 pairs of lectures from {house.studio.url}."
     assert "11 pairs to train on (4 end an output, 9 with images)" in said[1]
     assert "11 went through the trainer's collator" in said[1]
-    assert said[2:] == ["Nothing was trained: --check."]
+    assert said[2:] == [
+        "6 steps of 4 pairs, learning rate 0.0003.",
+        "Nothing was trained: --check.",
+    ]
     assert not (path.with_suffix("") / "run.json").exists()
     assert not (path.with_suffix("") / "adapter").exists()
 
@@ -241,3 +245,36 @@ def test_the_help_answers_at_once() -> None:
     assert done.returncode == 0
     # Neither torch nor TRL is loaded for it.
     assert time.monotonic() - began < 5
+
+
+def test_the_defaults_move_what_a_tiny_model_writes(
+    house: House, model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(f"model: {model}\noutput: run\ndata: {{directory: {house.export}}}\n")
+    run(path, say=lambda _: None)
+    assert report_of(path)["training"]["steps"] >= 30
+    base = Qwen2_5_VLForConditionalGeneration.from_pretrained(model)
+    tuned = PeftModel.from_pretrained(base, path.with_suffix("") / "adapter").eval()
+    processor = AutoProcessor.from_pretrained(model)
+    rows = written(house.export / "metadata.jsonl")[:8]
+
+    def greedy() -> list[list[int]]:
+        found = []
+        for row in rows:
+            shown = [Image.open(house.export / file) for file in row["images_file_names"]]
+            asked = processor(text=[row["prompt"]], images=shown or None, return_tensors="pt")
+            ids = tuned.generate(**asked, max_new_tokens=64, do_sample=False)
+            found.append(ids[0].tolist())
+        return found
+
+    after = greedy()
+    with tuned.disable_adapter():
+        before = greedy()
+    moved = sum(one != other for one, other in zip(before, after, strict=True))
+    assert moved >= 1, moved
+
+
+def test_too_few_steps_are_refused_with_their_number(house: House, write: Any) -> None:
+    with pytest.raises(TrainingRefusal, match=r"2 epochs over 11 pairs, 4 a step, are 6 steps"):
+        run(write(training={"min_steps": 30}), check=True, say=lambda _: None)
