@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.types import Message as Event
 
+from app.disk import is_full
 from app.domain.messages import Message
 from app.refusals import Conflict, Forbidden, Invalid, LoginRequired, NotFound, Outdated, Refusal
 from app.web import is_htmx, local_path, render, translated
@@ -150,6 +151,8 @@ def _fault(request: Request, exception: Exception) -> Fault:
     if isinstance(exception, HTTPException):
         detail = _PLAIN.get(exception.status_code) or Message(str(exception.detail))
         return Fault(exception.status_code, detail, headers=exception.headers)
+    if _disk_is_full(request, exception):
+        return Fault(507, _PLAIN[507], headers={"Retry-After": "60"})
     if isinstance(exception, (OperationalError, InterfaceError, PoolTimeout)):
         return Fault(503, _PLAIN[503], headers={"Retry-After": "5"})
     original = getattr(exception, "orig", None)
@@ -164,6 +167,17 @@ def _fault(request: Request, exception: Exception) -> Fault:
     return Fault(500, _PLAIN[500])
 
 
+def _disk_is_full(request: Request, exception: Exception) -> bool:
+    """The database says so, or writing a file did; or it has ended because of it."""
+    original = getattr(exception, "orig", None)
+    if isinstance(original, psycopg.errors.DiskFull):
+        return True
+    if isinstance(exception, OSError):
+        return exception.errno in (errno.ENOSPC, errno.EDQUOT)
+    broken = isinstance(exception, OperationalError | InterfaceError)
+    return broken and is_full(request.app.state.settings.data)
+
+
 # A directory of the server that became read-only, was closed, or whose disk fails.
 _NO_FILES = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 _FILES = Message(
@@ -175,6 +189,10 @@ _PLAIN = {
     405: Message("This address does not take that kind of request."),
     413: Message("What was sent is too large."),
     500: Message("Something went wrong on the server. It has been logged; what was saved is safe."),
+    507: Message(
+        "The server's disk is full, so nothing was saved. Keep this page open: your text is kept "
+        "in it. Save again when there is space."
+    ),
     503: Message("The database does not answer just now. Please try again in a few seconds."),
 }
 

@@ -4,7 +4,7 @@ import logging
 import secrets
 import sys
 import time
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 import structlog
@@ -35,7 +35,7 @@ def configure(*, json: bool, level: str) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
@@ -51,6 +51,14 @@ def configure(*, json: bool, level: str) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Loses a line that cannot be written (a full disk, a closed pipe), never what it is about."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the library's name)
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
 
 
 class RequestLog:

@@ -22,6 +22,7 @@ from app.annotation import stream
 from app.assets import Assets
 from app.changes import Hub
 from app.db import make_engine, make_reading_sessions, make_sessions
+from app.disk import is_full
 from app.fields import fields_of
 from app.hosts import Hosts
 from app.images.store import ImageStore
@@ -161,6 +162,8 @@ def _healthz(request: Request) -> Response:
 
 
 def _readyz(request: Request) -> Response:
-    """200 when the database also has every migration of this code; 503 otherwise."""
+    """200 when the database has every migration of this code and the disk room; 503 otherwise."""
+    if is_full(request.app.state.settings.data):
+        return JSONResponse({"status": "the disk is full"}, 503)
     ready = is_current(request.app.state.engine)
     return JSONResponse({"status": "ok" if ready else "migrations missing"}, 200 if ready else 503)

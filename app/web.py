@@ -1,6 +1,7 @@
 """Pages and fragments: one Jinja environment per language, and what every template may use."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from babel.numbers import format_decimal
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 
 from app.assets import Assets
 from app.domain.messages import Message
@@ -52,7 +54,7 @@ class Templates:
             undefined=StrictUndefined,
             extensions=["jinja2.ext.i18n"],
             auto_reload=self.assets.reload,
-            bytecode_cache=FileSystemBytecodeCache(str(cache)),
+            bytecode_cache=_Cache(str(cache)),
             cache_size=-1,
             # Messages of the code are said in the page's language wherever a template shows one.
             finalize=language.say if locale != ENGLISH else None,
@@ -77,6 +79,14 @@ class Templates:
             recalled=language.recall,
         )
         return environment
+
+
+class _Cache(FileSystemBytecodeCache):
+    """Only saves time: on a full disk a page is shown without being kept here."""
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        with suppress(OSError):
+            super().dump_bytecode(bucket)
 
 
 def render(

@@ -27,14 +27,15 @@ class Scraper:
     client: TestClient
 
     def figure(self, name: str, **labels: str) -> float:
-        """The value of a sample, 0 when there is none."""
+        """The sum of the samples that have these labels, 0 when there is none."""
         answer = self.client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
         assert answer.status_code == 200
-        for family in text_string_to_metric_families(answer.text):
-            for sample in family.samples:
-                if sample.name == name and labels.items() <= sample.labels.items():
-                    return sample.value
-        return 0.0
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(answer.text)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
 
 
 @pytest.fixture
