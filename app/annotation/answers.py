@@ -108,6 +108,7 @@ def _around(view: SavedView | WorkspaceView) -> dict[str, object]:
         "open_end": view.open_end,
         "version": view.version,
         "can_undo": view.can_undo,
+        "rested": view.rested,
     }
 
 

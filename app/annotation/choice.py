@@ -3,10 +3,9 @@
 from sqlalchemy.orm import Session
 
 from app import regenerations
-from app.annotation.pairing import pair
-from app.annotation.path import Path
+from app.annotation import pairing
+from app.annotation.path import Path, steps_of
 from app.annotation.steps import begin, record, standing
-from app.domain.corrections import Kind
 from app.models import Action, Draft
 from app.refusals import Outdated
 
@@ -31,15 +30,16 @@ def choose(
             "This continuation is no longer offered. Reload to see how the text goes on."
         )
     segment, others = taken
-    chosen = Path.load(db, segment.id).leaf
-    for other in others:
-        rejected = Path.load(db, other.id).leaf
-        pair(db, draft=draft, chosen=chosen, rejected=rejected, kind=Kind.CHOICE)
+    after = Path.load(db, segment.id)
+    chosen = after.leaf
+    preferred = steps_of(db, [other.id for other in others])
+    pairing.choose(db, draft=draft, chosen=chosen, others=[*preferred.values()])
     record(
         db,
         draft=draft,
         action=Action.CHOOSE,
         before=before,
+        after=after,
         verdicts={},
         segment_id=chosen.id,
     )

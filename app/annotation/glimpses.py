@@ -7,6 +7,7 @@ from app.annotation.reading import shown
 from app.annotation.steps import standing
 from app.domain.corrections import Kind
 from app.models import BEING_WRITTEN, Correction, Draft, Regeneration, SampleImage, Segment
+from app.models.live import is_live_pair
 from app.refusals import NotFound
 
 
@@ -36,8 +37,7 @@ def base_text(db: Session, *, draft: Draft, segment_id: int) -> str:
             (Correction.chosen_id == Segment.id)
             & (Correction.draft_id == draft.id)
             & (Correction.kind == Kind.REWRITE)
-            & Correction.retracted_at.is_(None)
-            & Correction.superseded_by.is_(None),
+            & is_live_pair(),
         )
         .outerjoin(rejected, rejected.id == Correction.rejected_id)
         .where(Segment.id == segment_id, Segment.sample_id == draft.sample_id)

@@ -1,40 +1,29 @@
 """Going back: undo the last step, bring back a continuation that a regeneration displaced."""
 
-from sqlalchemy import and_, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from app import regenerations
-from app.annotation.path import Path, add_copies, whole
-from app.annotation.steps import begin, record, standing, verdicts_of
-from app.domain.corrections import Kind, Verdict
-from app.models import Action, Correction, Draft, Regeneration, Revision, RunState, now
+from app.annotation.path import Path, Step, add_copies, copy_of, whole
+from app.annotation.steps import begin, record, standing, undoable, verdicts_of
+from app.domain.corrections import Verdict
+from app.domain.spans import head, take_out
+from app.models import Action, Draft, Regeneration, Revision, RunState
 from app.refusals import Conflict, NotFound, Outdated
-
-# Steps that wrote a segment of their own: every pair in which it is chosen came with them.
-_WRITES = (Action.CORRECT, Action.KEEP, Action.INSERT)
-
-# What Undo can take back of the draft with the id `draft`.
-UNDOABLE = and_(
-    Revision.draft_id == bindparam("draft"),
-    Revision.undone_by.is_(None),
-    Revision.action != Action.UNDO,
-)
-_LAST = select(Revision).where(UNDOABLE).order_by(Revision.version.desc()).limit(1)
 
 
 def undo(db: Session, *, draft: Draft, base_version: int) -> Revision | None:
     """Take back the last step that is not taken back yet; the head moves, nothing is deleted.
 
-    A correction undone is a pair retracted; one that it had replaced counts again. Candidates that
-    were there before the step are offered again, by a new run. Returns the step taken back, None
+    Its pairs rest; those that it had replaced or displaced count again. Candidates that were there
+    before the step are offered again, by a new run. Returns the step taken back, None
     when there is none.
     """
     begin(draft, base_version)
     last = undoable(db, draft)
     if last is None:
         return None
-    before = standing(db, draft)
-    if _moved(last):
+    before = after = standing(db, draft)
+    if _moved(db, last):
         regenerations.supersede(db, draft_id=draft.id)
         run = (
             db.get(Regeneration, last.previous_regeneration_id)
@@ -46,8 +35,7 @@ def undo(db: Session, *, draft: Draft, base_version: int) -> Revision | None:
         draft.regeneration_id = run.id if run is not None else None
         if run is not None and (last.action is Action.CHOOSE or _lost_its_choice(run)):
             regenerations.offer_again(db, draft=draft, of=run)
-    if _moved(last):
-        _turn_corrections(db, last)
+        after = standing(db, draft)
     verdicts = {
         int(segment): Verdict(verdict) if verdict else None
         for segment, verdict in last.previous_verdicts.items()
@@ -57,16 +45,13 @@ def undo(db: Session, *, draft: Draft, base_version: int) -> Revision | None:
         draft=draft,
         action=Action.UNDO,
         before=before,
+        after=after.path,
         verdicts=verdicts,
         segment_id=last.segment_id,
+        quiet=True,
     )
     last.undone_by = undone
     return last
-
-
-def undoable(db: Session, draft: Draft) -> Revision | None:
-    """The step that Undo would take back."""
-    return db.scalar(_LAST, {"draft": draft.id})
 
 
 def restore(db: Session, *, draft: Draft, base_version: int, regeneration_id: int) -> None:
@@ -87,10 +72,12 @@ def restore(db: Session, *, draft: Draft, base_version: int, regeneration_id: in
         raise Conflict("This continuation replaced nothing.")
     regenerations.supersede(db, draft_id=draft.id)
     verdicts: dict[int, Verdict | None] = {}
+    after = before.path.down_to(anchor).fork(*old)
     if old[0].parent_id == anchor.id:
         draft.head_id = run.displaced_id
     else:
-        copies = add_copies(db, sample_id=draft.sample_id, parent=anchor, copies=whole(old))
+        copies = _below(db, draft=draft, anchor=anchor, displaced=displaced, run=run)
+        after = before.path.down_to(anchor).fork(*copies)
         was = verdicts_of(db, draft, displaced)
         verdicts = {
             copy.id: was[source.id]
@@ -104,6 +91,7 @@ def restore(db: Session, *, draft: Draft, base_version: int, regeneration_id: in
         draft=draft,
         action=Action.RESTORE,
         before=before,
+        after=after,
         verdicts=verdicts,
         segment_id=anchor.id,
     )
@@ -117,47 +105,32 @@ def run_of(db: Session, draft: Draft, regeneration_id: int) -> Regeneration:
     return run
 
 
-def _moved(step: Revision) -> bool:
+def _below(
+    db: Session, *, draft: Draft, anchor: Step, displaced: Path, run: Regeneration
+) -> tuple[Step, ...]:
+    """Copies of what a run displaced, below its anchor; what was deleted there stays deleted."""
+    old = displaced.deeper_than(run.displaced_depth)
+    copies = whole(old)
+    if anchor.depth < run.displaced_depth:
+        gone = displaced.steps[run.displaced_depth]
+        marks, spans = take_out(gone.spans, old[0].spans)
+        copies[0] = copy_of(old[0], (*marks, *(spans or ())))
+    elif anchor.depth > run.displaced_depth:
+        # What had been deleted in front of it is in front of the inserted segment by now.
+        copies[0] = copy_of(old[0], head(old[0].spans)[1])
+    return add_copies(db, sample_id=draft.sample_id, parent=anchor, copies=copies)
+
+
+def _moved(db: Session, step: Revision) -> bool:
     """Whether the step changed the path; a plain acceptance changes only a verdict."""
-    return step.action is not Action.ACCEPT or step.correction_id is not None
+    if step.action is not Action.ACCEPT:
+        return True
+    # One that went back to the model's text has put another segment there.
+    run = db.get(Regeneration, step.previous_regeneration_id or 0)
+    path = Path.load(db, run.leaf_id if run is not None else step.previous_head_id)
+    return path.find(step.segment_id or 0) is None
 
 
 def _lost_its_choice(run: Regeneration) -> bool:
     """Whether the step ended a run that was still offering candidates."""
     return run.undecided and run.state is RunState.SUPERSEDED
-
-
-def _turn_corrections(db: Session, step: Revision) -> None:
-    """Retract the pairs that a step made, or revive the one that it took back."""
-    if step.action is Action.ACCEPT:
-        revived = [step.correction_id]
-    else:
-        made = Correction.id == step.correction_id
-        if step.action in _WRITES:
-            made |= Correction.chosen_id == step.segment_id
-        elif step.action is Action.CHOOSE:
-            made = and_(Correction.chosen_id == step.segment_id, Correction.kind == Kind.CHOICE)
-        retracted = db.scalars(
-            update(Correction)
-            .where(Correction.draft_id == step.draft_id, made, Correction.retracted_at.is_(None))
-            .values(retracted_at=now(), retract_reason="The annotator undid it.")
-            .returning(Correction.id)
-        ).all()
-        revived = list(
-            db.scalars(select(Correction.id).where(Correction.superseded_by.in_(retracted)))
-        )
-        db.execute(
-            update(Revision)
-            .where(
-                Revision.draft_id == step.draft_id,
-                Revision.version != step.version,
-                Revision.action == Action.DELETE,
-                Revision.correction_id.in_(retracted),
-            )
-            .values(correction_id=None)
-        )
-    db.execute(
-        update(Correction)
-        .where(Correction.id.in_(revived))
-        .values(superseded_by=None, retracted_at=None, retract_reason=None)
-    )

@@ -1,96 +1,153 @@
-"""What of a change becomes a preference pair: two siblings, the chosen and the rejected text."""
+"""Which pairs count for a draft: those of the changes that stand in its text.
 
-from collections.abc import Sequence
+Every verb ends in `settle` (steps.record). It reads the changes out of the path's spans and brings
+the stored corrections in line: what is missing is made, what has come back counts again, what has
+gone is superseded by what stands there, or rests until its text comes back.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import Row, bindparam, func, insert, select, text
 from sqlalchemy.orm import Session
 
+from app.annotation import sides
 from app.annotation.path import Path, Step
-from app.domain.corrections import Kind, is_on_policy
+from app.domain.corrections import Kind, Verdict, is_on_policy
 from app.domain.distances import edited
-from app.domain.tree import Origin
-from app.models import Action, Correction, Draft, Revision, Segment, table_of
+from app.domain.spans import Change, How, Slice, change_key, changes, join, overlap, read
+from app.models import Correction, Draft, Segment, table_of
 
-# Statements are built once: to put one together costs SQLAlchemy more than to run it.
-_ADD = insert(table_of(Correction)).returning(table_of(Correction).c.id)
-_NOT_SUPERSEDED = (
-    select(Correction)
-    .where(
-        Correction.draft_id == bindparam("draft"),
-        Correction.chosen_id == bindparam("chosen"),
-        Correction.superseded_by.is_(None),
-        # That it was chosen among candidates says nothing about a text it would have replaced.
-        Correction.kind != Kind.CHOICE,
-    )
-    .order_by(Correction.id)
-)
-_DELETION = (
-    select(Revision)
-    .join(Segment, Segment.id == Revision.segment_id)
-    .where(
-        Revision.draft_id == bindparam("draft"),
-        Revision.action == Action.DELETE,
-        Revision.correction_id.is_(None),
-        Revision.undone_by.is_(None),
-        Segment.parent_id == bindparam("parent"),
-        Segment.origin == Origin.MODEL,
-    )
-    .order_by(Revision.version.desc())
-    .limit(1)
-)
+_KIND = {How.CHANGED: Kind.REWRITE, How.INSERTED: Kind.INSERT, How.DELETED: Kind.DELETE}
+
+# How it came about (None: by a choice), the model's text, and where the chosen one was first
+# written: see Change.key.
+Key = tuple[How | None, tuple[Slice, ...], tuple[Slice, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
-    """The pairs in which a segment is the chosen side.
+class Settled:
+    """What a step did to the pairs. made: new ones by the segment that is chosen. rested: how many
+    counted before and do not since, with nothing in their place."""
 
-    replaced: the one by which it replaced the model's text, or None; retracted, if an admin took it
-    back: what the annotator makes of the segment is then another pair, and that one stays so.
-    deletions: those that count by which it is preferred over segments deleted in front of it.
+    made: Mapping[int, int]
+    rested: int
+
+
+def settle(
+    db: Session,
+    *,
+    draft: Draft,
+    before: Path,
+    after: Path,
+    verdicts: Callable[[], Mapping[int, Verdict]],
+) -> Settled:
+    """Let exactly the pairs count whose chosen text stands in the draft's text `after` a step.
+
+    A deletion counts once the segment that follows it has a verdict. What an admin took back stays
+    so. before: the text that the step has changed.
     """
-
-    replaced: Correction | None
-    deletions: Sequence[Correction]
-
-
-def claims(db: Session, draft: Draft, step: Step) -> Claims:
-    """The draft's pairs for which `step` stands."""
-    if step.origin is Origin.MODEL and step.copied_from is None and step.regeneration_id is None:
-        return Claims(None, [])  # as imported: nothing has been put in anybody's place
-    found = db.scalars(_NOT_SUPERSEDED, {"draft": draft.id, "chosen": step.id}).all()
-    # One that counts before one that was retracted, a later one before an earlier one.
-    put = [pair for pair in found if pair.kind is not Kind.DELETE]
-    replaced = max(put, key=lambda pair: (pair.retracted_at is None, pair.id), default=None)
-    live = [pair for pair in found if pair.retracted_at is None]
-    return Claims(replaced, [pair for pair in live if pair.kind is Kind.DELETE])
-
-
-def stands_for_pairs(db: Session, *, draft: Draft, segment_id: int) -> bool:
-    """Whether a correction of what a person wrote is a pair: it takes the segment's place in one.
-
-    A copy is in none: the text that its source is preferred over has another parent.
-    """
-    found = db.scalars(_NOT_SUPERSEDED, {"draft": draft.id, "chosen": segment_id})
-    return any(pair.kind is not Kind.DELETE or pair.retracted_at is None for pair in found)
+    wanted = _wanted(after, verdicts)
+    known = {_key(row): row for row in db.execute(_STORED, {"draft": draft.id}).all()}
+    made: dict[Key, int] = {}
+    chosen: dict[int, int] = {}
+    for key, change in wanted.items():
+        if key not in known and (added := _add(db, draft, before, after, change)):
+            side, made[key] = added
+            chosen[side] = made[key]
+    stands = join(span.text for step in after.segments for span in step.spans)
+    back = [row.id for key, row in known.items() if _counts(key, wanted, stands) and _away(row)]
+    gone = {
+        row.id: _successor(key, made)
+        for key, row in known.items()
+        if not _counts(key, wanted, stands) and not row.retracted and not _away(row)
+    }
+    if back or gone:
+        ids = {"back": back, "gone": [*gone], "successors": [*gone.values()]}
+        db.execute(_SETTLE, ids)
+    return Settled(chosen, sum(one is None for one in gone.values()))
 
 
-def rejected_step(db: Session, step: Step, replaced: Correction | None) -> Step | None:
-    """The model's text that a correction of `step` is preferred over.
+def choose(db: Session, *, draft: Draft, chosen: Step, others: Sequence[Step]) -> None:
+    """Store that a candidate is preferred over the others; once, however often it is chosen."""
+    there = db.scalars(_CHOSEN, {"draft": draft.id, "chosen": chosen.id}).all()
+    for other in others:
+        if other.id not in there:
+            on_policy = is_on_policy(other.origin, False, other.engine)
+            _store(db, draft, chosen, other, Kind.CHOICE, on_policy)
 
-    None for text that a person wrote and that replaced nothing: its correction is no pair.
-    """
-    if replaced is not None:
-        return Path.load(db, replaced.rejected_id).leaf
-    return step if step.origin is Origin.MODEL else None
+
+def _wanted(path: Path, verdicts: Callable[[], Mapping[int, Verdict]]) -> dict[Key, Change]:
+    if all(step.stored_spans is None for step in path.segments):
+        return {}
+    found = changes([(step.text, step.spans) for step in path.segments])
+    return {
+        change.key: change
+        for change in found
+        if change.how is not How.DELETED or path.segments[change.start.index].id in verdicts()
+    }
 
 
-def pair(db: Session, *, draft: Draft, chosen: Step, rejected: Step, kind: Kind) -> int:
+def _key(row: Row[Any]) -> Key:
+    chosen = read(row.chosen_spans, segment_id=row.chosen_id, length=row.chosen_length)
+    if row.kind in (Kind.REWRITE, Kind.INSERT):
+        return change_key(chosen)
+    rejected = read(row.rejected_spans, segment_id=row.rejected_id, length=row.rejected_length)
+    of, slices = (join(span.text for span in spans) for spans in (rejected, chosen))
+    return How.DELETED if row.kind is Kind.DELETE else None, of, slices
+
+
+def _counts(key: Key, wanted: Mapping[Key, Change], stands: Sequence[Slice]) -> bool:
+    how, _, (candidate, *_) = key
+    if how is not None:
+        return key in wanted
+    return any(
+        one.segment == candidate.segment and one.start == 0 and one.end == candidate.end
+        for one in stands
+    )
+
+
+def _away(row: Row[Any]) -> bool:
+    return row.superseded_by is not None or row.rested
+
+
+def _successor(key: Key, made: Mapping[Key, int]) -> int | None:
+    """The new pair of the same text of the model; one of the same kind, if there is one."""
+    how, of, _ = key
+    if how is None:
+        return None
+    found = [(new[0] is not how, pair_id) for new, pair_id in made.items() if overlap(of, new[1])]
+    return min(found)[1] if found else None
+
+
+def _add(
+    db: Session, draft: Draft, before: Path, after: Path, change: Change
+) -> tuple[int, int] | None:
+    """Store the pair of a change; the ids of its chosen side and of itself. None: equal texts."""
+    known = [*before.segments, *after.segments]
+    text, sources = sides.model_text(db, change.of, known=known)
+    if text == change.text:
+        return None
+    parent = sides.parent_of(db, draft=draft, path=after, change=change)
+    chosen = sides.chosen_side(db, draft=draft, path=after, parent=parent, change=change)
+    rejected = sides.rejected_side(
+        db, draft=draft, parent=parent, of=change.of, text=text, sources=sources, known=known
+    )
+    at = change.start
+    prefix = "".join(step.text for step in after.segments[: at.index])
+    prefix += after.segments[at.index].text[: at.offset]
+    on_policy = sides.wrote_it_here(db, rejected, prefix=prefix)
+    return chosen.id, _store(db, draft, chosen, rejected, _KIND[change.how], on_policy)
+
+
+def _store(
+    db: Session, draft: Draft, chosen: Step, rejected: Step, kind: Kind, on_policy: bool
+) -> int:
     """Store a preference and return its id.
 
     The schema refuses sides with different parents or equal texts.
     """
-    copied = rejected.copied_from is not None
     values = {
         "draft_id": draft.id,
         "sample_id": draft.sample_id,
@@ -99,39 +156,52 @@ def pair(db: Session, *, draft: Draft, chosen: Step, rejected: Step, kind: Kind)
         "chosen_id": chosen.id,
         "rejected_id": rejected.id,
         "kind": kind,
-        "on_policy": is_on_policy(rejected.origin, copied, rejected.engine),
+        "on_policy": on_policy,
         "edited": edited(rejected.text, chosen.text),
     }
     return int(db.execute(_ADD, values).scalar_one())
 
 
-def hand_on(db: Session, *, draft: Draft, deletions: Sequence[Correction], chosen: Step) -> None:
-    """What was preferred over deleted segments has been corrected: now `chosen`, its correction,
-    is preferred over them."""
-    for deletion in deletions:
-        rejected = Path.load(db, deletion.rejected_id).leaf
-        if rejected.text != chosen.text:
-            deletion.superseded_by = pair(
-                db, draft=draft, chosen=chosen, rejected=rejected, kind=Kind.DELETE
-            )
-
-
-def confirm_deletion(
-    db: Session, *, draft: Draft, follower: Step, generated: Step | None = None
-) -> None:
-    """Store the pair of a deletion whose follower was regenerated and now has its verdict.
-
-    The follower (as written, or as corrected from `generated`) is preferred over the segment that
-    was deleted in front of it. Nothing happens for any other segment.
+# Statements are built once: to put one together costs SQLAlchemy more than to run it.
+_CORRECTIONS = table_of(Correction)
+_ADD = insert(_CORRECTIONS).returning(_CORRECTIONS.c.id)
+_CHOSEN = select(Correction.rejected_id).where(
+    Correction.draft_id == bindparam("draft"),
+    Correction.chosen_id == bindparam("chosen"),
+    Correction.kind == Kind.CHOICE,
+)
+_C, _R = table_of(Segment).alias(), table_of(Segment).alias()
+_STORED = (
+    select(
+        _CORRECTIONS.c.id,
+        _CORRECTIONS.c.kind,
+        _CORRECTIONS.c.superseded_by,
+        _CORRECTIONS.c.retracted_at.is_not(None).label("retracted"),
+        _CORRECTIONS.c.rested_at.is_not(None).label("rested"),
+        _C.c.id.label("chosen_id"),
+        func.length(_C.c.text).label("chosen_length"),
+        _C.c.spans.label("chosen_spans"),
+        _R.c.id.label("rejected_id"),
+        func.length(_R.c.text).label("rejected_length"),
+        _R.c.spans.label("rejected_spans"),
+    )
+    .join(_C, _C.c.id == _CORRECTIONS.c.chosen_id)
+    .join(_R, _R.c.id == _CORRECTIONS.c.rejected_id)
+    .where(_CORRECTIONS.c.draft_id == bindparam("draft"))
+    # Of two for the same change, the later one.
+    .order_by(_CORRECTIONS.c.id)
+)
+_SETTLE = text(
     """
-    source = generated or follower
-    if source.regeneration_id is None or source.copied_from is not None:
-        return
-    deletion = db.scalar(_DELETION, {"draft": draft.id, "parent": source.parent_id})
-    if deletion is None or deletion.segment_id is None:
-        return
-    rejected = Path.load(db, deletion.segment_id).leaf
-    if rejected.text != follower.text:
-        deletion.correction_id = pair(
-            db, draft=draft, chosen=follower, rejected=rejected, kind=Kind.DELETE
-        )
+    UPDATE corrections SET
+        superseded_by = changed.successor,
+        rested_at = CASE WHEN changed.gone AND changed.successor IS NULL THEN now() END
+    FROM (
+        SELECT id, NULL AS successor, false AS gone FROM unnest(CAST(:back AS bigint[])) AS id
+        UNION ALL
+        SELECT id, successor, true
+        FROM unnest(CAST(:gone AS bigint[]), CAST(:successors AS bigint[])) AS of (id, successor)
+    ) AS changed
+    WHERE corrections.id = changed.id
+    """
+)

@@ -1,14 +1,15 @@
 """A draft's path through the segment tree, read in one query and forked by inserting rows."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
-from sqlalchemy import Select, bindparam, insert, select
+from sqlalchemy import ARRAY, BigInteger, Select, bindparam, func, insert, select
 from sqlalchemy.orm import Session
 
 from app.domain.certainty import from_rows, shifted, to_rows, within
 from app.domain.messages import Message
+from app.domain.spans import Slice, Spans, Stored, join, read, stored
 from app.domain.tree import Origin
 from app.models import Policy, Segment, table_of
 from app.refusals import Outdated
@@ -31,8 +32,20 @@ class Step:
     regeneration_id: int | None
     certainty: float | None = None
     weak_words: list[list[float]] | None = None
+    candidate: int | None = None
+    stored_spans: Stored = None
     # What the policy of the text was run by ("replay", "openai" …); None where it is not known.
     engine: str | None = None
+
+    @property
+    def spans(self) -> Spans:
+        """What each part of the text is, and where it was first written."""
+        return read(self.stored_spans, segment_id=self.id, length=len(self.text))
+
+    @property
+    def slices(self) -> tuple[Slice, ...]:
+        """Where the text was first written."""
+        return join(span.text for span in self.spans)
 
     @property
     def separator(self) -> str:
@@ -43,7 +56,8 @@ class Step:
 GONE = Message("This segment is no longer part of the text. Reload to see the text as it is.")
 
 # The fields of Step that are columns of segments; the last one, the engine, is its policy's.
-_COLUMNS = tuple(field.name for field in fields(Step))[:-1]
+_FIELDS = tuple(field.name for field in fields(Step))[:-1]
+_COLUMNS = (*_FIELDS[:-1], "spans")
 
 
 def _walk() -> Select[Any]:
@@ -67,7 +81,18 @@ def _walk() -> Select[Any]:
 # and what the ORM adds to rows without objects is for nothing.
 _SEGMENTS = table_of(Segment)
 _WALK = _walk()
+_SOME = (
+    select(*(_SEGMENTS.c[name] for name in _COLUMNS), table_of(Policy).c.engine)
+    .outerjoin(table_of(Policy), table_of(Policy).c.id == _SEGMENTS.c.policy_id)
+    .where(_SEGMENTS.c.id == func.any(bindparam("ids", type_=ARRAY(BigInteger))))
+)
 _ADD = insert(_SEGMENTS).returning(_SEGMENTS.c.id)
+
+
+def steps_of(db: Session, ids: Iterable[int]) -> dict[int, Step]:
+    """The segments with these ids, wherever they stand."""
+    found = (Step(*row) for row in db.execute(_SOME, {"ids": [*ids]}).all())
+    return {step.id: step for step in found}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +139,18 @@ class Path:
         """The step before `step`; the root before the first segment."""
         return self.steps[step.depth - 1]
 
+    def fork(self, *below: Step) -> "Path":
+        """The path that these segments, one below the other, make with what is above them."""
+        return Path((*self.steps[: below[0].depth], *below)) if below else self
+
+    def above(self, step: Step) -> "Path":
+        """The path that ends before `step`."""
+        return Path(self.steps[: step.depth])
+
+    def down_to(self, step: Step) -> "Path":
+        """The path that ends with `step`."""
+        return Path(self.steps[: step.depth + 1])
+
 
 def add_human(
     db: Session,
@@ -124,8 +161,9 @@ def add_human(
     author_id: int,
     ends_output: bool,
     image_index: int | None,
+    spans: Spans,
 ) -> Step:
-    """A new segment that a person wrote, below `parent`."""
+    """A new segment that a person wrote, below `parent`. spans: with 0 for its own text."""
     return _add(
         db,
         sample_id,
@@ -135,6 +173,7 @@ def add_human(
         ends_output=ends_output,
         image_index=image_index,
         author_id=author_id,
+        spans=stored(spans),
     )
 
 
@@ -142,12 +181,14 @@ def add_human(
 class Copy:
     """Text to copy from `source`; a split or a merge copies other text than the source's whole.
 
-    certainty, weak_words: of this text; a part's mean is not known, the words in it are.
+    spans: of this text; None for a model's text as it is, copied whole. certainty, weak_words: a
+    part's mean is not known, the words in it are.
     """
 
     source: Step
     text: str
     ends_output: bool
+    spans: Spans | None
     certainty: float | None = None
     weak_words: list[list[float]] | None = None
 
@@ -173,6 +214,7 @@ def add_copies(
             regeneration_id=source.regeneration_id,
             certainty=copy.certainty,
             weak_words=copy.weak_words,
+            spans=stored(copy.spans) if copy.spans is not None else None,
         )
         added.append(parent)
     return tuple(added)
@@ -180,15 +222,23 @@ def add_copies(
 
 def whole(steps: Iterable[Step]) -> list[Copy]:
     """Copies of the steps as they are."""
-    return [
-        Copy(step, step.text, step.ends_output, step.certainty, step.weak_words) for step in steps
-    ]
+    return [copy_of(step) for step in steps]
 
 
-def part(step: Step, start: int, end: int, *, ends_output: bool) -> Copy:
-    """A copy of step.text[start:end], with the weak words that lie in it."""
+def copy_of(step: Step, spans: Spans | None = None) -> Copy:
+    """A copy of a step; spans: other ones than its own, of the same text."""
+    # A candidate is named by its copies: whether it stands in a text decides about a choice.
+    if spans is None and (step.stored_spans is not None or step.candidate is not None):
+        spans = step.spans
+    return Copy(step, step.text, step.ends_output, spans, step.certainty, step.weak_words)
+
+
+def part(step: Step, start: int, spans: Spans, *, ends_output: bool) -> Copy:
+    """A copy of the stretch of a step from `start` on that has these spans."""
+    end = start + sum(span.length for span in spans)
     weak = within(from_rows(step.weak_words), start, end)
-    return Copy(step, step.text[start:end], ends_output, weak_words=to_rows(weak) or None)
+    text = step.text[start:end]
+    return Copy(step, text, ends_output, spans, weak_words=to_rows(weak) or None)
 
 
 def joined(source: Step, first: Step, second: Step) -> Copy:
@@ -198,7 +248,8 @@ def joined(source: Step, first: Step, second: Step) -> Copy:
         *shifted(from_rows(second.weak_words), len(first.text)),
     ]
     text = first.text + second.text
-    return Copy(source, text, second.ends_output, weak_words=to_rows(weak) or None)
+    spans = (*first.spans, *second.spans)
+    return Copy(source, text, second.ends_output, spans, weak_words=to_rows(weak) or None)
 
 
 def _add(
@@ -216,6 +267,7 @@ def _add(
     regeneration_id: int | None = None,
     certainty: float | None = None,
     weak_words: list[list[float]] | None = None,
+    spans: Stored = None,
 ) -> Step:
     added = Step(
         id=0,
@@ -231,7 +283,8 @@ def _add(
         regeneration_id=regeneration_id,
         certainty=certainty,
         weak_words=weak_words,
+        stored_spans=spans,
     )
-    values = asdict(added) | {"sample_id": sample_id}
-    del values["id"], values["engine"]
+    values: dict[str, Any] = {name: getattr(added, name) for name in _FIELDS[1:-1]}
+    values |= {"sample_id": sample_id, "spans": spans}
     return replace(added, id=db.execute(_ADD, values).scalar_one())

@@ -7,8 +7,6 @@ from sqlalchemy import Select, bindparam, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from app import regenerations
-from app.annotation.history import UNDOABLE
-from app.annotation.pairing import stands_for_pairs
 from app.annotation.reading import (
     Line,
     anchor_number,
@@ -18,6 +16,7 @@ from app.annotation.reading import (
     shown,
     word_diff,
 )
+from app.annotation.steps import UNDOABLE
 from app.annotation.views import (
     CandidateView,
     ConflictView,
@@ -45,6 +44,7 @@ from app.models import (
     Policy,
     Project,
     Regeneration,
+    Revision,
     RunState,
     Sample,
     SampleImage,
@@ -71,6 +71,9 @@ def _around() -> Select[*tuple[Any, ...]]:
             displaced.depth,
             func.coalesce(displaced_run.number, 1),
             Policy.engine,
+            select(Revision.rested)
+            .where(Revision.draft_id == Draft.id, Revision.version == Draft.version)
+            .scalar_subquery(),
         )
         .select_from(Draft)
         .outerjoin(Regeneration, Regeneration.id == Draft.regeneration_id)
@@ -127,6 +130,7 @@ def workspace(db: Session, *, draft: Draft, read_only: bool = False) -> Workspac
         finished_at=draft.finished_at,
         updated_at=draft.updated_at,
         can_undo=reading.can_undo,
+        rested=reading.rested,
         open_end=reading.open_end(),
         read_only=read_only or draft.finished_at is not None,
         orphans=reading.orphans(),
@@ -154,7 +158,7 @@ def editor(db: Session, *, draft: Draft, segment_id: int) -> EditorView:
         base=base,
         of_model=not human or line.replaced is not None,
         ends_output=line.ends_output,
-        makes_pair=not human or stands_for_pairs(db, draft=draft, segment_id=line.id),
+        makes_pair=not human or line.stands_for_model,
         text=text,
         changes=changes,
         inserted=inserted,
@@ -176,6 +180,7 @@ def saved(db: Session, *, draft: Draft, segment_id: int | None) -> SavedView:
         superseded=reading.superseded_view(),
         progress=reading.progress(),
         can_undo=reading.can_undo,
+        rested=reading.rested,
         open_end=reading.open_end(),
     )
 
@@ -243,7 +248,7 @@ def depth_of(db: Session, segment_id: int) -> int:
 class _Around(NamedTuple):
     """Whether a step can be undone; the draft's run, and of that, None without one: the depths of
     its anchor and of the leaf that it displaces, the number of the run that wrote that leaf, and
-    what its policy is run by."""
+    what its policy is run by. rested: how many pairs the last step left without their text."""
 
     can_undo: bool
     run: Regeneration | None
@@ -251,6 +256,7 @@ class _Around(NamedTuple):
     displaced_depth: int | None
     displaced_number: int
     engine: str | None
+    rested: int | None
 
 
 class _Reading:
@@ -261,6 +267,7 @@ class _Reading:
         self._draft = draft
         self._around = _Around(*db.execute(_AROUND, {"draft": draft.id}).one())
         self.run, self.can_undo = self._around.run, self._around.can_undo
+        self.rested = self._around.rested or 0
         self.path = lines(db, draft, self.run.leaf_id if self.run else draft.head_id)
         self._unfinished = self.run is not None and self.run.state in UNFINISHED
         self._after = anchor_number(self.path, self.run)

@@ -23,6 +23,7 @@ from app.annotation.views import Progress, SegmentView, State
 from app.domain.certainty import from_rows
 from app.domain.corrections import Kind, Verdict
 from app.domain.diffs import Change, Op, diff
+from app.domain.spans import Stored, read
 from app.domain.tree import Origin
 from app.models import (
     Correction,
@@ -59,6 +60,13 @@ class Line:
     certainty: float | None
     weak_words: list[list[float]] | None
     origin: Origin
+    spans: Stored
+
+    @property
+    def stands_for_model(self) -> bool:
+        """Whether it stands in the place of a model's text, or was put before one."""
+        found = read(self.spans, segment_id=self.id, length=len(self.text))
+        return any(span.base or span.of or span.tied for span in found)
 
     @property
     def replaced(self) -> str | None:
@@ -141,6 +149,7 @@ def _lines(wanted: CTE) -> Select[*tuple[Any, ...]]:
             segments.c.certainty,
             segments.c.weak_words,
             segments.c.origin,
+            segments.c.spans,
         )
         .select_from(wanted)
         .join(segments, segments.c.id == wanted.c.id)
@@ -155,6 +164,7 @@ def _lines(wanted: CTE) -> Select[*tuple[Any, ...]]:
                 corrections.c.draft_id == bindparam("draft"),
                 corrections.c.retracted_at.is_(None),
                 corrections.c.superseded_by.is_(None),
+                corrections.c.rested_at.is_(None),
                 corrections.c.kind.not_in((Kind.DELETE, Kind.CHOICE)),
             ),
         )

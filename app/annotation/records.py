@@ -156,6 +156,7 @@ def _revisions(db: Session, draft: Draft) -> tuple[RevisionView, ...]:
             number=number,
             at=row.created_at,
             undone=row.undone_by is not None,
+            rested=row.rested,
         )
         for row, number in rows
     )

@@ -4,18 +4,40 @@ A verb takes the draft locked by the caller (access.draft_of with write=True), r
 base_version with Stale, and leaves the commit to the request.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from app import regenerations
-from app.annotation.pairing import claims, confirm_deletion, hand_on, pair, rejected_step
-from app.annotation.path import GONE, Step, add_human
-from app.annotation.steps import Standing, begin, carry_on, is_near_the_end, record, standing
+from app.annotation import sides
+from app.annotation.path import GONE, Copy, Step, add_copies, add_human, steps_of
+from app.annotation.steps import (
+    Standing,
+    begin,
+    carry_on,
+    is_near_the_end,
+    record,
+    standing,
+    undoable,
+)
 from app.annotation.unsaved import forget
-from app.domain.corrections import Kind, Verdict
+from app.domain.corrections import Verdict
+from app.domain.spans import How, Span, Spans, head, put_in_place, stored, take_out
 from app.domain.text import defect, keep_newlines
-from app.models import Action, Correction, Draft, Regeneration, Remark, now
+from app.models import Action, Draft, Regeneration, Remark
 from app.refusals import Conflict, Invalid, Outdated
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """What the model wrote at a place: its text, the segments that it is of, and its spans."""
+
+    text: str
+    sources: Sequence[Step]
+    spans: Spans
+
 
 _LINKED = select(Remark.image_index).where(
     Remark.draft_id == bindparam("draft"), Remark.segment_id == bindparam("segment")
@@ -31,12 +53,12 @@ def accept(db: Session, *, draft: Draft, base_version: int, segment_id: int) -> 
     before = standing(db, draft)
     step = before.path.step(segment_id)
     if before.verdicts.get(segment_id) is None:
-        confirm_deletion(db, draft=draft, follower=step)
         record(
             db,
             draft=draft,
             action=Action.ACCEPT,
             before=before,
+            after=before.path,
             verdicts={step.id: Verdict.ACCEPTED},
             segment_id=step.id,
         )
@@ -62,16 +84,8 @@ def correct(
         accept(db, draft=draft, base_version=base_version, segment_id=segment_id)
         forget(db, draft_id=draft.id, segment_id=segment_id)
         return step.id
-    claimed = claims(db, draft, step)
-    rejected = rejected_step(db, step, claimed.replaced)
-    retracted = claimed.replaced is not None and claimed.replaced.retracted_at is not None
-    if rejected is not None and typed == rejected.text and retracted:
-        # No pair, and none to take back: an admin's retraction stays as it is, Undo or not.
-        rejected = None
-    elif rejected is not None and typed == rejected.text:
-        return _take_back(
-            db, draft=draft, before=before, step=step, rejected=rejected, of=claimed.replaced
-        )
+    if (original := _models_text(db, before, step, typed)) is not None:
+        return _take_back(db, draft=draft, before=before, step=step, original=original)
     following = before.path.after(step)
     chosen = add_human(
         db,
@@ -81,20 +95,13 @@ def correct(
         author_id=draft.user_id,
         ends_output=step.ends_output and not following,
         image_index=image_of(db, draft, step),
+        spans=put_in_place(step.spans, len(typed)),
     )
-    correction_id = None
-    if rejected is not None:
-        kind = claimed.replaced.kind if claimed.replaced else Kind.REWRITE
-        correction_id = pair(db, draft=draft, chosen=chosen, rejected=rejected, kind=kind)
-        if claimed.replaced is not None and not retracted:
-            claimed.replaced.superseded_by = correction_id
-    hand_on(db, draft=draft, deletions=claimed.deletions, chosen=chosen)
-    confirm_deletion(db, draft=draft, follower=chosen, generated=step)
-    verdicts = carry_on(
+    after, verdicts = carry_on(
         db,
         draft=draft,
         before=before,
-        anchor=chosen,
+        above=before.path.fork(chosen),
         following=following,
         replaced_depth=step.depth,
         rewrite=rewrite,
@@ -104,9 +111,9 @@ def correct(
         draft=draft,
         action=Action.CORRECT if rewrite else Action.KEEP,
         before=before,
+        after=after,
         verdicts={chosen.id: Verdict.CORRECTED} | verdicts,
         segment_id=chosen.id,
-        correction_id=correction_id,
         forget_id=step.id,
     )
     return chosen.id
@@ -131,12 +138,14 @@ def regenerate(db: Session, *, draft: Draft, base_version: int, segment_id: int)
         displaced_id=before.path.leaf.id,
         displaced_depth=step.depth,
         offers=True,
+        deleted=stored(deleted) if (deleted := _deleted_after(db, draft, before, step)) else None,
     )
     record(
         db,
         draft=draft,
         action=Action.REGENERATE,
         before=before,
+        after=before.path.down_to(step),
         verdicts={},
         segment_id=step.id if step.parent_id else None,
     )
@@ -186,24 +195,49 @@ def image_of(db: Session, draft: Draft, step: Step) -> int | None:
     return step.image_index if linked is None else linked
 
 
+def _deleted_after(db: Session, draft: Draft, before: Standing, step: Step) -> Spans:
+    """What was deleted directly after a segment: what is written there now replaces that, too."""
+    following = before.path.after(step)
+    if following:
+        return head(following[0].spans)[0]
+    if before.deleted_at_end:
+        return before.deleted_at_end
+    last = undoable(db, draft)
+    if last is None or last.action is not Action.DELETE or last.segment_id is None:
+        return ()
+    gone = steps_of(db, [last.segment_id])[last.segment_id]
+    return take_out(gone.spans, None)[0] if gone.parent_id == step.id else ()
+
+
+def _models_text(db: Session, before: Standing, step: Step, typed: str) -> Original | None:
+    """What the model wrote where a person's segment stands, if that is what is typed."""
+    marks, rest = head(step.spans)
+    following = before.path.after(step)
+    goes_on = bool(following) and following[0].spans[0].tied
+    if len(rest) != 1 or rest[0].how is not How.CHANGED or rest[0].tied or goes_on:
+        return None
+    of = rest[0].of
+    text, sources = sides.model_text(db, of, known=before.path.segments)
+    if text != typed:
+        return None
+    return Original(text, sources, (*marks, *(Span(one, How.KEPT) for one in of)))
+
+
 def _take_back(
-    db: Session,
-    *,
-    draft: Draft,
-    before: Standing,
-    step: Step,
-    rejected: Step,
-    of: Correction | None,
+    db: Session, *, draft: Draft, before: Standing, step: Step, original: Original
 ) -> int:
-    """The annotator typed the model's text again: retract the correction, accept that text."""
-    if of is not None:
-        of.retracted_at = now()
-        of.retract_reason = "The annotator went back to the model's text."
-    verdicts = carry_on(
+    """The annotator typed the model's text again: it stands there again, accepted."""
+    parent, source = before.path.parent(step), original.sources[0]
+    if source.parent_id == parent.id and source.spans == original.spans:
+        back = source
+    else:
+        copy = Copy(source, original.text, step.ends_output, original.spans)
+        (back,) = add_copies(db, sample_id=draft.sample_id, parent=parent, copies=[copy])
+    after, verdicts = carry_on(
         db,
         draft=draft,
         before=before,
-        anchor=rejected,
+        above=before.path.fork(back),
         following=before.path.after(step),
         replaced_depth=step.depth,
         rewrite=False,
@@ -213,9 +247,10 @@ def _take_back(
         draft=draft,
         action=Action.ACCEPT,
         before=before,
-        verdicts={rejected.id: Verdict.ACCEPTED} | verdicts,
-        segment_id=rejected.id,
-        correction_id=of.id if of else None,
+        after=after,
+        verdicts={back.id: Verdict.ACCEPTED} | verdicts,
+        segment_id=back.id,
         forget_id=step.id,
+        quiet=True,
     )
-    return rejected.id
+    return back.id

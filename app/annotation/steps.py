@@ -8,18 +8,21 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import orjson
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import and_, bindparam, select, text
 from sqlalchemy.orm import Session
 
 from app import changes, regenerations
-from app.annotation.path import Path, Step, add_copies, whole
+from app.annotation.pairing import settle
+from app.annotation.path import Path, Step, add_copies, copy_of, whole
 from app.domain.corrections import Verdict
+from app.domain.spans import Spans, read, stored
 from app.models import (
     UNFINISHED,
     Action,
     Draft,
     DraftVerdict,
     Regeneration,
+    Revision,
     RunState,
     now,
 )
@@ -43,14 +46,22 @@ _RECORD = text(
     ), history AS (
         INSERT INTO revisions (
             draft_id, version, action, segment_id, head_id, previous_head_id,
-            previous_regeneration_id, previous_verdicts, correction_id)
+            previous_regeneration_id, previous_verdicts, correction_id, rested)
         VALUES (
             :draft, :version, :action, :segment, :head, :previous_head,
-            :previous_run, CAST(:previous_verdicts AS jsonb), :correction)
+            :previous_run, CAST(:previous_verdicts AS jsonb), :correction, :rested)
     )
     SELECT pg_notify(:channel, :key)
     """
 )
+
+# What Undo can take back of the draft with the id `draft`.
+UNDOABLE = and_(
+    Revision.draft_id == bindparam("draft"),
+    Revision.undone_by.is_(None),
+    Revision.action != Action.UNDO,
+)
+_LAST = select(Revision).where(UNDOABLE).order_by(Revision.version.desc()).limit(1)
 
 
 class Stale(Outdated):
@@ -79,6 +90,13 @@ class Standing:
     def waits(self) -> bool:
         """The run waits for its annotator."""
         return self.run is not None and self.run.state is RunState.WAITING
+
+    @property
+    def deleted_at_end(self) -> Spans:
+        """What was deleted where a run that has written nothing yet goes on."""
+        if self.run is None or self.run.deleted is None or self.run.anchor_id != self.path.leaf.id:
+            return ()
+        return read(self.run.deleted, segment_id=0, length=0)
 
     @property
     def ahead(self) -> int | None:
@@ -120,14 +138,17 @@ def record(
     draft: Draft,
     action: Action,
     before: Standing,
+    after: Path,
     verdicts: Mapping[int, Verdict | None],
     segment_id: int | None,
-    correction_id: int | None = None,
     forget_id: int | None = None,
+    quiet: bool = False,
 ) -> int:
-    """Write the verdicts (None removes one), the history and the next version; wake listeners.
+    """Settle which pairs count; write the verdicts (None removes one), the history and the next
+    version; wake listeners.
 
-    forget_id: the segment whose typed text this step has saved.
+    after: the path that the step has made. forget_id: the segment whose typed text this step has
+    saved. quiet: that pairs rest is what the step is for, and nobody is told of it.
 
     The verb has already moved draft.head_id and draft.regeneration_id where it moves the path.
     Returns the new version.
@@ -138,6 +159,13 @@ def record(
         str(segment): before.verdicts.get(segment) if before.path.find(segment) else None
         for segment in verdicts
     }
+    settled = settle(
+        db,
+        draft=draft,
+        before=before.path,
+        after=after,
+        verdicts=lambda: _verdicts_after(db, draft, before, after, verdicts),
+    )
     draft.version += 1
     draft.updated_at = now()
     db.flush()
@@ -152,7 +180,8 @@ def record(
             "previous_head": before.path.leaf.id,
             "previous_run": before.run.id if before.run else None,
             "previous_verdicts": orjson.dumps(was).decode(),
-            "correction": correction_id,
+            "correction": settled.made.get(segment_id or 0),
+            "rested": 0 if quiet else settled.rested,
             "segments": [*given],
             "verdicts": [*given.values()],
             "gone": [segment for segment, verdict in verdicts.items() if verdict is None],
@@ -164,26 +193,52 @@ def record(
     return draft.version
 
 
+def _verdicts_after(
+    db: Session,
+    draft: Draft,
+    before: Standing,
+    after: Path,
+    changed: Mapping[int, Verdict | None],
+) -> Mapping[int, Verdict]:
+    """The verdicts on the path that a step has made, which are not written yet."""
+    known = {step.id for step in before.path.steps}
+    # Undo and Restore go to segments that have verdicts from before.
+    new = any(step.id not in known and step.id not in changed for step in after.segments)
+    was = verdicts_of(db, draft, after) if new else before.verdicts
+    both = {**was, **changed}
+    return {segment: verdict for segment, verdict in both.items() if verdict is not None}
+
+
+def undoable(db: Session, draft: Draft) -> Revision | None:
+    """The step that Undo would take back."""
+    return db.scalar(_LAST, {"draft": draft.id})
+
+
 def carry_on(
     db: Session,
     *,
     draft: Draft,
     before: Standing,
-    anchor: Step,
+    above: Path,
     following: Sequence[Step],
     replaced_depth: int,
     rewrite: bool,
-) -> dict[int, Verdict | None]:
-    """Move the draft below `anchor`, and let what followed follow: rewritten, or copied.
+    deleted: Spans | None = None,
+    first: Spans | None = None,
+) -> tuple[Path, dict[int, Verdict | None]]:
+    """Move the draft to the end of `above`, and let what followed follow: rewritten, or copied.
 
-    rewrite: a regeneration continues after the anchor. Otherwise the following segments are
+    rewrite: a regeneration continues after it. Otherwise the following segments are
     copied below it with their verdicts; a run that was not at its end goes on after the last
     copy, and waits there for its annotator if it did so before. What it had begun to write there
-    is left behind: it was written after another text. An output that ended with the anchor has
+    is left behind: it was written after another text. An output that ended there has
     nothing to rewrite.
-    Returns the verdicts of the copies.
+
+    deleted: what was deleted in front of a run's text; None: where nothing follows, what was so
+    before. first: the spans of the first copy, where they are other ones than its source's.
+    Returns the path as it is now and the verdicts of the copies.
     """
-    leaf = before.path.leaf
+    leaf, anchor = before.path.leaf, above.leaf
     if rewrite and not anchor.ends_output:
         regenerations.request(
             db,
@@ -192,12 +247,18 @@ def carry_on(
             displaced_id=leaf.id,
             displaced_depth=replaced_depth,
             offers=True,
+            deleted=stored(deleted) if deleted else None,
         )
-        return {}
-    copies = add_copies(db, sample_id=draft.sample_id, parent=anchor, copies=whole(following))
-    last = copies[-1] if copies else anchor
+        return above, {}
+    wanted = whole(following)
+    if wanted and first is not None:
+        wanted[0] = copy_of(following[0], first)
+    copies = add_copies(db, sample_id=draft.sample_id, parent=anchor, copies=wanted)
+    after = above.fork(*copies)
+    last = after.leaf
     if before.run is not None and before.unfinished and not last.ends_output:
         near = is_near_the_end(anchor.depth, last.depth)
+        at_end = before.deleted_at_end if deleted is None or copies else deleted
         regenerations.request(
             db,
             draft=draft,
@@ -206,11 +267,12 @@ def carry_on(
             displaced_depth=leaf.depth,
             offers=before.run.undecided,
             ahead=None if near and before.ahead == 0 else before.ahead,
+            deleted=stored(at_end) if at_end else None,
         )
     else:
         regenerations.supersede(db, draft_id=draft.id)
         draft.head_id, draft.regeneration_id = last.id, None
-    return {
+    return after, {
         copy.id: verdict
         for copy, source in zip(copies, following, strict=True)
         if (verdict := before.verdicts.get(source.id)) is not None

@@ -1,15 +1,17 @@
 """Changes of the structure: insert, delete, split, merge. They fork; none edits a segment."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
-from app.annotation.pairing import pair
-from app.annotation.path import GONE, Copy, Step, add_copies, add_human, joined, part
+from app.annotation.path import GONE, Copy, Step, add_copies, add_human, joined, part, steps_of
 from app.annotation.service import check_text, image_of
 from app.annotation.steps import Standing, begin, carry_on, record, standing
-from app.domain.corrections import Kind, Verdict
+from app.domain.corrections import Verdict
 from app.domain.messages import Message
+from app.domain.spans import How, Spans, put_before, take_out
+from app.domain.spans import cut as cut_spans
 from app.domain.text import normalise_newlines
 from app.domain.tree import MAX_SEGMENTS, Origin
 from app.models import Action, Draft
@@ -41,6 +43,8 @@ def insert(
     check_text(text)
     if not text.endswith("\n") and (following or before.unfinished):
         text += parent.separator or (following[0].separator if following else "") or PARAGRAPH
+    first = following[0].spans if following else None
+    inserted, pushed = put_before(first, len(text))
     added = add_human(
         db,
         sample_id=draft.sample_id,
@@ -49,27 +53,28 @@ def insert(
         author_id=draft.user_id,
         ends_output=False,
         image_index=image_of(db, draft, parent) if parent.parent_id else None,
+        # Of what was deleted here, the new segment takes the place.
+        spans=(*(() if following else before.deleted_at_end), *inserted),
     )
-    correction_id = None
-    if following and following[0].origin is Origin.MODEL and following[0].text != text:
-        correction_id = pair(db, draft=draft, chosen=added, rejected=following[0], kind=Kind.INSERT)
-    verdicts = carry_on(
+    after, verdicts = carry_on(
         db,
         draft=draft,
         before=before,
-        anchor=added,
+        above=before.path.down_to(parent).fork(added),
         following=following,
         replaced_depth=parent.depth,
         rewrite=rewrite and bool(following),
+        deleted=() if not following else None,
+        first=pushed if pushed != first else None,
     )
     record(
         db,
         draft=draft,
         action=Action.INSERT,
         before=before,
+        after=after,
         verdicts={added.id: Verdict.CORRECTED} | verdicts,
         segment_id=added.id,
-        correction_id=correction_id,
     )
     return added.id
 
@@ -77,38 +82,35 @@ def insert(
 def delete(db: Session, *, draft: Draft, base_version: int, segment_id: int, rewrite: bool) -> None:
     """Take a segment out; what follows moves up, copied or rewritten.
 
-    The follower is preferred over the deleted segment, if the model wrote that; the pair counts
-    once the follower has a verdict. A rewritten follower does not exist yet: its pair is stored
-    when it gets its verdict (pairing.confirm_deletion).
+    What follows is preferred over the model's text that stood there; the pair counts once the
+    segment that follows has a verdict.
     """
     begin(draft, base_version)
     before = standing(db, draft)
     step = before.path.step(segment_id)
     following = before.path.after(step)
-    anchor = before.path.parent(step)
     rewrites = rewrite and (bool(following) or before.unfinished)
-    verdicts = carry_on(
+    moves_up = following[0].spans if following and not rewrites else None
+    marks, first = take_out(step.spans, moves_up)
+    after, verdicts = carry_on(
         db,
         draft=draft,
         before=before,
-        anchor=anchor,
+        above=before.path.above(step),
         following=following,
         replaced_depth=step.depth,
         rewrite=rewrites,
+        deleted=marks if following else (*marks, *before.deleted_at_end),
+        first=(*marks, *first) if first is not None else None,
     )
-    correction_id = None
-    if following and not rewrites and step.origin is Origin.MODEL:
-        follower = standing(db, draft).path.steps[step.depth]
-        if follower.text != step.text:
-            correction_id = pair(db, draft=draft, chosen=follower, rejected=step, kind=Kind.DELETE)
     record(
         db,
         draft=draft,
         action=Action.DELETE,
         before=before,
+        after=after,
         verdicts=verdicts,
         segment_id=step.id,
-        correction_id=correction_id,
     )
 
 
@@ -125,12 +127,13 @@ def split(db: Session, *, draft: Draft, base_version: int, segment_id: int, at: 
     cut = _raw_offset(step.text, at)
     while cut < len(step.text) and step.text[cut] in "\r\n":
         cut += 1
-    parts = [
-        part(step, 0, cut, ends_output=False),
-        part(step, cut, len(step.text), ends_output=step.ends_output),
-    ]
-    if not all(one.text.strip() for one in parts):
+    left, right = cut_spans(step.spans, cut)
+    if not (step.text[:cut].strip() and step.text[cut:].strip()):
         raise Invalid("Put the cursor inside the text to split it there.", field="at")
+    parts = [
+        _half(db, step, 0, left, ends_output=False),
+        _half(db, step, cut, right, ends_output=step.ends_output),
+    ]
     return _redraw(
         db,
         draft=draft,
@@ -193,11 +196,11 @@ def _redraw(
     copies = add_copies(
         db, sample_id=draft.sample_id, parent=before.path.parent(first), copies=parts
     )
-    verdicts = carry_on(
+    after, verdicts = carry_on(
         db,
         draft=draft,
         before=before,
-        anchor=copies[-1],
+        above=before.path.fork(*copies),
         following=following,
         replaced_depth=before.path.leaf.depth,
         rewrite=False,
@@ -207,10 +210,21 @@ def _redraw(
         draft=draft,
         action=action,
         before=before,
+        after=after,
         verdicts={copy.id: verdict for copy in copies if verdict is not None} | verdicts,
         segment_id=first.id,
     )
     return copies[-1].id
+
+
+def _half(db: Session, step: Step, start: int, spans: Spans, *, ends_output: bool) -> Copy:
+    """A part of a segment. Where all of it is the model's as it is, it is so in the model's name,
+    though a person wrote another part of the segment."""
+    half = part(step, start, spans, ends_output=ends_output)
+    if step.origin is Origin.HUMAN and all(span.how is How.KEPT for span in spans):
+        writer = spans[0].text.segment
+        half = replace(half, source=steps_of(db, [writer])[writer])
+    return half
 
 
 def _raw_offset(raw: str, at: int) -> int:

@@ -208,6 +208,8 @@ class WorkspaceView:
     finished_at: datetime | None
     updated_at: datetime
     can_undo: bool
+    # How many pairs the last step left without their text: they count no more.
+    rested: int
     open_end: OpenEnd | None
     read_only: bool
     # What was typed and not saved for a segment that has left the path: offered, never dropped.
@@ -224,6 +226,8 @@ class SavedView:
     superseded: SupersededView | None
     progress: Progress
     can_undo: bool
+    # How many pairs the last step left without their text: they count no more.
+    rested: int
     open_end: OpenEnd | None
 
 
@@ -264,13 +268,14 @@ class VersionView:
 
 @dataclass(frozen=True, slots=True)
 class RevisionView:
-    """A step of the draft's history."""
+    """A step of the draft's history. rested: how many pairs it left without their text."""
 
     version: int
     action: Action
     number: int | None
     at: datetime
     undone: bool
+    rested: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,10 @@ CHECKS: Mapping[Check, tuple[Message, Message]] = MappingProxyType(
     {
         Check.RETRACTED: (
             Message("Taken back"),
-            Message("The annotator or an admin took the correction back. Such pairs never leave."),
+            Message(
+                "An admin took it back, or the annotator's text does not hold it now. "
+                "Such pairs never leave."
+            ),
         ),
         Check.EMPTY: (
             Message("One side is empty"),

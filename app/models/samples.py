@@ -182,6 +182,8 @@ class Segment(Row):
     weak_words: [start, end, log-probability] of the words that the model was least sure of, in code
     points of the text; the words of a part of a segment may be known where its mean is not.
     candidate: which of its regeneration's alternatives for one place it is, 0-based.
+    spans: what each part of the text is, and where it was first written (app/domain/spans.py); null
+    for a model's text as it is.
     """
 
     __tablename__ = "segments"
@@ -201,6 +203,7 @@ class Segment(Row):
     certainty: Mapped[float | None]
     weak_words: Mapped[list[list[float]] | None]
     candidate: Mapped[int | None]
+    spans: Mapped[list[list[Any]] | None]
 
     __table_args__ = (
         UniqueConstraint("id", "parent_id"),

@@ -30,6 +30,7 @@ class Base(DeclarativeBase):
         list[int]: ARRAY(BigInteger),
         list[dict[str, Any]]: JSONB,
         list[list[float]]: JSONB(none_as_null=True),
+        list[list[Any]]: JSONB(none_as_null=True),
     }
 
 

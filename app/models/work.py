@@ -20,6 +20,9 @@ from app.domain.corrections import Kind, Verdict
 from app.models.samples import Sample
 from app.models.schema import Base, Row, text_enum
 
+# The condition under which a correction is a pair, in partial indexes; see app/models/live.py.
+LIVE = "retracted_at IS NULL AND superseded_by IS NULL AND rested_at IS NULL"
+
 
 class RunState(StrEnum):
     """States of a regeneration: BEING_WRITTEN, WAITING for its annotator, or final."""
@@ -132,6 +135,7 @@ class Correction(Row):
     feed_position: its place in the feed of pairs, given when the feed first shows it (never by
     the annotator's transaction: ids are not handed out in commit order, places are).
     edited: characters deleted and inserted between the two (app/domain/distances.py).
+    rested_at: since when the draft's text does not hold the chosen one; Undo or Restore ends it.
     policy_id: of the rejected segment, copied by a trigger so that pairs are counted by it.
     """
 
@@ -150,6 +154,7 @@ class Correction(Row):
     superseded_by: Mapped[int | None] = mapped_column(ForeignKey("corrections.id"))
     retracted_at: Mapped[datetime | None]
     retract_reason: Mapped[str | None]
+    rested_at: Mapped[datetime | None]
     feed_position: Mapped[int | None]
 
     __table_args__ = (
@@ -169,8 +174,7 @@ class Correction(Row):
         Index(
             "ix_corrections_policy_id",
             "policy_id",
-            postgresql_include=["kind", "draft_id", "chosen_id"],
-            postgresql_where=sql("retracted_at IS NULL AND superseded_by IS NULL"),
+            postgresql_where=sql(LIVE),
         ),
         # Partial: no foreign key can use it, so giving a place does not lock out key readers.
         Index(
@@ -182,9 +186,7 @@ class Correction(Row):
         Index(
             "ix_corrections_not_in_feed",
             "id",
-            postgresql_where=sql(
-                "feed_position IS NULL AND retracted_at IS NULL AND superseded_by IS NULL"
-            ),
+            postgresql_where=sql(f"feed_position IS NULL AND {LIVE}"),
         ),
         # What may have stopped being a pair since the feed showed it.
         Index(
@@ -192,7 +194,7 @@ class Correction(Row):
             "id",
             postgresql_where=sql(
                 "feed_position IS NOT NULL AND "
-                "(retracted_at IS NOT NULL OR superseded_by IS NOT NULL OR kind = 'delete')"
+                "(retracted_at IS NOT NULL OR superseded_by IS NOT NULL OR rested_at IS NOT NULL)"
             ),
         ),
     )
@@ -209,6 +211,8 @@ class Regeneration(Row):
     wanted: so many segments of it are to stand before it waits for its annotator; None for all.
     candidates: so many alternatives of its first segment are written before anything else, for the
     annotator to choose from; candidates_of: the run whose candidates it offers again.
+
+    deleted: the spans of what was deleted in front of it; its first segment keeps them.
     """
 
     __tablename__ = "regenerations"
@@ -226,6 +230,7 @@ class Regeneration(Row):
     wanted: Mapped[int | None]
     candidates: Mapped[int] = mapped_column(server_default="0")
     candidates_of: Mapped[int | None] = mapped_column(ForeignKey("regenerations.id"))
+    deleted: Mapped[list[list[Any]] | None]
     # That of its jobs: less for each other text that its annotator has being written.
     priority: Mapped[int] = mapped_column(server_default="10")
     attempt: Mapped[int] = mapped_column(server_default="0")
@@ -319,5 +324,7 @@ class Revision(Base):
     # Verdicts as they were before, for the segments this step changed: {segment id: verdict|null}.
     previous_verdicts: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
     correction_id: Mapped[int | None] = mapped_column(ForeignKey("corrections.id"))
+    # How many corrections counted before this step and do not since, because their text has gone.
+    rested: Mapped[int] = mapped_column(server_default="0")
     undone_by: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

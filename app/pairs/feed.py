@@ -28,7 +28,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from app.domain.corrections import Kind
 from app.domain.filters import PairFilter
 from app.models import Correction
 from app.models.live import is_live_pair
@@ -132,6 +131,6 @@ def _may_have_left() -> ColumnElement[bool]:
         or_(
             Correction.retracted_at.is_not(None),
             Correction.superseded_by.is_not(None),
-            Correction.kind == Kind.DELETE,
+            Correction.rested_at.is_not(None),
         ),
     )

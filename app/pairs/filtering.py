@@ -15,6 +15,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    or_,
     select,
 )
 from sqlalchemy.orm import aliased
@@ -142,8 +143,10 @@ def _sample(wanted: PairFilter) -> list[ColumnElement[bool]]:
 
 
 def taken_back(of: Corrections = Correction) -> ColumnElement[bool]:
-    """True for corrections that would be pairs, had nobody retracted them."""
-    return and_(of.retracted_at.is_not(None), of.superseded_by.is_(None))
+    """True for corrections that an admin took back, and for those whose text the annotator's text
+    does not hold now."""
+    away = or_(of.retracted_at.is_not(None), of.rested_at.is_not(None))
+    return and_(away, of.superseded_by.is_(None))
 
 
 def _columns(table: Any) -> list[ColumnElement[Any]]:

@@ -5,9 +5,11 @@ draft's text. One that a correction or a regeneration before it has displaced sa
 more: the annotator may have wanted it gone. Copies of it below a correction stand for it.
 
 Rejected without another text in its place: a segment that a model wrote and the annotator deleted,
-until the deletion is undone. Not while the very same text stands there again: a model that is asked
+until the deletion is undone. Not while the very same text is there again: a model that is asked
 the same may answer the same. The first segment of a run that was stopped, superseded or replaced is
 no rejection: people regenerate to see another text, not because this one is wrong.
+
+Where a pair says something of the same text after the same prefix, the pair counts.
 """
 
 from collections import defaultdict
@@ -16,17 +18,16 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Row, any_, literal, select, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
-from sqlalchemy.types import BigInteger
 
 from app.domain.corrections import Verdict, is_on_policy
 from app.domain.formats import Judgement
+from app.domain.spans import join, read
 from app.domain.tree import Origin
-from app.models import Correction
-from app.models.live import is_live_pair
-from app.pairs.paths import DraftPath, PathSegment, draft_paths
+from app.lineage import Standing, wrote_here
+from app.pairs.paths import DraftPath, draft_paths
+from app.pairs.sides import Sides
 
 # Each deleted segment with the text before it, in pieces by depth; its own is the last.
 _DELETED = text(
@@ -46,7 +47,7 @@ _DELETED = text(
         WHERE s.parent_id IS NOT NULL
     )
     SELECT d.draft_id, d.id, d.created_at, s.text, s.depth, leaf.parent_id,
-           leaf.copied_from IS NOT NULL AS copied, p.name AS policy, p.engine
+           leaf.copied_from IS NOT NULL AS copied, leaf.spans, p.name AS policy, p.engine
     FROM walk
     JOIN deleted d ON d.draft_id = walk.draft_id AND d.id = walk.deleted_id
     JOIN segments s ON s.id = walk.id
@@ -63,20 +64,22 @@ def judgements(db: Session, ids: Sequence[int]) -> Iterator[tuple[DraftPath, Jud
 
     A batch of drafts costs two queries more than their texts: the deletions, and the pairs.
     """
-    deleted, paired = _deleted(db, list(ids)), _paired(db, list(ids))
-    for draft in draft_paths(db, ids):
-        found = [*_accepted(draft, paired), *_rejected(draft, deleted[draft.id], paired)]
+    deleted, sides = _deleted(db, list(ids)), Sides(db, ids)
+    drafts = draft_paths(db, ids)
+    for draft in drafts:
+        found = [*_accepted(draft, sides), *_rejected(db, draft, deleted[draft.id], sides)]
         for judgement in sorted(found, key=attrgetter("position", "segment_id")):
             yield draft, judgement
 
 
-def _accepted(draft: DraftPath, paired: set[tuple[int, int]]) -> Iterator[Judgement]:
+def _accepted(draft: DraftPath, sides: Sides) -> Iterator[Judgement]:
     prefix = ""
     for position, segment in enumerate(draft.segments):
         if (
             segment.origin is Origin.MODEL
             and segment.verdict is Verdict.ACCEPTED
             and segment.judged_at is not None
+            and not sides.reject(draft.id, prefix, segment.text)
         ):
             yield Judgement(
                 draft_id=draft.id,
@@ -92,7 +95,7 @@ def _accepted(draft: DraftPath, paired: set[tuple[int, int]]) -> Iterator[Judgem
                 accepted=True,
                 ends_output=segment.ends_output,
                 on_policy=segment.on_policy,
-                paired=(draft.id, segment.id) in paired,
+                paired=sides.hold(draft.id, segment.id),
                 position=position,
                 annotator=draft.annotator,
                 policy=segment.policy,
@@ -102,12 +105,14 @@ def _accepted(draft: DraftPath, paired: set[tuple[int, int]]) -> Iterator[Judgem
 
 
 def _rejected(
-    draft: DraftPath, deleted: Sequence[Sequence[Row[Any]]], paired: set[tuple[int, int]]
+    db: Session, draft: DraftPath, deleted: Sequence[Sequence[Row[Any]]], sides: Sides
 ) -> Iterator[Judgement]:
-    after = {segment.parent_id: segment for segment in draft.segments}
+    text = "".join(segment.text for segment in draft.segments)
     for pieces in deleted:
         last = pieces[-1]
-        if _stands(after.get(last.parent_id), last.text):
+        prefix = "".join(piece.text for piece in pieces[:-1])
+        # The deleted text is at its old place after all.
+        if text.startswith(prefix + last.text) or sides.choose(draft.id, prefix, last.text):
             continue
         yield Judgement(
             draft_id=draft.id,
@@ -118,12 +123,12 @@ def _rejected(
             image_files=draft.image_files,
             context=draft.context,
             instruction=draft.instruction,
-            prefix="".join(piece.text for piece in pieces[:-1]),
+            prefix=prefix,
             text=last.text,
             accepted=False,
             ends_output=False,
-            on_policy=is_on_policy(Origin.MODEL, last.copied, last.engine),
-            paired=(draft.id, last.id) in paired,
+            on_policy=_on_policy(db, last, prefix),
+            paired=sides.hold(draft.id, last.id) or sides.reject(draft.id, prefix, last.text),
             position=last.depth - 1,
             annotator=draft.annotator,
             policy=last.policy,
@@ -131,9 +136,12 @@ def _rejected(
         )
 
 
-def _stands(segment: PathSegment | None, deleted: str) -> bool:
-    """The deleted text stands at its old place after all."""
-    return segment is not None and segment.text == deleted
+def _on_policy(db: Session, deleted: Row[Any], prefix: str) -> bool:
+    if not deleted.copied:
+        return is_on_policy(Origin.MODEL, False, deleted.engine)
+    spans = read(deleted.spans, segment_id=deleted.id, length=len(deleted.text))
+    slices = join(span.text for span in spans)
+    return wrote_here(db, [Standing(slices, deleted.text, prefix)])[0]
 
 
 def _deleted(db: Session, drafts: list[int]) -> Mapping[int, list[list[Row[Any]]]]:
@@ -142,13 +150,3 @@ def _deleted(db: Session, drafts: list[int]) -> Mapping[int, list[list[Row[Any]]
     for (draft_id, _), pieces in groupby(rows, key=attrgetter("draft_id", "id")):
         found[draft_id].append(list(pieces))
     return found
-
-
-def _paired(db: Session, drafts: list[int]) -> set[tuple[int, int]]:
-    """Draft and segment for both sides of every pair of these drafts."""
-    rows = db.execute(
-        select(Correction.draft_id, Correction.chosen_id, Correction.rejected_id).where(
-            Correction.draft_id == any_(literal(drafts, ARRAY(BigInteger))), is_live_pair()
-        )
-    )
-    return {(row.draft_id, side) for row in rows for side in (row.chosen_id, row.rejected_id)}

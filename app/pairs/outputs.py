@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.formats import OutputSegment, WholeOutput
 from app.pairs.paths import DraftPath, draft_paths
+from app.pairs.sides import Sides
 
 
 def outputs(db: Session, ids: Sequence[int]) -> Iterator[tuple[DraftPath, WholeOutput]]:
@@ -14,12 +15,13 @@ def outputs(db: Session, ids: Sequence[int]) -> Iterator[tuple[DraftPath, WholeO
     A text counts as whole (ends_output) when the model stopped after its last segment, or after
     the one that the annotator corrected there. A draft without any segment is no output.
     """
+    sides = Sides(db, ids)
     for draft in draft_paths(db, ids):
         if draft.segments and draft.finished_at is not None:
-            yield draft, _output(draft)
+            yield draft, _output(draft, sides)
 
 
-def _output(draft: DraftPath) -> WholeOutput:
+def _output(draft: DraftPath, sides: Sides) -> WholeOutput:
     if draft.finished_at is None:
         raise ValueError(f"Draft {draft.id} is not finished.")
     return WholeOutput(
@@ -30,11 +32,18 @@ def _output(draft: DraftPath) -> WholeOutput:
         image_files=draft.image_files,
         context=draft.context,
         instruction=draft.instruction,
-        segments=tuple(
-            OutputSegment(segment.text, segment.origin, segment.verdict)
-            for segment in draft.segments
-        ),
+        segments=tuple(_segments(draft, sides)),
         ends_output=draft.segments[-1].ends_output,
         annotator=draft.annotator,
         finished_at=draft.finished_at,
     )
+
+
+def _segments(draft: DraftPath, sides: Sides) -> Iterator[OutputSegment]:
+    """A part of a change that is, by itself, the text which the change replaced counts as not
+    judged: a pair rejects it there."""
+    prefix = ""
+    for segment in draft.segments:
+        refused = segment.verdict is not None and sides.reject(draft.id, prefix, segment.text)
+        yield OutputSegment(segment.text, segment.origin, None if refused else segment.verdict)
+        prefix += segment.text

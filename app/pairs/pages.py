@@ -31,7 +31,8 @@ class PairView:
     before: the end of the prefix in a list, all of it on the pair's own page. segments before it:
     number - 1. edited: characters
     deleted and inserted. finding: the check of the gate that keeps it back, whatever other pairs
-    there are. retracted_at, reason: set when it was taken back.
+    there are. retracted_at, reason: set when an admin took it back. rested_at: since when the
+    annotator's text does not hold it.
     """
 
     id: int
@@ -56,6 +57,7 @@ class PairView:
     finding: Check | None
     retracted_at: datetime | None
     reason: str
+    rested_at: datetime | None
 
     @property
     def before_words(self) -> int:
@@ -129,4 +131,5 @@ def _view(found: Found, facts: PairFacts, tail: int | None) -> PairView:
         finding=inspect(found, Inspection(Gate())),
         retracted_at=facts.retracted_at,
         reason=facts.reason,
+        rested_at=facts.rested_at,
     )

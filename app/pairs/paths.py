@@ -16,7 +16,9 @@ from sqlalchemy.orm import Session
 
 from app.domain.conversation import Context
 from app.domain.corrections import Verdict, is_on_policy
+from app.domain.spans import join, read
 from app.domain.tree import Origin
+from app.lineage import Standing, wrote_here
 from app.pairs.source import image_file
 
 # A draft of 26 slides is 30 kB of text.
@@ -48,8 +50,8 @@ _SEGMENTS = text(
             SELECT id, parent_id FROM segments WHERE id = walk.parent_id OFFSET 0
         ) AS above
     )
-    SELECT walk.draft_id, s.id, s.parent_id, s.text, s.origin, s.ends_output, s.copied_from,
-           p.name AS policy, p.engine, v.verdict, v.created_at AS judged_at
+    SELECT walk.draft_id, s.id, s.text, s.origin, s.ends_output, s.copied_from,
+           s.spans, p.name AS policy, p.engine, v.verdict, v.created_at AS judged_at
     FROM walk
     CROSS JOIN LATERAL (SELECT * FROM segments WHERE id = walk.id OFFSET 0) AS s
     LEFT JOIN policies p ON p.id = s.policy_id
@@ -73,7 +75,6 @@ class PathSegment:
     """A segment where a draft stands. verdict and judged_at: None while nobody has judged it."""
 
     id: int
-    parent_id: int
     text: str
     origin: Origin
     ends_output: bool
@@ -104,9 +105,11 @@ def draft_paths(db: Session, ids: Sequence[int]) -> Sequence[DraftPath]:
     """The drafts with these ids, in that order; as many as may be in memory at once (BATCH)."""
     rows = db.execute(_DRAFTS, {"ids": list(ids)}).all()
     asked = {"drafts": [row.id for row in rows], "leaves": [row.leaf_id for row in rows]}
+    found = db.execute(_SEGMENTS, asked).all()
+    on_policy = _on_policy(db, found)
     segments = {
-        draft_id: tuple(map(_segment, group))
-        for draft_id, group in groupby(db.execute(_SEGMENTS, asked), key=itemgetter(0))
+        draft_id: tuple(_segment(row, on_policy) for row in group)
+        for draft_id, group in groupby(found, key=itemgetter(0))
     }
     images = _images(db, {row.sample_id for row in rows})
     return [_path(row, segments.get(row.id, ()), images.get(row.sample_id, [])) for row in rows]
@@ -139,15 +142,33 @@ def _path(
     )
 
 
-def _segment(row: Row[Any]) -> PathSegment:
-    origin = Origin(row.origin)
+def _on_policy(db: Session, rows: Sequence[Row[Any]]) -> set[tuple[int, int]]:
+    """Draft and segment where one policy wrote the text itself after what is before it.
+
+    Of copies, a further query finds that out.
+    """
+    found, copies = set(), {}
+    for draft_id, group in groupby(rows, key=itemgetter(0)):
+        prefix = ""
+        for row in group:
+            if row.origin == Origin.MODEL and row.copied_from is not None:
+                spans = read(row.spans, segment_id=row.id, length=len(row.text))
+                slices = join(span.text for span in spans)
+                copies[draft_id, row.id] = Standing(slices, row.text, prefix)
+            elif is_on_policy(Origin(row.origin), False, row.engine):
+                found.add((draft_id, row.id))
+            prefix += row.text
+    here = wrote_here(db, [*copies.values()])
+    return found | {key for key, wrote in zip(copies, here, strict=True) if wrote}
+
+
+def _segment(row: Row[Any], on_policy: set[tuple[int, int]]) -> PathSegment:
     return PathSegment(
         id=row.id,
-        parent_id=row.parent_id,
         text=row.text,
-        origin=origin,
+        origin=Origin(row.origin),
         ends_output=row.ends_output,
-        on_policy=is_on_policy(origin, row.copied_from is not None, row.engine),
+        on_policy=(row.draft_id, row.id) in on_policy,
         policy=row.policy,
         verdict=Verdict(row.verdict) if row.verdict else None,
         judged_at=row.judged_at,

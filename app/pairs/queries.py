@@ -15,8 +15,9 @@ from app.pairs.filtering import any_of, selected, taken_back
 
 @dataclass(frozen=True, slots=True)
 class PairFacts:
-    """Of a correction. edited: characters deleted and inserted. retracted_at, reason: set when it
-    was taken back; it is a pair no more."""
+    """Of a correction. edited: characters deleted and inserted. retracted_at, reason: set when an
+    admin took it back; rested_at: since when the annotator's text does not hold it. Either way it
+    is no pair now."""
 
     sample_title: str
     draft_id: int
@@ -24,6 +25,7 @@ class PairFacts:
     edited: int
     retracted_at: datetime | None
     reason: str
+    rested_at: datetime | None
 
 
 def newest_ids(
@@ -46,6 +48,7 @@ def pair_facts(db: Session, *, project_id: int, ids: Sequence[int]) -> Mapping[i
             Correction.edited,
             Correction.retracted_at,
             Correction.retract_reason,
+            Correction.rested_at,
         )
         .join(Sample, Sample.id == Correction.sample_id)
         .join(User, User.id == Correction.annotator_id)
@@ -55,7 +58,7 @@ def pair_facts(db: Session, *, project_id: int, ids: Sequence[int]) -> Mapping[i
             or_(is_live_pair(), taken_back()),
         )
     )
-    return {row[0]: PairFacts(row[1], row[2], row[3], row[4], row[5], row[6] or "") for row in rows}
+    return {row[0]: PairFacts(*row[1:6], row[6] or "", row[7]) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class _Made:
 def _made(db: Session, project_id: int) -> _Made:
     """All figures about corrections from one pass over them."""
     day = func.date(func.timezone("UTC", Correction.created_at))
-    kept = func.count().filter(Correction.retracted_at.is_(None))
+    kept = func.count().filter(Correction.retracted_at.is_(None), Correction.rested_at.is_(None))
     rows = db.execute(
         select(
             Correction.annotator_id,

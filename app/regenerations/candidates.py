@@ -89,6 +89,7 @@ def offer(db: Session, candidate: Candidate) -> Outcome:
         policy_id=run.policy_id,
         regeneration_id=run.id,
         candidate=candidate.index,
+        deleted=run.deleted,
     )
     add_segments(db, [values])
     changes.notify(db, f"regeneration:{run.id}")
@@ -156,6 +157,7 @@ def offer_again(db: Session, *, draft: Draft, of: Regeneration) -> Regeneration:
         wanted=of.settings.get("look_ahead"),
         candidates=of.candidates,
         candidates_of=of.offer_id,
+        deleted=of.deleted,
         priority=priority_of(db, draft),
         state=RunState.WAITING if complete else RunState.QUEUED,
     )

@@ -16,6 +16,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from app import changes, jobs
@@ -43,13 +44,15 @@ def request(
     displaced_depth: int,
     offers: bool = False,
     ahead: int | None = None,
+    deleted: list[list[Any]] | None = None,
 ) -> Regeneration:
     """Have the draft continued after `anchor_id`, in place of what is being written now, if any.
 
     displaced_id and displaced_depth: the leaf of the path that this replaces, and the depth below
     which it does. offers: candidates for the first segment come first, if the project wants any.
     ahead: how many segments are written before it waits for its annotator; None: as many as the
-    project says; 0: it waits at once. A worker starts once the caller's transaction is committed.
+    project says; 0: it waits at once. deleted: see Regeneration. A worker starts once the caller's
+    transaction is committed.
     """
     if draft.regeneration_id is not None:
         # Without one the draft has no live one either: whoever clears the pointer ends the run.
@@ -65,6 +68,7 @@ def request(
             "depth": displaced_depth,
             "offers": offers,
             "ahead": ahead,
+            "deleted": deleted,
             "state": RunState.WAITING if ahead == 0 else RunState.QUEUED,
         },
     ).one()
@@ -240,6 +244,7 @@ _INSERT = select(Regeneration).from_statement(
         displaced_id=bindparam("displaced"),
         displaced_depth=bindparam("depth"),
         state=bindparam("state"),
+        deleted=bindparam("deleted", type_=JSONB(none_as_null=True)),
         priority=_PRIORITY,
         number=select(func.coalesce(func.max(Regeneration.number), 1) + 1)
         .where(Regeneration.draft_id == bindparam("draft"))

@@ -5,6 +5,7 @@ from datetime import timedelta
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
 
+from app.domain.spans import written_after
 from app.domain.tree import Origin
 from app.models import Chunk, Regeneration, Segment
 from app.regenerations.cutting import cutting_of
@@ -84,6 +85,9 @@ def keep_tail(db: Session, run: Regeneration) -> None:
             image_index=piece.image_index,
             policy_id=run.policy_id,
             regeneration_id=run.id,
+            spans=written_after(
+                run.deleted if run.leaf_id == run.anchor_id else None, len(piece.text)
+            ),
         )
         db.add(segment)
         db.flush()

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app import changes
 from app.domain.certainty import Certainty, to_rows
+from app.domain.spans import written_after
 from app.domain.tree import Origin
 from app.models import Regeneration, RunState, Segment, table_of
 
@@ -160,6 +161,7 @@ def _add_segments(db: Session, held: Sequence[tuple[Held, Portion]]) -> dict[int
                     ends_output=cuts[at] is cuts[-1] and _ends_output(portion),
                     policy_id=row.policy_id,
                     regeneration_id=row.id,
+                    deleted=row.deleted if leaves[row.id][0] == row.anchor_id else None,
                 )
                 for row, portion, cuts in wave
             ],
@@ -194,8 +196,9 @@ def segment_values(
     policy_id: int | None,
     regeneration_id: int,
     candidate: int | None = None,
+    deleted: list[list[Any]] | None = None,
 ) -> dict[str, Any]:
-    """A segment that a model wrote, for add_segments."""
+    """A segment that a model wrote, for add_segments. deleted: in front of it, by the annotator."""
     return {
         "sample_id": sample_id,
         "parent_id": parent_id,
@@ -209,6 +212,7 @@ def segment_values(
         "candidate": candidate,
         "certainty": cut.certainty and cut.certainty.mean,
         "weak_words": cut.certainty and to_rows(cut.certainty.weak),
+        "spans": written_after(deleted, len(cut.text)),
     }
 
 
@@ -240,7 +244,7 @@ _ADD = insert(table_of(Segment)).returning(table_of(Segment).c.id, sort_by_param
 _LOCK = text(
     """
     SELECT run.id, run.attempt, run.draft_id, run.sample_id, run.policy_id, run.written, run.cut,
-        run.leaf_id, leaf.depth
+        run.leaf_id, run.anchor_id, run.deleted, leaf.depth
     FROM regenerations AS run JOIN segments AS leaf ON leaf.id = run.leaf_id
     WHERE run.id = ANY (CAST(:ids AS bigint[])) AND run.state = 'running'
     ORDER BY run.id

@@ -1,5 +1,6 @@
 """A draft to work on, as most tests of the annotator's verbs begin."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -11,8 +12,9 @@ from app.annotation import choice, history, service, structure
 from app.annotation.path import Step
 from app.annotation.steps import Standing, standing
 from app.models import BEING_WRITTEN, Correction, Draft, Regeneration, RunState, Segment, User
+from app.models.live import is_live_pair
 from app.refusals import Conflict
-from tests.factories import add_draft, add_policy, add_project, add_sample, add_user
+from tests.factories import SLIDES, add_draft, add_policy, add_project, add_sample, add_user
 
 
 @dataclass
@@ -41,11 +43,7 @@ class Desk:
         return list(
             self.db.scalars(
                 select(Correction)
-                .where(
-                    Correction.draft_id == self.draft.id,
-                    Correction.retracted_at.is_(None),
-                    Correction.superseded_by.is_(None),
-                )
+                .where(Correction.draft_id == self.draft.id, is_live_pair())
                 .order_by(Correction.id)
             )
         )
@@ -184,12 +182,12 @@ class Desk:
         self.db.refresh(run)
 
 
-def make_desk(db: Session, **generation: int) -> Desk:
-    """A fresh draft in a project with these generation settings."""
+def make_desk(db: Session, texts: Sequence[str] = SLIDES, /, **generation: int) -> Desk:
+    """A fresh draft of these segments in a project with these generation settings."""
     user = add_user(db)
     project = add_project(db, user)
     project.generation = dict(generation)
-    sample = add_sample(db, project=project, images=4, policy=add_policy(db))
+    sample = add_sample(db, project=project, texts=texts, images=4, policy=add_policy(db))
     return Desk(db, add_draft(db, sample=sample, user=user), user)
 
 

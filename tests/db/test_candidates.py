@@ -76,10 +76,12 @@ def test_a_chosen_segment_can_be_corrected_like_any_other(offering: Desk) -> Non
     pair = offering.pairs[-1]
     assert pair.kind is Kind.REWRITE
     assert offering.db.get_one(Segment, pair.rejected_id).text == ONE
-    assert len(choices(offering)) == 2, "the choice holds as well"
+    assert choices(offering) == [], "the candidate that was chosen is in the text no more"
     offering.correct(3, ONE.strip())
-    assert pair.retracted_at is not None
+    offering.db.refresh(pair)
+    assert pair.rested_at is not None
     assert offering.at(3).text == ONE
+    assert len(choices(offering)) == 2, "it is there again"
 
 
 def test_one_may_choose_while_others_are_being_written(desk: Desk) -> None:

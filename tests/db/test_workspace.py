@@ -86,13 +86,12 @@ def test_what_a_person_wrote_is_compared_with_itself_where_no_text_of_a_model_st
     desk.correct(3, "## Slide 3\nMine.")
     first = queries.editor(desk.db, draft=desk.draft, segment_id=desk.at(3).id)
     assert (first.base, first.of_model, first.makes_pair) == (SLIDES[2].rstrip(), True, True)
-    # A copy below another prefix: what the model wrote stands beside its source, not beside it.
+    # A copy below another prefix is compared with itself; its correction is a pair all the same.
     desk.correct(2, "## Slide 2\nMine.")
     copy = queries.editor(desk.db, draft=desk.draft, segment_id=desk.at(3).id)
-    assert (copy.base, copy.of_model, copy.makes_pair) == ("## Slide 3\nMine.", False, False)
-    before = [pair.id for pair in desk.pairs]
-    desk.correct(3, "## Slide 3\nMine, and better.")
-    assert [pair.id for pair in desk.pairs] == before
+    assert (copy.base, copy.of_model, copy.makes_pair) == ("## Slide 3\nMine.", False, True)
+    chosen = desk.correct(3, "## Slide 3\nMine, and better.")
+    assert [pair.chosen_id for pair in desk.pairs] == [desk.at(2).id, chosen]
     # Nor does a text of the model stand where a segment was inserted, but its pair goes on.
     desk.insert(3, "## Slide 3b\nBetween.\n\n")
     added = queries.editor(desk.db, draft=desk.draft, segment_id=desk.at(4).id)

@@ -27,9 +27,13 @@ def test_it_says_where_no_pair_comes_of_a_correction(owner: TestClient, desk: De
     assert "Changes from the model’s text" in said
     desk.correct(2, "## Slide 2\nMine.")
     said = card(owner, desk, 3)
-    assert NO_PAIR in said
+    assert NO_PAIR not in said, "a copy stands for the model's text as its source does"
     assert "the model’s text" not in said
     assert "Reset to model text" not in said
+    # What is written where the model wrote nothing replaces nothing.
+    desk.delete(4)
+    desk.insert(3, "One more thing.")
+    assert NO_PAIR in card(owner, desk, 4)
 
 
 def test_it_announces_no_text_after_the_end(owner: TestClient, desk: Desk) -> None:
