@@ -13,7 +13,7 @@ COPY app /source/app
 COPY migrations /source/migrations
 COPY static /source/static
 COPY templates /source/templates
-COPY trainer /source/trainer
+COPY iterdpo /source/iterdpo
 COPY worker /source/worker
 RUN /opt/iterdpo/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir /wheels /source \
     && /opt/iterdpo/bin/python -m pip install --no-deps /wheels/*.whl

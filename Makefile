@@ -89,7 +89,7 @@ browser:
 
 clean: ## Remove .venv, caches and build leftovers; never the data
 	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis tests/output
-	@find app trainer worker tests migrations bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find app iterdpo worker tests migrations bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is newer than what it was made from; an interrupted installation leaves none.
 .venv/made.stamp: requirements/build.txt

@@ -11,7 +11,7 @@ RESOURCES = ("migrations", "static", "templates")
 
 setup(
     packages=[
-        *find_packages(include=["app", "app.*", "trainer", "trainer.*", "worker", "worker.*"]),
+        *find_packages(include=["app", "app.*", "iterdpo", "iterdpo.*", "worker", "worker.*"]),
         *(f"app.{name}" for name in RESOURCES),
     ],
     package_dir={f"app.{name}": name for name in RESOURCES},

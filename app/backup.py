@@ -24,12 +24,12 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from app import migrate
-from app.pairs.snapshots.saved import FOLDER as SNAPSHOTS
-from app.pairs.snapshots.saved import NAME as SNAPSHOT
-from app.pairs.snapshots.saved import Files, bring_back, snapshot_files
-from app.postgres import tool
+from app.database import migrate
+from app.database.postgres import tool
 from app.refusals import Conflict, Invalid
+from app.snapshots.backup import FOLDER as SNAPSHOTS
+from app.snapshots.backup import NAME as SNAPSHOT
+from app.snapshots.backup import Files, bring_back, snapshot_files
 
 # 1: without snapshots.
 FORMAT = 2

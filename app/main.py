@@ -15,37 +15,38 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from app import api_docs, deps, errors, logs
+from app import logs
 from app.accounts import routes as accounts
-from app.annotation import routes as annotation
-from app.annotation import stream
-from app.assets import Assets
-from app.changes import Hub
-from app.db import make_engine, make_reading_sessions, make_sessions
+from app.annotation.routes import stream
+from app.annotation.routes import workspace as annotation
+from app.database.migrate import is_current
+from app.database.notifications import Hub
+from app.database.postgres import database_url
+from app.database.sessions import make_engine, make_reading_sessions, make_sessions
 from app.disk import is_full
-from app.fields import fields_of
-from app.hosts import Hosts
 from app.images.store import ImageStore
-from app.middleware import CrossSite, SecurityHeaders, Timing
-from app.migrate import is_current
 from app.models import User
-from app.monitoring import serve_metrics
 from app.pairs import api as pairs_api
 from app.pairs import routes as pairs
-from app.pairs.snapshots import api as snapshots_api
-from app.pairs.snapshots import routes as snapshots
 from app.policies import api as policies_api
 from app.policies import routes as policies
-from app.postgres import database_url
 from app.projects import api as projects_api
 from app.projects import routes as projects
-from app.ratelimit import RateLimit
 from app.resources import LOCALES, STATIC, TEMPLATES
-from app.rights import EndingWithRights, Rights
 from app.samples import api as imports_api
 from app.samples import routes as samples
 from app.settings import Settings
-from app.web import Templates
+from app.snapshots import api as snapshots_api
+from app.snapshots import routes as snapshots
+from app.web import api_description, dependencies, errors
+from app.web.assets import Assets
+from app.web.fields import fields_of
+from app.web.hosts import Hosts
+from app.web.middleware import CrossSite, SecurityHeaders, Timing
+from app.web.monitoring import serve_metrics
+from app.web.pages import Templates
+from app.web.rate_limit import RateLimit
+from app.web.rights import EndingWithRights, Rights
 
 # A request body beyond this is refused with 413 before it is read, unless its route says more.
 MAX_BODY = 8 * 2**20
@@ -82,10 +83,10 @@ def create_app(settings: Settings) -> FastAPI:
             Middleware(errors.Faults),
         ],
     )
-    errors.install(app, recognise=deps.recognise)
+    errors.install(app, recognise=dependencies.recognise)
     for pages in (accounts, projects, samples, annotation, stream, pairs, snapshots, policies):
         app.include_router(pages.router, include_in_schema=False)
-    for api in (pairs_api, snapshots_api, projects_api, imports_api, policies_api, api_docs):
+    for api in (pairs_api, snapshots_api, projects_api, imports_api, policies_api, api_description):
         app.include_router(api.router)
     assets = Assets(STATIC, reload=settings.reload)
     app.state.settings = settings

@@ -20,15 +20,15 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app.annotation.path import Path as TreePath
-from app.annotation.tasks import open_draft
+from app.annotation.edits.assignment import open_draft
+from app.annotation.edits.path import Path as TreePath
 from app.images.store import ImageStore
 from app.models import Correction, Project, Role, Sample, Segment, User
 from app.projects import service as projects
 from app.samples.importing import import_path
 from bench.figures import Cost, machine, percentile
 from bench.material import write_lectures
-from tests.studio import Studio, studio
+from tests.support.studio import Studio, studio
 
 SEGMENTS = 26
 PAUSE_S = 20.0

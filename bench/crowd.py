@@ -13,7 +13,7 @@ import psutil
 
 from bench.drafts import Drafts, Settings, directly, through_the_page, to_the_end
 from bench.figures import Cost, percentile
-from tests.studio import Studio
+from tests.support.studio import Studio
 
 MODEL = "paced"
 FIRST_MS, PER_S = 20, 30

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 from sqlalchemy import select
 
-from app.annotation.path import Path as TreePath
-from app.annotation.tasks import open_draft
+from app.annotation.edits.assignment import open_draft
+from app.annotation.edits.path import Path as TreePath
 from app.domain.prompts import ChatPrompt
 from app.domain.segments import RuleKind
 from app.images.store import ImageStore
@@ -19,7 +19,7 @@ from app.models import Draft, Project, Regeneration, Role, Sample, SampleImage, 
 from app.projects import service as projects
 from app.samples.importing import import_path
 from bench.material import write_lectures
-from tests.studio import Studio
+from tests.support.studio import Studio
 from worker.openai import Ask, Sampling
 from worker.openai.chat import PATH, chat_request
 

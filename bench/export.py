@@ -28,20 +28,20 @@ from PIL import Image
 from sqlalchemy import select, text
 
 from app.accounts import service as accounts
-from app.db import Sessions, make_engine, make_sessions
+from app.database.postgres import embedded
+from app.database.sessions import Sessions, make_engine, make_sessions
 from app.domain.filters import PairFilter
 from app.domain.quality import Gate
+from app.exports.export import Order, exporting
+from app.exports.formats import PAIR_FORMATS, Rendering
+from app.exports.selection import select_pairs
+from app.exports.sinks import DirectorySink
 from app.images.store import ImageStore
 from app.models import Draft, Role, User
-from app.pairs.export import Order, exporting
-from app.pairs.formats import PAIR_FORMATS, Rendering
-from app.pairs.selection import select_pairs
-from app.pairs.sinks import DirectorySink
-from app.postgres import embedded
 from bench.figures import Series, head, machine
 from bench.pairs import seed_pairs
 from bench.workspace import correction_of, put
-from tests.studio import Studio, studio
+from tests.support.studio import Studio, studio
 
 _FLOOR = """
     SELECT c.id, project.name, s.source_id, chosen.text, rejected.text, c.kind, c.on_policy,

@@ -11,7 +11,7 @@ from typing import Self
 
 import psutil
 
-from tests.studio import Studio
+from tests.support.studio import Studio
 
 
 @dataclass

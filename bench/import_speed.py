@@ -10,11 +10,11 @@ from pathlib import Path
 
 import psutil
 
-from app.db import make_engine, make_sessions
+from app.database.migrate import upgrade
+from app.database.postgres import embedded
+from app.database.sessions import make_engine, make_sessions
 from app.images.store import ImageStore
-from app.migrate import upgrade
 from app.models import Project
-from app.postgres import embedded
 from app.projects import service as projects
 from app.samples.importing import import_path
 from bench.figures import machine

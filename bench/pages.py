@@ -22,7 +22,7 @@ from app.images.store import ImageStore
 from app.models import Correction, Draft, Project, Role, User
 from bench.figures import Series, head, machine
 from bench.pairs import seed_pairs
-from tests.studio import Studio, studio
+from tests.support.studio import Studio, studio
 
 SEGMENTS = 26
 FEW = 8

@@ -28,7 +28,7 @@ from bench.drafts import (
     to_the_end,
 )
 from bench.figures import Cost, machine, percentile
-from tests.studio import Studio, studio
+from tests.support.studio import Studio, studio
 from tests.vllm.records import Said, said_by_servers
 from tests.vllm.serving import SLOTS, Running, serving
 

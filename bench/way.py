@@ -18,21 +18,21 @@ from pathlib import Path
 import psutil
 
 from app import logs, regenerations
-from app.annotation.news import Pages, Reader
-from app.annotation.path import Path as TreePath
-from app.assets import Assets
-from app.db import make_reading_sessions
+from app.annotation.edits.path import Path as TreePath
+from app.annotation.routes.stream_reader import Pages, Reader
+from app.database.sessions import make_reading_sessions
 from app.domain.certainty import Token
 from app.domain.prompts import ChatPrompt
 from app.domain.segments import Cutting, Rule, RuleKind
 from app.models import Draft
 from app.regenerations import Position, Work
 from app.resources import LOCALES, STATIC, TEMPLATES
-from app.web import Templates
+from app.web.assets import Assets
+from app.web.pages import Templates
 from bench.crowd import paced
 from bench.drafts import Drafts, seed
 from bench.figures import machine
-from tests.studio import Studio, studio
+from tests.support.studio import Studio, studio
 from worker.metrics import Meter
 from worker.openai import ImageFile, OpenAIEngine
 from worker.streams import Stream

@@ -18,15 +18,15 @@ import httpx
 import psutil
 from sqlalchemy import select
 
-from app.annotation.path import Path as TreePath
-from app.annotation.tasks import open_draft
+from app.annotation.edits.assignment import open_draft
+from app.annotation.edits.path import Path as TreePath
 from app.images.store import ImageStore
 from app.models import Draft, Role, Sample, User
 from app.projects import service as projects
 from app.samples.importing import import_path
 from bench.figures import Series, head, machine
 from bench.material import write_lectures
-from tests.studio import Studio, studio
+from tests.support.studio import Studio, studio
 
 
 def main() -> None:

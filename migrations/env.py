@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that app.migrate opened."""
+"""Runs migrations on the connection that app.database.migrate opened."""
 
 from typing import Any
 

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from app.db import make_engine
-from app.migrate import upgrade
-from app.postgres import embedded
+from app.database.migrate import upgrade
+from app.database.postgres import embedded
+from app.database.sessions import make_engine
 
 _numbers = itertools.count(1)
 

@@ -1,6 +1,6 @@
 """python -m worker: a worker with the settings of the environment."""
 
-from app.postgres import database_url
+from app.database.postgres import database_url
 from app.settings import Settings
 from worker.process import main
 

@@ -10,8 +10,8 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from app.changes import Hub
-from app.db import Sessions
+from app.database.notifications import Hub
+from app.database.sessions import Sessions
 
 T = TypeVar("T")
 

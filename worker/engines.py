@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from app.db import Sessions
+from app.database.sessions import Sessions
 from app.images.store import ImageStore
 from app.settings import Settings
 from worker.engine import Engine

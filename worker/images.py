@@ -2,7 +2,7 @@
 
 from sqlalchemy import select
 
-from app.db import Sessions
+from app.database.sessions import Sessions
 from app.images.store import ImageStore
 from app.models import Image
 from app.refusals import NotFound

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import regenerations
-from app.changes import Watch
+from app.database.notifications import Watch
 from app.domain.messages import Message
 from app.policies import loading
 from app.policies.loading import Adapter, Report

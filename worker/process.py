@@ -12,9 +12,10 @@ from dataclasses import asdict
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import jobs, logs, regenerations
-from app.changes import WORKERS, Hub, Watch
-from app.db import make_engine, make_sessions
+from app import logs, regenerations
+from app.database import jobs
+from app.database.notifications import WORKERS, Hub, Watch
+from app.database.sessions import make_engine, make_sessions
 from app.policies.loading import CHANGED
 from app.regenerations import Ending
 from app.settings import Settings
@@ -22,9 +23,9 @@ from worker import candidates, metrics
 from worker.database import THREADS, Database, first_line, is_away
 from worker.engine import Engine, EngineError, Failure
 from worker.engines import engine_for
-from worker.packing import Packing
 from worker.policies import Policies
 from worker.queue import Queue, is_news, writing
+from worker.snapshot_supervisor import Packing
 from worker.streams import Release, Stream
 from worker.vllm import Launch
 from worker.writer import Writer, about

@@ -14,8 +14,8 @@ from procrastinate.jobs import Notification
 from procrastinate.worker import Worker
 from sqlalchemy.exc import DBAPIError
 
-from app import jobs
-from app.changes import Hub
+from app.database import jobs
+from app.database.notifications import Hub
 from worker.database import is_away
 
 # How long a job waits at most whose notification was lost or whose delay has ended. Nobody watches

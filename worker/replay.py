@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 
-from app.db import Sessions
+from app.database.sessions import Sessions
 from app.domain.corrections import REPLAY_ENGINE
 from app.domain.messages import Message
 from app.domain.words import tokens
 from app.regenerations import Work
 from worker.engine import Delta, EngineError, PolicyFacts
-from worker.source import Source
+from worker.replay_source import Source
 
 # So often a piece of text comes; a model that writes fast gives it in about such pieces.
 _BEAT_S = 0.04

@@ -6,10 +6,10 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from app.accounts import queries, service, sessions
-from app.deps import OptionalUser, SessionDep
 from app.refusals import Invalid
 from app.security import DEVICE_COOKIE, PASSWORD_MIN, device_cookie, session_cookie
-from app.web import local_path, render
+from app.web.dependencies import OptionalUser, SessionDep
+from app.web.pages import local_path, render
 
 router = APIRouter()
 

@@ -7,13 +7,13 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.accounts import queries, service
-from app.deps import CurrentUser, Id, SessionDep
 from app.domain.messages import Message
-from app.hosts import base_url
 from app.models import Role
 from app.refusals import Forbidden, Invalid
 from app.security import PASSWORD_MIN, SCOPES, Actor
-from app.web import render
+from app.web.dependencies import CurrentUser, Id, SessionDep
+from app.web.hosts import base_url
+from app.web.pages import render
 
 router = APIRouter()
 

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from app.accounts import queries, service
-from app.deps import AdminUser, Id, SessionDep
-from app.hosts import base_url
 from app.models import Role
 from app.refusals import Invalid
-from app.web import render
+from app.web.dependencies import AdminUser, Id, SessionDep
+from app.web.hosts import base_url
+from app.web.pages import render
 
 router = APIRouter(prefix="/people")
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app import audit
 from app.accounts import sessions
-from app.changes import RIGHTS, notify
+from app.database.notifications import RIGHTS, notify
 from app.domain.messages import Message
 from app.models import ApiToken, Role, User, now
 from app.refusals import Conflict, Forbidden, Invalid, NotFound

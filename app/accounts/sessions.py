@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app import audit
 from app.accounts import devices, throttle
-from app.changes import RIGHTS, notify
+from app.database.notifications import RIGHTS, notify
 from app.domain.messages import Message
 from app.models import LoginSession, User, now
 from app.security import (

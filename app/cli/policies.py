@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from app.cli.console import Data, note, say, settings_for
-from app.cli.work import database
-from app.db import Sessions, make_engine, make_sessions
+from app.cli.session import database
+from app.database.sessions import Sessions, make_engine, make_sessions
 from app.policies import queries, service
 from app.policies.fingerprint import read_adapter
 from app.policies.queries import PolicyView, Use

@@ -16,25 +16,25 @@ from pydantic import ValidationError
 
 from app.cli import interrupts
 from app.cli.console import complain, settle
-from app.postgres import ServerError
+from app.database.postgres import ServerError
 from app.refusals import Refusal
 from app.supervise import StartError
 
 MODULES = {
-    "demo": "demonstration",
-    "demo-worker": "seeding",
-    "serve": "serving",
-    "worker": "working",
+    "demo": "demo",
+    "demo-worker": "demo_worker",
+    "serve": "serve",
+    "worker": "worker",
     "migrate": "database",
     "backup": "database",
     "restore": "database",
-    "import": "transfer",
-    "export": "exporting",
-    "train": "training",
+    "import": "import_",
+    "export": "export",
+    "train": "train",
     "snapshot": "snapshots",
-    "project": "people",
-    "user": "people",
-    "token": "people",
+    "project": "accounts",
+    "user": "accounts",
+    "token": "accounts",
     "policy": "policies",
 }
 

@@ -9,23 +9,23 @@ import typer
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.cli.building import made_here
 from app.cli.console import Data, note, say, settings_for
-from app.cli.exporting import gate_wanted
-from app.cli.work import database, transaction
-from app.db import Sessions, make_engine, make_sessions
+from app.cli.export import gate_wanted
+from app.cli.session import database, transaction
+from app.cli.snapshot_progress import made_here
+from app.database.sessions import Sessions, make_engine, make_sessions
 from app.domain.filters import FILTERS, FilterError, PairFilter, parse_given
 from app.domain.prompts import Template
 from app.domain.quality import CHECKS, MIN_SHARE, Check
 from app.domain.rowindex import Difference
 from app.domain.splits import Split, SplitPlan
+from app.exports.model_template import load_template
+from app.exports.snapshot_store import SnapshotStore
 from app.models import Project, SnapshotState
-from app.pairs.modeltemplate import load_template
-from app.pairs.snapshots import hub, queries, service
-from app.pairs.snapshots.queries import SnapshotView
-from app.pairs.snapshots.store import SnapshotStore
 from app.refusals import Invalid, NotFound
 from app.settings import Settings
+from app.snapshots import hub, queries, service
+from app.snapshots.queries import SnapshotView
 
 commands = typer.Typer()
 snapshot_commands = typer.Typer(no_args_is_help=True, help="Freeze pairs under a name, for good.")

@@ -2,8 +2,8 @@
 
 from sqlalchemy.orm import Session
 
-from app.annotation import service, tasks
-from app.annotation.steps import standing
+from app.annotation.edits import assignment, correction
+from app.annotation.edits.revision import standing
 from app.models import Draft
 
 # Segment, what the model wrote, what the slide shows.
@@ -19,10 +19,10 @@ def correct_water_lecture(db: Session, *, sample_id: int, user_id: int) -> Draft
 
     The text after each correction is kept as the model wrote it, so it needs no worker.
     """
-    draft = tasks.open_draft(db, sample_id=sample_id, user_id=user_id)
+    draft = assignment.open_draft(db, sample_id=sample_id, user_id=user_id)
     for number, wrong, right in _MISTAKES:
         step = standing(db, draft).path.steps[number]
-        service.correct(
+        correction.correct(
             db,
             draft=draft,
             base_version=draft.version,
@@ -34,6 +34,6 @@ def correct_water_lecture(db: Session, *, sample_id: int, user_id: int) -> Draft
     now = standing(db, draft)
     for step in now.path.segments:
         if step.id not in now.verdicts:
-            service.accept(db, draft=draft, base_version=draft.version, segment_id=step.id)
-    tasks.finish(db, draft=draft, base_version=draft.version)
+            correction.accept(db, draft=draft, base_version=draft.version, segment_id=step.id)
+    assignment.finish(db, draft=draft, base_version=draft.version)
     return draft

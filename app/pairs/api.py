@@ -13,22 +13,22 @@ from fastapi.responses import FileResponse, Response, StreamingResponse
 from sqlalchemy.orm import Session
 
 from app import access
-from app.deps import SessionDep, token_user
 from app.domain.filters import PairFilter
 from app.domain.prompts import Template
 from app.domain.quality import MIN_SHARE, Check
-from app.hosts import base_url
+from app.exports.formats import PAIR_FORMATS, Rendering, pair_lines_format
+from app.exports.items import PAIRS
+from app.exports.parameters import filter_of, filter_parameters, gate_of, gate_words
+from app.exports.selection import select_pairs
 from app.pairs import feed
-from app.pairs.apidocs import GATE_RESPONSES, IMAGE_RESPONSES, PAIR_RESPONSES
-from app.pairs.etags import matches
-from app.pairs.formats import PAIR_FORMATS, Rendering, pair_lines_format
-from app.pairs.leaving import PAIRS
+from app.pairs.api_description import GATE_RESPONSES, IMAGE_RESPONSES, PAIR_RESPONSES
 from app.pairs.ndjson import chunked, coding_for, packed, pair_lines
-from app.pairs.parameters import filter_of, filter_parameters, gate_of, gate_words
-from app.pairs.selection import select_pairs
 from app.refusals import Invalid
-from app.rights import claim
 from app.security import Actor
+from app.web.dependencies import SessionDep, token_user
+from app.web.etags import matches
+from app.web.hosts import base_url
+from app.web.rights import claim
 
 NDJSON = "application/x-ndjson"
 _LARGEST = 2**63 - 1

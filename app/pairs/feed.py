@@ -29,9 +29,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from app.domain.filters import PairFilter
+from app.exports.filtering import selected
 from app.models import Correction
 from app.models.live import is_live_pair
-from app.pairs.filtering import selected
 
 # A reader gives no more places than this at once, so that the first bytes of a feed that nobody has
 # read yet come in half a second; what is left behind stands behind its window, and gets its place

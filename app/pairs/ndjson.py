@@ -4,12 +4,12 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 
-from app.db import Sessions
+from app.database.sessions import Sessions
 from app.domain.quality import Gate, Inspection
-from app.pairs.formats import Format, Rendering
-from app.pairs.gate import passing
-from app.pairs.lines import lines_of
-from app.pairs.source import read_pairs
+from app.exports.formats import Format, Rendering
+from app.exports.gate import passing
+from app.exports.jsonl import lines_of
+from app.exports.reader import read_pairs
 
 if sys.version_info >= (3, 14):
     from compression import zstd

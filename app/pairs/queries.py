@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import literal, or_, select, union_all
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app.domain.filters import PairFilter
-from app.models import Correction, Membership, Policy, Sample, User
+from app.exports.filtering import any_of, selected, taken_back
+from app.models import Correction, Sample, User
 from app.models.live import is_live_pair
-from app.pairs.filtering import any_of, selected, taken_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,32 +59,3 @@ def pair_facts(db: Session, *, project_id: int, ids: Sequence[int]) -> Mapping[i
         )
     )
     return {row[0]: PairFacts(*row[1:6], row[6] or "", row[7]) for row in rows}
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What the form of filters offers."""
-
-    annotators: tuple[str, ...]
-    policies: tuple[str, ...]
-    languages: tuple[str, ...]
-
-
-def choices(db: Session, *, project_id: int) -> Choices:
-    """The people of the project, the languages of its samples, and all policies."""
-    rows = db.execute(
-        union_all(
-            select(literal("annotator"), User.name)
-            .join(Membership, Membership.user_id == User.id)
-            .where(Membership.project_id == project_id),
-            select(literal("policy"), Policy.name),
-            select(literal("language"), Sample.language)
-            .where(Sample.project_id == project_id)
-            .distinct(),
-        )
-    ).all()
-    annotators, policies, languages = (
-        tuple(sorted(name for kind, name in rows if kind == wanted))
-        for wanted in ("annotator", "policy", "language")
-    )
-    return Choices(annotators, policies, languages)

@@ -13,25 +13,25 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from app import access, audit
-from app.deps import AdminUser, CurrentUser, Id, SessionDep
 from app.domain.filters import PairFilter
 from app.domain.prompts import Template
 from app.domain.quality import CHECKS, MIN_SHARE, NEVER_ALLOWED, Check
-from app.hosts import base_url
+from app.exports.archive import Handover, ZipSink, zipped
+from app.exports.export import Order, exporting
+from app.exports.filter_choices import choices
+from app.exports.formats import FORMATS, Rendering, format_named
+from app.exports.items import PAIRS
+from app.exports.parameters import filter_of, gate_of, shown
+from app.exports.selection import count_pairs, select_pairs
+from app.exports.snapshot_store import SnapshotStore
 from app.models import Project, Role
-from app.pairs import pages, service, story
-from app.pairs.archive import Handover, ZipSink, zipped
-from app.pairs.export import Order, exporting
-from app.pairs.formats import FORMATS, Rendering, format_named
-from app.pairs.leaving import PAIRS
-from app.pairs.parameters import filter_of, gate_of, shown
-from app.pairs.queries import choices
-from app.pairs.selection import count_pairs, select_pairs
-from app.pairs.snapshots.store import SnapshotStore
+from app.pairs import provenance, service, views
 from app.refusals import Forbidden
-from app.rights import claim
 from app.security import Actor
-from app.web import render
+from app.web.dependencies import AdminUser, CurrentUser, Id, SessionDep
+from app.web.hosts import base_url
+from app.web.pages import render
+from app.web.rights import claim
 
 router = APIRouter()
 
@@ -59,15 +59,15 @@ def pair_list(
     wanted = _wanted(request, project)
     if ids:
         named = list(dict.fromkeys(ids))
-        page = pages.PairPage(pages.some_pairs(db, project_id=project.id, ids=named), None)
+        page = views.PairPage(views.some_pairs(db, project_id=project.id, ids=named), None)
         count = len(page.pairs)
     else:
-        page = pages.newest_pairs(db, wanted, project_id=project.id, before=before)
-        count = count_pairs(db, wanted, [project.id], at_most=pages.COUNTED)
+        page = views.newest_pairs(db, wanted, project_id=project.id, before=before)
+        count = count_pairs(db, wanted, [project.id], at_most=views.COUNTED)
     context = _about(request, db, project, wanted) | {
         "page": page,
         "count": count,
-        "counted": pages.COUNTED,
+        "counted": views.COUNTED,
         "named": bool(ids),
         "first": before is None,
         "base": base_url(request),
@@ -105,7 +105,7 @@ def gate(
     )
     selection = select_pairs(db, wanted, [project.id])
     inspection = PAIRS.look(lambda: nullcontext(db), selection, wanted, chosen)
-    shown = inspection.examples.get(found, [])[: pages.PAGE] if found else []
+    shown = inspection.examples.get(found, [])[: views.PAGE] if found else []
     context = _about(request, db, project, wanted) | {
         "gate": chosen,
         "asked": len(selection),
@@ -115,7 +115,7 @@ def gate(
             for check in Check
         ],
         "found": found,
-        "pairs": pages.some_pairs(db, project_id=project.id, ids=list(map(int, shown))),
+        "pairs": views.some_pairs(db, project_id=project.id, ids=list(map(int, shown))),
         "formats": list(FORMATS.values()),
         "form_name": form,
         "templates": list(Template),
@@ -132,17 +132,17 @@ def pair(
     stand beside it."""
     project = _project(db, actor, project_id)
     wanted = _wanted(request, project)
-    view = pages.one_pair(db, project_id=project.id, pair_id=pair_id)
+    view = views.one_pair(db, project_id=project.id, pair_id=pair_id)
     store = SnapshotStore(request.app.state.settings.snapshots)
     context = {
         "project": project,
         "pair": view,
         "checks": CHECKS,
-        "story": story.story(db, pair_id=pair_id),
-        "beside": story.neighbours(db, wanted, project_id=project.id, pair_id=pair_id),
+        "story": provenance.story(db, pair_id=pair_id),
+        "beside": provenance.neighbours(db, wanted, project_id=project.id, pair_id=pair_id),
         "query": urlencode(replace(wanted, project=()).words()),
-        "holders": story.holders(db, store, project_id=project.id, pair_id=pair_id),
-        "rows": story.literal_rows(db, pair_id=pair_id, template=Template.QWEN2_5_VL),
+        "holders": provenance.holders(db, store, project_id=project.id, pair_id=pair_id),
+        "rows": provenance.literal_rows(db, pair_id=pair_id, template=Template.QWEN2_5_VL),
     }
     return render(request, "pairs/pair.html", context)
 

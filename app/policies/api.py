@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
 from app import access, audit
-from app.deps import SessionDep, token_user
 from app.models import Policy
 from app.policies import service
-from app.problems import refusals
 from app.security import Actor
+from app.web.dependencies import SessionDep, token_user
+from app.web.problem_documents import refusals
 
 router = APIRouter(prefix="/api/v1", tags=["policies"])
 

@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from app.deps import AdminUser, Id, SessionDep
 from app.policies import queries, service
-from app.web import is_htmx, render
+from app.web.dependencies import AdminUser, Id, SessionDep
+from app.web.pages import is_htmx, render
 
 router = APIRouter(prefix="/policies")
 

@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app import audit, changes
+from app import audit
+from app.database import notifications
 from app.domain.corrections import REPLAY_ENGINE
 from app.domain.messages import Message
 from app.models import Policy, Worker, now
@@ -138,7 +139,7 @@ def activate(db: Session, *, policy_id: int, actor_id: int | None = None) -> Pol
     )
     db.flush()
     audit.record(db, actor_id, "activated_policy", f"policy:{policy.id}", name=policy.name)
-    changes.notify(db, workers=[CHANGED])
+    notifications.notify(db, workers=[CHANGED])
     return policy
 
 
@@ -161,7 +162,7 @@ def deactivate(db: Session, *, policy_id: int, actor_id: int | None = None) -> P
         .values(refused_id=None, problem=None)
     )
     audit.record(db, actor_id, "deactivated_policy", f"policy:{policy.id}", name=policy.name)
-    changes.notify(db, workers=[CHANGED])
+    notifications.notify(db, workers=[CHANGED])
     return policy
 
 

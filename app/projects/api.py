@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
-from app.deps import SessionDep, token_user
-from app.problems import refusals
 from app.projects.queries import project_cards
 from app.security import Actor
+from app.web.dependencies import SessionDep, token_user
+from app.web.problem_documents import refusals
 
 router = APIRouter(prefix="/api/v1", tags=["projects"])
 

@@ -7,13 +7,13 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
-from app.deps import CurrentUser, SessionDep
-from app.hosts import base_url
 from app.models import Role
 from app.projects.queries import project_cards
 from app.projects.queue_queries import my_drafts, my_projects, open_samples
 from app.security import Actor
-from app.web import render
+from app.web.dependencies import CurrentUser, SessionDep
+from app.web.hosts import base_url
+from app.web.pages import render
 
 router = APIRouter()
 

@@ -7,14 +7,14 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from app import access
-from app.deps import AdminUser, Id, SessionDep
 from app.domain.segments import PROJECT_RULES
 from app.models import Project, now
 from app.projects import progress, queries, queue_routes, service
 from app.projects.forms import ProjectForm, empty_form, form_of, project_form
 from app.projects.views import FormView
 from app.refusals import Invalid
-from app.web import render
+from app.web.dependencies import AdminUser, Id, SessionDep
+from app.web.pages import render
 
 router = APIRouter()
 router.include_router(queue_routes.router)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app import audit, regenerations
-from app.changes import RIGHTS, notify
+from app.database.notifications import RIGHTS, notify
 from app.domain.messages import Message
 from app.domain.segments import PROJECT_RULES, RuleKind
 from app.domain.text import defect

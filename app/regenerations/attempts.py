@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app import changes, jobs
+from app.database import jobs, notifications
 from app.domain.conversation import Context
 from app.domain.messages import Message
 from app.domain.prompts import ChatPrompt
@@ -132,7 +132,7 @@ def start(
     ).one_or_none()
     if run is None:
         return None
-    changes.notify(db, f"regeneration:{run.id}", f"draft:{run.draft_id}")
+    notifications.notify(db, f"regeneration:{run.id}", f"draft:{run.draft_id}")
     task = db.execute(
         _TASK,
         {
@@ -278,7 +278,7 @@ def _hand_on(db: Session, run: Regeneration, *, error: str | None, delay_s: floa
     db.flush()
     defer(db, run.id, priority, delay_s)
     key = f"regeneration:{run.id}"
-    changes.notify(db, key, f"draft:{run.draft_id}", workers=[key])
+    notifications.notify(db, key, f"draft:{run.draft_id}", workers=[key])
 
 
 def _fail(db: Session, run: Regeneration, error: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, insert, or_, select, text
 from sqlalchemy.orm import Session
 
-from app import changes
+from app.database import notifications
 from app.models import (
     UNFINISHED,
     Chunk,
@@ -92,7 +92,7 @@ def offer(db: Session, candidate: Candidate) -> Outcome:
         deleted=run.deleted,
     )
     add_segments(db, [values])
-    changes.notify(db, f"regeneration:{run.id}")
+    notifications.notify(db, f"regeneration:{run.id}")
     return Outcome.WRITTEN
 
 
@@ -109,7 +109,7 @@ def settle(db: Session, *, regeneration_id: int, attempt: int) -> Outcome:
     if len(there) > 1:
         run.state = RunState.WAITING
         db.flush()
-        changes.notify(db, f"regeneration:{run.id}", f"draft:{run.draft_id}")
+        notifications.notify(db, f"regeneration:{run.id}", f"draft:{run.draft_id}")
     elif there:
         _take(db, draft=db.get_one(Draft, run.draft_id), run=run, segment=there[0])
     else:

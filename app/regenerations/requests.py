@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from app import changes, jobs
+from app.database import jobs, notifications
 from app.models import (
     BEING_WRITTEN,
     UNFINISHED,
@@ -107,7 +107,7 @@ def go_on(db: Session, *, draft: Draft, run: Regeneration) -> None:
     run.state, run.queued_at = RunState.QUEUED, now()
     db.flush()
     defer(db, run.id, run.priority)
-    changes.notify(db, f"regeneration:{run.id}", f"draft:{draft.id}")
+    notifications.notify(db, f"regeneration:{run.id}", f"draft:{draft.id}")
 
 
 def supersede(db: Session, *, draft_id: int) -> None:
@@ -196,7 +196,7 @@ def defer(db: Session, regeneration_id: int, priority: int, delay_s: float = 0) 
 def announce_end(db: Session, draft_id: int, regeneration_id: int) -> None:
     """Wake pages and, at once, the worker that may still be writing."""
     key = f"regeneration:{regeneration_id}"
-    changes.notify(db, key, f"draft:{draft_id}", workers=[key])
+    notifications.notify(db, key, f"draft:{draft_id}", workers=[key])
 
 
 _current = aliased(Regeneration)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, insert, select, text
 from sqlalchemy.orm import Session
 
-from app import changes
+from app.database import notifications
 from app.domain.certainty import Certainty, to_rows
 from app.domain.spans import written_after
 from app.domain.tree import Origin
@@ -104,7 +104,7 @@ def append(db: Session, portions: Sequence[Portion], *, lease_s: float) -> dict[
         db.execute(
             _WRITE,
             {key: [row[key] for row in rows] for key in rows[0]}
-            | {"lease_s": lease_s, "channel": changes.CHANNEL},
+            | {"lease_s": lease_s, "channel": notifications.CHANNEL},
         )
     return outcome
 

@@ -7,13 +7,13 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, Field
 
 from app import access
-from app.deps import SessionDep, token_user
-from app.problems import refusals
 from app.refusals import Invalid
 from app.samples.importing import INSTRUCTION, ImportOptions, ImportReport, import_path
 from app.samples.importing.mapping import parse_map
 from app.samples.uploads import Sent
 from app.security import Actor
+from app.web.dependencies import SessionDep, token_user
+from app.web.problem_documents import refusals
 
 router = APIRouter(prefix="/api/v1", tags=["imports"])
 

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import FileResponse, Response
 
 from app.access import image_of
-from app.deps import CurrentUser, SessionDep
 from app.images.store import ImageStore
+from app.web.dependencies import CurrentUser, SessionDep
 
 router = APIRouter(prefix="/images")
 

@@ -6,10 +6,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from app.access import project_of
-from app.deps import AdminUser, Id, SessionDep
 from app.models import Project
 from app.refusals import Invalid
-from app.samples import kept
+from app.samples import kept_uploads
 from app.samples.importing import (
     INSTRUCTION,
     ImportOptions,
@@ -20,7 +19,8 @@ from app.samples.importing import (
 from app.samples.importing.mapping import MAPPED
 from app.samples.importing.preview import Preview, preview
 from app.samples.uploads import Upload, Uploaded
-from app.web import render
+from app.web.dependencies import AdminUser, Id, SessionDep
+from app.web.pages import render
 
 router = APIRouter(prefix="/projects/{project_id}/import")
 
@@ -44,14 +44,14 @@ def import_samples(
     owner = f"{actor.id}:{project.id}"
     try:
         if upload.kept and upload.file is None:
-            upload = kept.found(root, upload, owner=owner)
+            upload = kept_uploads.found(root, upload, owner=owner)
         if upload.file is None:
             raise Invalid("Choose a file.", "file")
         if upload.look:
             look = preview(
                 upload.file, _options(upload), rule=project.rule, rule_words=project.rule_words
             )
-            name = upload.kept or kept.keep(root, upload, owner=owner)
+            name = upload.kept or kept_uploads.keep(root, upload, owner=owner)
             return _page(request, project, upload=replace(upload, kept=name), look=look)
         report = import_path(
             db,
@@ -61,7 +61,7 @@ def import_samples(
             actor_id=actor.id,
             options=_options(upload),
         )
-        kept.forget(root, upload.kept)
+        kept_uploads.forget(root, upload.kept)
     except ImportRefused as fault:
         return _page(request, project, upload=upload, refused=fault)
     except Invalid as fault:

@@ -6,10 +6,10 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from app.access import project_of, sample_of
-from app.deps import AdminUser, CurrentUser, Id, SessionDep
 from app.samples import image_routes, import_routes, queries
 from app.samples.views import SampleState
-from app.web import render
+from app.web.dependencies import AdminUser, CurrentUser, Id, SessionDep
+from app.web.pages import render
 
 router = APIRouter()
 router.include_router(import_routes.router)

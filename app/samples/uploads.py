@@ -12,11 +12,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from app.deps import AdminUser, token_user
 from app.domain.messages import Message
 from app.refusals import Forbidden, Invalid
 from app.samples.importing.mapping import MAPPED
 from app.security import Actor
+from app.web.dependencies import AdminUser, token_user
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from app.models import User
 from app.security import SESSION_COOKIE
 from tests.browser import program
-from tests.studio import Studio, studio
+from tests.support.studio import Studio, studio
 
 ARGUMENTS = (
     "--no-sandbox",

@@ -10,8 +10,8 @@ from playwright.sync_api import Locator, Page, expect
 from app.domain.certainty import Certainty
 from app.domain.segments import RuleKind
 from app.models import Draft, Project, SampleImage, User
-from tests.factories import add_draft, add_policy, add_project, add_sample, add_user
-from tests.studio import Studio
+from tests.support.factories import add_draft, add_policy, add_project, add_sample, add_user
+from tests.support.studio import Studio
 
 LECTURE = tuple(
     f"## Slide {number}\n{text}{'' if number == 6 else chr(10) * 2}"

@@ -9,8 +9,8 @@ from playwright.sync_api import Page, expect
 from app.models import Role
 from tests.browser.conftest import OpenWindow
 from tests.browser.desk import Desk, add_task
-from tests.factories import add_user
-from tests.studio import Studio
+from tests.support.factories import add_user
+from tests.support.studio import Studio
 
 AXE = (Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js").read_text()
 RUN = """

@@ -7,7 +7,7 @@ from app.projects import service
 from tests.browser.conftest import OpenWindow
 from tests.browser.desk import Desk, add_task
 from tests.browser.test_accessible import violations
-from tests.studio import Studio
+from tests.support.studio import Studio
 
 TYPED = " Typed before the archival."
 

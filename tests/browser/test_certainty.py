@@ -10,7 +10,7 @@ from app.domain.certainty import Certainty, WeakWord
 from tests.browser.conftest import OpenWindow
 from tests.browser.desk import LECTURE, Desk, Task, add_task
 from tests.browser.test_accessible import violations
-from tests.studio import Studio
+from tests.support.studio import Studio
 
 
 def weak(number: int, *words: tuple[str, float]) -> tuple[WeakWord, ...]:

@@ -10,9 +10,9 @@ from app.projects import service
 from tests.browser.conftest import OpenWindow
 from tests.browser.desk import Desk, Task
 from tests.db.test_import_folders import course
-from tests.factories import add_user
-from tests.imports import archive
-from tests.studio import Studio
+from tests.support.factories import add_user
+from tests.support.imports import archive
+from tests.support.studio import Studio
 
 SCRIPTS = [
     f"Now to picture {number}: the crane lifts {number} tonnes and is painted blue."

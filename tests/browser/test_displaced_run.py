@@ -6,7 +6,7 @@ from playwright.sync_api import APIResponse, Route, expect
 
 from tests.browser.conftest import OpenWindow
 from tests.browser.desk import Desk, add_task
-from tests.studio import Studio
+from tests.support.studio import Studio
 
 TEXTS = [
     f"## Slide {number}\n" + "The crane lifts forty tonnes and is painted blue. " * 30 + "\n\n"

@@ -15,9 +15,9 @@ from tests.browser.desk import LECTURE, Desk, Task, add_task
 from tests.browser.test_accessible import violations
 from tests.browser.test_certainty import CERTAINTIES
 from tests.db.conftest import Desk as Verbs
-from tests.factories import add_draft, add_policy, add_project, add_sample, add_user
-from tests.pairing import add_pair
-from tests.studio import Studio
+from tests.support.factories import add_draft, add_policy, add_project, add_sample, add_user
+from tests.support.pairing import add_pair
+from tests.support.studio import Studio
 
 LOOKS = [(1440, 900, "light", "en"), (820, 1180, "dark", "zh-CN"), (390, 844, "light", "en")]
 # Further widths at which a language's pages are measured, where axe has looked at another one.

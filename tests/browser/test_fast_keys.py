@@ -4,7 +4,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import OpenWindow
 from tests.browser.desk import Desk, add_task
-from tests.studio import Studio
+from tests.support.studio import Studio
 
 
 class Held:

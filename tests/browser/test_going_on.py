@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 from app.models import Regeneration, RunState, now
 from tests.browser.conftest import OpenWindow
 from tests.browser.desk import Desk, add_task
-from tests.studio import Studio
+from tests.support.studio import Studio
 
 # Long enough to be stopped in the middle.
 LONG = [

@@ -6,9 +6,9 @@ from sqlalchemy import select
 from app.models import Role, Sample
 from tests.browser.conftest import OUTPUT, OpenWindow
 from tests.browser.test_accessible import violations
-from tests.factories import add_project, add_user
-from tests.imports import lines
-from tests.studio import Studio
+from tests.support.factories import add_project, add_user
+from tests.support.imports import lines
+from tests.support.studio import Studio
 
 ROWS = lines(
     *(

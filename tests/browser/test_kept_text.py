@@ -6,7 +6,7 @@ from sqlalchemy import delete, select
 from app.models import Correction, LoginSession, UnsavedEdit
 from tests.browser.conftest import OpenWindow
 from tests.browser.desk import Desk, add_task
-from tests.studio import Studio
+from tests.support.studio import Studio
 
 TYPED = " Typed by a person, 打字。"
 

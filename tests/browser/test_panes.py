@@ -4,7 +4,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenWindow
 from tests.browser.desk import Desk, add_task
-from tests.studio import Studio
+from tests.support.studio import Studio
 
 
 def test_the_image_follows_the_segment_until_one_is_chosen_by_hand(

@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import select
 
-from app.annotation import tasks
-from app.annotation.reading import lines
+from app.annotation.edits import assignment
+from app.annotation.views.segments import lines
 from app.domain.segments import RuleKind
 from app.domain.text import normalise_newlines
 from app.images.store import ImageStore
@@ -20,8 +20,8 @@ from app.samples.importing import import_path
 from tests.browser.conftest import OpenWindow
 from tests.browser.desk import Desk, Task
 from tests.domain.texts import TEXTS
-from tests.factories import add_project, add_user
-from tests.studio import Studio
+from tests.support.factories import add_project, add_user
+from tests.support.studio import Studio
 
 
 @pytest.mark.timeout(400)
@@ -65,7 +65,7 @@ def _imported(house: Studio, folder: Path) -> dict[str, Task]:
         samples = db.scalars(select(Sample).where(Sample.project_id == project.id)).all()
         return {
             sample.source_id: Task(
-                tasks.open_draft(db, sample_id=sample.id, user_id=user.id), user, project
+                assignment.open_draft(db, sample_id=sample.id, user_id=user.id), user, project
             )
             for sample in samples
         }

@@ -13,9 +13,9 @@ from app.images.store import ImageStore
 from app.models import Role, User
 from tests.browser.conftest import OpenWindow
 from tests.browser.test_accessible import SCHEMES, violations
-from tests.factories import add_project, add_sample, add_user
-from tests.pairing import add_pair, show_images
-from tests.studio import Studio
+from tests.support.factories import add_project, add_sample, add_user
+from tests.support.pairing import add_pair, show_images
+from tests.support.studio import Studio
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from playwright.sync_api import Route
 
 from tests.browser.conftest import OpenWindow
 from tests.browser.desk import Desk, add_task
-from tests.studio import Studio
+from tests.support.studio import Studio
 
 EVENT = 'event: tok\nid: 1:0:0\ndata: {"start": 0, "text": "a"}\n\n'
 # Pauses are noted, not waited for; a reader that never gives up is stopped after so many.

@@ -4,7 +4,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenWindow
 from tests.browser.desk import Desk, add_task
-from tests.studio import Studio
+from tests.support.studio import Studio
 
 
 def test_enter_in_a_composition_saves_nothing(house: Studio, open_window: OpenWindow) -> None:

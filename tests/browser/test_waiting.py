@@ -19,7 +19,7 @@ from app.settings import Settings
 from tests.browser.conftest import OpenWindow
 from tests.browser.desk import Desk, Task, add_task
 from tests.browser.test_accessible import violations
-from tests.studio import Studio, studio
+from tests.support.studio import Studio, studio
 from worker.engine import Delta, PolicyFacts
 
 SAID = (

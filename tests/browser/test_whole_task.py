@@ -8,7 +8,7 @@ from app.models import Correction, Draft, Membership, User
 from app.security import hash_password
 from tests.browser.conftest import OpenWindow
 from tests.browser.desk import LECTURE, Desk, add_task
-from tests.studio import Studio
+from tests.support.studio import Studio
 
 PASSWORD = "a long password of a test"
 

@@ -14,15 +14,15 @@ import psycopg
 import pytest
 from sqlalchemy import select
 
-from app.annotation.path import Path
-from app.annotation.steps import standing
-from app.db import make_engine, make_sessions
+from app.annotation.edits.path import Path
+from app.annotation.edits.revision import standing
+from app.database.postgres import embedded
+from app.database.sessions import make_engine, make_sessions
 from app.images.store import ImageStore
 from app.models import Correction, Draft, Image, Segment, User
-from app.postgres import embedded
-from tests.factories import add_draft, add_project, add_sample, add_user
-from tests.imports import picture
-from tests.studio import SAME_ORIGIN, Studio, studio
+from tests.support.factories import add_draft, add_project, add_sample, add_user
+from tests.support.imports import picture
+from tests.support.studio import SAME_ORIGIN, Studio, studio
 
 ANNOTATORS = 3
 ROOT = File(__file__).parent.parent.parent

@@ -8,13 +8,13 @@ from pathlib import Path
 import httpx
 from PIL import Image as Pillow
 
+from app.exports.snapshot_store import SnapshotStore
 from app.images.store import ImageStore
 from app.models import Image, Project, Role, SampleImage
-from app.pairs.snapshots.store import SnapshotStore
-from tests.factories import add_project, add_sample, add_user
-from tests.pairing import add_pair
-from tests.snapshotting import Vault
-from tests.studio import studio
+from tests.support.factories import add_project, add_sample, add_user
+from tests.support.pairing import add_pair
+from tests.support.snapshots import Vault
+from tests.support.studio import studio
 
 
 def test_a_download_survives_a_kill_of_the_client_and_of_the_app(tmp_path: Path) -> None:

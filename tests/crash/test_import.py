@@ -12,9 +12,9 @@ from sqlalchemy import Select, func, select
 
 from app.models import Project, Sample
 from app.settings import ROOT
-from tests.factories import add_project
-from tests.imports import lines, row
-from tests.studio import studio
+from tests.support.factories import add_project
+from tests.support.imports import lines, row
+from tests.support.studio import studio
 
 IMAGES = 120
 

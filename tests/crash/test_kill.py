@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
-from app.annotation.path import Path
+from app.annotation.edits.path import Path
 from app.models import Correction, Draft, Regeneration, RunState, Sample, UnsavedEdit, User
-from tests.factories import SLIDES, add_draft, add_project, add_sample, add_user
-from tests.studio import Studio, studio
+from tests.support.factories import SLIDES, add_draft, add_project, add_sample, add_user
+from tests.support.studio import Studio, studio
 
 # Moments after the save was sent, in seconds: before it arrives, while it works, after its answer.
 MOMENTS = (0.0, 0.004, 0.008, 0.02)

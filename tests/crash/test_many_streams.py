@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app import regenerations
-from app.annotation import service
-from app.annotation.path import Path
+from app.annotation.edits import correction
+from app.annotation.edits.path import Path
 from app.models import Draft, User
 from app.security import SESSION_COOKIE
-from tests.factories import add_draft, add_policy, add_project, add_sample, add_user
-from tests.studio import Studio, studio
+from tests.support.factories import add_draft, add_policy, add_project, add_sample, add_user
+from tests.support.studio import Studio, studio
 
 DRAFTS = 40
 READERS = 25
@@ -36,7 +36,7 @@ def corrected(db: Session, user: User) -> tuple[int, int]:
     draft: Draft = add_draft(db, sample=sample, user=user)
     db.flush()
     step = Path.load(db, regenerations.leaf(db, draft)).steps[2]
-    service.correct(
+    correction.correct(
         db,
         draft=draft,
         base_version=draft.version,

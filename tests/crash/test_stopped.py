@@ -14,8 +14,8 @@ from sqlalchemy import func, select
 
 from app.models import Chunk, Regeneration, RunState
 from tests.crash.test_many_streams import corrected
-from tests.factories import add_user
-from tests.studio import Studio, studio
+from tests.support.factories import add_user
+from tests.support.studio import Studio, studio
 
 STOPPED_S = 6.0
 LEASE_S = 2.0

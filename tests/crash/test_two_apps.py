@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.factories import add_user
-from tests.studio import START_S, Studio, studio
+from tests.support.factories import add_user
+from tests.support.studio import START_S, Studio, studio
 
 
 @pytest.fixture

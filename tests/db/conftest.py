@@ -8,13 +8,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import regenerations
-from app.annotation import choice, history, service, structure
-from app.annotation.path import Step
-from app.annotation.steps import Standing, standing
+from app.annotation.edits import choice, correction, reversal, structure
+from app.annotation.edits.path import Step
+from app.annotation.edits.revision import Standing, standing
 from app.models import BEING_WRITTEN, Correction, Draft, Regeneration, RunState, Segment, User
 from app.models.live import is_live_pair
 from app.refusals import Conflict
-from tests.factories import SLIDES, add_draft, add_policy, add_project, add_sample, add_user
+from tests.support.factories import SLIDES, add_draft, add_policy, add_project, add_sample, add_user
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Desk:
         )
 
     def accept(self, number: int) -> None:
-        service.accept(
+        correction.accept(
             self.db,
             draft=self.draft,
             base_version=self.draft.version,
@@ -57,7 +57,7 @@ class Desk:
         )
 
     def correct(self, number: int, text: str, *, rewrite: bool = False) -> int:
-        return service.correct(
+        return correction.correct(
             self.db,
             draft=self.draft,
             base_version=self.draft.version,
@@ -154,7 +154,7 @@ class Desk:
 
     def undo(self) -> None:
         """Take back the last step."""
-        history.undo(self.db, draft=self.draft, base_version=self.draft.version)
+        reversal.undo(self.db, draft=self.draft, base_version=self.draft.version)
 
     @property
     def run(self) -> Regeneration:

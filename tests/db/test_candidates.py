@@ -5,9 +5,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import regenerations
-from app.annotation import queries, records, service, tasks
-from app.annotation.reading import lines
-from app.annotation.views import State
+from app.annotation.edits import assignment, correction
+from app.annotation.views import history, workspace
+from app.annotation.views.segments import lines
+from app.annotation.views.values import State
 from app.domain.corrections import Kind
 from app.models import Action, Correction, Regeneration, Revision, RunState, Segment
 from app.refusals import Conflict
@@ -64,7 +65,7 @@ def test_the_chosen_one_goes_on_and_the_others_become_pairs_of_their_own_kind(
 
 def test_a_choice_is_no_verdict_and_no_edit(offering: Desk) -> None:
     offering.choose(1)
-    view = queries.segment(offering.db, draft=offering.draft, segment_id=offering.at(3).id)
+    view = workspace.segment(offering.db, draft=offering.draft, segment_id=offering.at(3).id)
     assert (view.state, view.original, view.kind) == (State.NEW, None, None)
     path = lines(offering.db, offering.draft, offering.at(3).id)
     assert [line.number for line in path] == [1, 2, 3], "no line stands there twice"
@@ -143,7 +144,7 @@ def test_undo_takes_the_choice_back_and_offers_the_same_again(offering: Desk) ->
     assert [one.text for one in offering.offered()] == [ONE, TWO, THREE]
     offering.choose(3)
     assert choices(offering) == [(THREE, ONE), (THREE, TWO)]
-    view = queries.segment(offering.db, draft=offering.draft, segment_id=offering.at(3).id)
+    view = workspace.segment(offering.db, draft=offering.draft, segment_id=offering.at(3).id)
     assert view.state is State.NEW
     news = regenerations.news(offering.db, [regenerations.Position(again.id, 0, 0)])[0]
     assert [(one.start, one.end) for one in news.segments] == [(0, len(THREE))]
@@ -184,13 +185,13 @@ def test_keeping_what_follows_asks_for_new_candidates_after_it(offering: Desk) -
 
 def test_an_unfinished_choice_is_named_when_one_wants_to_finish(offering: Desk) -> None:
     with pytest.raises(Conflict, match="choose how it goes on, or press Stop"):
-        tasks.finish(offering.db, draft=offering.draft, base_version=offering.draft.version)
-    service.stop(offering.db, draft=offering.draft, regeneration_id=offering.run.id)
-    tasks.finish(offering.db, draft=offering.draft, base_version=offering.draft.version)
+        assignment.finish(offering.db, draft=offering.draft, base_version=offering.draft.version)
+    correction.stop(offering.db, draft=offering.draft, regeneration_id=offering.run.id)
+    assignment.finish(offering.db, draft=offering.draft, base_version=offering.draft.version)
 
 
 def test_continuing_again_offers_candidates_too(offering: Desk) -> None:
-    service.regenerate(
+    correction.regenerate(
         offering.db,
         draft=offering.draft,
         base_version=offering.draft.version,
@@ -206,19 +207,19 @@ def test_the_choice_stands_in_the_history(offering: Desk) -> None:
         select(Revision).where(Revision.draft_id == offering.draft.id).order_by(Revision.version)
     ).all()[-1]
     assert (step.action, step.segment_id) == (Action.CHOOSE, offering.at(3).id)
-    seen = records.history(offering.db, draft=offering.draft, segment_id=offering.at(3).id)
+    seen = history.history(offering.db, draft=offering.draft, segment_id=offering.at(3).id)
     assert [version.candidate for version in seen.versions] == [True, True, True]
     assert seen.versions[1].current
 
 
 def test_the_page_shows_the_candidates_by_their_digits(offering: Desk) -> None:
-    run = queries.workspace(offering.db, draft=offering.draft).run
+    run = workspace.workspace(offering.db, draft=offering.draft).run
     assert run is not None
     assert [(one.key, one.text) for one in run.candidates] == [
         (key, text.strip()) for key, text in enumerate((ONE, TWO, THREE), start=1)
     ]
     offering.choose(1)
-    run = queries.workspace(offering.db, draft=offering.draft).run
+    run = workspace.workspace(offering.db, draft=offering.draft).run
     assert run is not None
     assert (run.candidates, run.wanted_candidates) == ((), 0)
 

@@ -5,13 +5,14 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.annotation import history, queries, service
+from app.annotation.edits import correction, reversal
+from app.annotation.views import workspace
 from app.domain.certainty import Certainty, WeakWord
 from app.domain.tree import Origin
 from app.models import Segment
 from tests.db.conftest import Desk
 from tests.db.test_structure import merge, split
-from tests.factories import SLIDES, add_draft, add_policy, add_project, add_sample, add_user
+from tests.support.factories import SLIDES, add_draft, add_policy, add_project, add_sample, add_user
 
 
 def word(number: int, text: str) -> WeakWord:
@@ -42,7 +43,7 @@ def known(desk: Desk) -> list[Known]:
     """The certainty of each segment of the path, and its weak words as the text has them."""
     return [
         (segment.certainty, [text for text, weak in segment.pieces if weak is not None])
-        for segment in queries.workspace(desk.db, draft=desk.draft).segments
+        for segment in workspace.workspace(desk.db, draft=desk.draft).segments
     ]
 
 
@@ -55,7 +56,7 @@ FOURTH: Known = (-0.2, [])
 def test_it_is_read_with_the_segments_and_counted(desk: Desk) -> None:
     assert known(desk) == [FIRST, SECOND, THIRD, FOURTH]
     desk.accept(3)
-    progress = queries.progress(desk.db, draft=desk.draft)
+    progress = workspace.progress(desk.db, draft=desk.draft)
     assert progress.knows_certainty
     assert progress.counts["unsure"] == 2
 
@@ -63,7 +64,7 @@ def test_it_is_read_with_the_segments_and_counted(desk: Desk) -> None:
 def test_copies_keep_it_and_a_persons_text_has_none(desk: Desk) -> None:
     desk.correct(2, "## Slide 2\nThe chart shows 21 percent.")
     assert known(desk) == [FIRST, (None, []), THIRD, FOURTH]
-    history.undo(desk.db, draft=desk.draft, base_version=desk.draft.version)
+    reversal.undo(desk.db, draft=desk.draft, base_version=desk.draft.version)
     assert known(desk) == [FIRST, SECOND, THIRD, FOURTH]
 
 
@@ -83,7 +84,7 @@ def test_a_tail_that_was_stopped_has_none(desk: Desk) -> None:
     desk.correct(3, "## Slide 3\nAnother text.", rewrite=True)
     desk.say("## Slide 4\nHalf a sen")
     assert desk.draft.regeneration_id is not None
-    service.stop(desk.db, draft=desk.draft, regeneration_id=desk.draft.regeneration_id)
+    correction.stop(desk.db, draft=desk.draft, regeneration_id=desk.draft.regeneration_id)
     assert desk.texts[-1] == "## Slide 4\nHalf a sen"
     assert known(desk)[-1] == (None, [])
 

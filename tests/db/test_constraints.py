@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.models import Draft, Segment
-from tests.factories import add_draft, add_project, add_sample, add_user
+from tests.support.factories import add_draft, add_project, add_sample, add_user
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,15 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.annotation import history, service
-from app.annotation.steps import Stale
-from app.annotation.tasks import finish, reopen
+from app.annotation.edits import correction, reversal
+from app.annotation.edits.assignment import finish, reopen
+from app.annotation.edits.revision import Stale
 from app.domain.corrections import Kind, Verdict
 from app.models import Correction, Regeneration, RunState, Sample, Segment
 from app.pairs import service as pairs
 from app.refusals import Conflict, Forbidden, Invalid
 from tests.db.conftest import Desk
-from tests.factories import SLIDES
+from tests.support.factories import SLIDES
 
 
 def test_a_correction_is_a_pair_of_siblings(desk: Desk) -> None:
@@ -156,7 +156,7 @@ def test_a_stale_save_is_refused_and_changes_nothing(desk: Desk) -> None:
     version, step = desk.draft.version, desk.at(2)
     desk.accept(1)
     with pytest.raises(Stale):
-        service.correct(
+        correction.correct(
             desk.db,
             draft=desk.draft,
             base_version=version,
@@ -187,7 +187,7 @@ def test_a_segment_off_the_path_cannot_be_corrected(desk: Desk) -> None:
     gone = desk.at(3)
     desk.correct(2, "## Slide 2\nAnother text.")
     with pytest.raises(Conflict):
-        service.accept(
+        correction.accept(
             desk.db, draft=desk.draft, base_version=desk.draft.version, segment_id=gone.id
         )
 
@@ -211,10 +211,10 @@ def test_undoing_a_second_continuation_keeps_the_correction_before_it(desk: Desk
     chosen = desk.correct(2, "## Slide 2\nAnother text.", rewrite=True)
     desk.write("## Slide 3\nWritten.\n\n", stop_reason="stop")
     path = desk.now.path
-    service.regenerate(
+    correction.regenerate(
         desk.db, draft=desk.draft, base_version=desk.draft.version, segment_id=chosen
     )
-    history.undo(desk.db, draft=desk.draft, base_version=desk.draft.version)
+    reversal.undo(desk.db, draft=desk.draft, base_version=desk.draft.version)
     assert [pair.chosen_id for pair in desk.pairs] == [chosen]
     assert desk.now.path == path
 
@@ -225,7 +225,9 @@ def test_restoring_brings_the_old_continuation_back_below_the_correction(desk: D
     run = desk.draft.regeneration_id
     assert run is not None
     desk.write("## Slide 3\nWritten.\n\n", stop_reason="stop")
-    history.restore(desk.db, draft=desk.draft, base_version=desk.draft.version, regeneration_id=run)
+    reversal.restore(
+        desk.db, draft=desk.draft, base_version=desk.draft.version, regeneration_id=run
+    )
     assert desk.texts == [SLIDES[0], "## Slide 2\nAnother text.\n\n", *SLIDES[2:]]
     assert desk.at(2).id == chosen
     assert desk.now.verdicts[desk.at(3).id] is Verdict.ACCEPTED
@@ -238,7 +240,9 @@ def test_undoing_a_restoration_brings_the_run_back(desk: Desk) -> None:
     assert run is not None
     desk.write("## Slide 3\nWritten.\n\n", stop_reason="stop")
     path = desk.now.path
-    history.restore(desk.db, draft=desk.draft, base_version=desk.draft.version, regeneration_id=run)
-    history.undo(desk.db, draft=desk.draft, base_version=desk.draft.version)
+    reversal.restore(
+        desk.db, draft=desk.draft, base_version=desk.draft.version, regeneration_id=run
+    )
+    reversal.undo(desk.db, draft=desk.draft, base_version=desk.draft.version)
     assert desk.now.path == path
     assert desk.draft.regeneration_id == run

@@ -19,7 +19,7 @@ from app.images.decoding.limits import ROOM, ROOM_ALONE
 from app.images.decoding.process import Crashed, Decoder, OutOfMemory, Retired
 from app.refusals import Invalid
 from app.settings import ROOT
-from tests.imports import DECK, nested_forms, picture
+from tests.support.imports import DECK, nested_forms, picture
 
 MIB = 2**20
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -198,7 +198,7 @@ def test_a_decoder_knows_no_secret_and_writes_no_file(
     )
 
 
-@pytest.mark.parametrize("module", ["app.main", "worker.__main__", "app.cli.transfer"])
+@pytest.mark.parametrize("module", ["app.main", "worker.__main__", "app.cli.import_"])
 def test_the_app_itself_has_nothing_that_decodes(module: str) -> None:
     program = f"import sys, {module}; print({{'PIL', 'pypdfium2'}} & set(sys.modules))"
     done = subprocess.run(

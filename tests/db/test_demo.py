@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from app.db import make_engine
+from app.database.sessions import make_engine
 from app.demo import DemoSummary, seed
 from app.demo.content import demo_projects
 from app.models import Correction, Project, Sample, SampleImage, Segment, User

@@ -19,14 +19,14 @@ from app.domain.filters import PairFilter
 from app.domain.formats import Reader
 from app.domain.prompts import Template
 from app.domain.quality import Gate
+from app.exports.export import Order, export_directory
+from app.exports.formats import FORMATS, Rendering
 from app.images.normalising import normalised
 from app.images.store import ImageStore
 from app.models import Image as StoredImage
 from app.models import SampleImage
-from app.pairs.export import Order, export_directory
-from app.pairs.formats import FORMATS, Rendering
 from tests.db.conftest import Desk
-from tests.factories import add_draft, add_project, add_sample, add_user
+from tests.support.factories import add_draft, add_project, add_sample, add_user
 
 WIDTH, HEIGHT = 96, 64
 

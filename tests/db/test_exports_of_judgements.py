@@ -9,19 +9,19 @@ import pyarrow.parquet
 import pytest
 from sqlalchemy.orm import Session
 
-from app.annotation import tasks
+from app.annotation.edits import assignment
 from app.domain.filters import PairFilter
 from app.domain.prompts import Template
 from app.domain.quality import Check, Gate
+from app.exports.counts import Tally
+from app.exports.export import Order, export_directory
+from app.exports.formats import FORMATS, Rendering
 from app.images.store import ImageStore
 from app.models import Project, Sample
-from app.pairs.export import Order, export_directory
-from app.pairs.formats import FORMATS, Rendering
-from app.pairs.tally import Tally
 from app.refusals import Conflict, Invalid
 from tests.db.conftest import Desk
-from tests.factories import SLIDES, add_draft, add_project, add_sample, add_user
-from tests.pairing import show_images
+from tests.support.factories import SLIDES, add_draft, add_project, add_sample, add_user
+from tests.support.pairing import show_images
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def sit_down(db: Session, sample: Sample, name: str) -> Desk:
 
 
 def finish(desk: Desk) -> None:
-    tasks.finish(desk.db, draft=desk.draft, base_version=desk.draft.version)
+    assignment.finish(desk.db, draft=desk.draft, base_version=desk.draft.version)
 
 
 class Exporter:

@@ -10,25 +10,25 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session
 
-from app.annotation import tasks
+from app.annotation.edits import assignment
 from app.domain.filters import PairFilter
 from app.domain.prompts import ChatPrompt, Template
 from app.domain.quality import Check, Gate
 from app.domain.splits import SplitPlan
+from app.exports.export import Order, export_directory
+from app.exports.formats import FORMATS, Rendering
+from app.exports.model_template import load_template, restore_template
 from app.images.store import ImageStore
 from app.models import Project, Sample, Snapshot
-from app.pairs.export import Order, export_directory
-from app.pairs.formats import FORMATS, Rendering
-from app.pairs.modeltemplate import load_template, restore_template
-from app.pairs.snapshots import service
-from app.pairs.snapshots.hub import facts_of
-from app.pairs.snapshots.queries import comparison, snapshot_view
 from app.refusals import Conflict, Invalid
+from app.snapshots import service
+from app.snapshots.hub import facts_of
+from app.snapshots.queries import comparison, snapshot_view
 from tests.db.conftest import Desk
 from tests.db.test_model_template import SMALL, model
-from tests.factories import add_draft, add_project, add_sample, add_user
-from tests.pairing import add_pair
-from tests.snapshotting import Vault, vault
+from tests.support.factories import add_draft, add_project, add_sample, add_user
+from tests.support.pairing import add_pair
+from tests.support.snapshots import Vault, vault
 
 SHA256 = hashlib.sha256(SMALL.encode()).hexdigest()
 
@@ -146,7 +146,7 @@ def test_a_snapshot_of_finished_texts_has_three_files_a_split(kept: Vault) -> No
             user = add_user(db)
             draft = add_draft(db, sample=db.get_one(Sample, sample_id), user=user)
             Desk(db, draft, user).accept(1)
-            tasks.finish(db, draft=draft, base_version=draft.version)
+            assignment.finish(db, draft=draft, base_version=draft.version)
     texts = kept.make("texts", format="sft", validation=0.5, seed=1)
     judged = kept.make("judged", format="kto", validation=0.5, seed=1)
     with zipfile.ZipFile(kept.archive(texts)) as file:

@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from app.images.store import ImageStore
 from app.refusals import Invalid, NotFound
-from tests.imports import animation, picture
+from tests.support.imports import animation, picture
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.images.store import ImageStore
-from tests.factories import add_project
-from tests.imports import Importer, archive, picture, texts
+from tests.support.factories import add_project
+from tests.support.imports import Importer, archive, picture, texts
 
 IMAGES = pyarrow.list_(pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())]))
 # LongWriter-V-22k, and MMLongBench-Write with LongWrite-V-Ruler: their columns and types.

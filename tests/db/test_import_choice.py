@@ -11,7 +11,7 @@ from app.images.store import ImageStore
 from app.projects import service
 from app.projects.service import ProjectSettings
 from tests.db.test_import_folders import course
-from tests.imports import Importer, lines, row, tree
+from tests.support.imports import Importer, lines, row, tree
 
 WORDS = "Some words of a paragraph that says little. " * 5
 ESSAY = "\n\n".join([WORDS] * 6)

@@ -11,15 +11,15 @@ from sqlalchemy.orm import Session
 from app.domain.conversation import Context, Turn
 from app.domain.formats import FORMATS, Target
 from app.domain.prompts import Template, chat_messages
+from app.exports.reader import read_pairs
 from app.images.store import ImageStore
 from app.models import Project, Sample, Segment
-from app.pairs.source import read_pairs
 from app.regenerations import attempts, requests
 from app.samples.importing.incoming import IncomingSample, Where
 from app.samples.importing.preparing import content_hash
-from tests.factories import add_draft, add_policy, add_project, add_user
-from tests.imports import Importer, lines, picture, row, texts, tree
-from tests.pairing import add_pair
+from tests.support.factories import add_draft, add_policy, add_project, add_user
+from tests.support.imports import Importer, lines, picture, row, texts, tree
+from tests.support.pairing import add_pair
 
 CHAT = {
     "id": "chat",

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from app.images.store import ImageStore
 from app.models import Image, SampleImage
-from tests.factories import add_project
-from tests.imports import DECK, Importer, texts
+from tests.support.factories import add_project
+from tests.support.imports import DECK, Importer, texts
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 
 from app.images.store import ImageStore
 from tests.domain.texts import TEXTS
-from tests.factories import add_project
-from tests.imports import Importer, archive, picture, texts, tree
+from tests.support.factories import add_project
+from tests.support.imports import Importer, archive, picture, texts, tree
 
 
 @pytest.fixture

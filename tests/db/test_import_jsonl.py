@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 from app.domain.segments import RuleKind
 from app.images.store import ImageStore
 from tests.domain.texts import TEXTS
-from tests.factories import add_project
-from tests.imports import Importer, lines, picture, row, texts, tree
+from tests.support.factories import add_project
+from tests.support.imports import Importer, lines, picture, row, texts, tree
 
 
 @pytest.fixture

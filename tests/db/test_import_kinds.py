@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.images.store import ImageStore
-from tests.factories import add_project
-from tests.imports import Importer, archive, lines, picture, row
+from tests.support.factories import add_project
+from tests.support.imports import Importer, archive, lines, picture, row
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from app.domain.segments import RuleKind
 from app.samples.importing import ImportOptions, ImportRefused
 from app.samples.importing.preview import Preview, preview
-from tests.imports import lines, row
+from tests.support.imports import lines, row
 
 
 def looked_at(path: Path) -> Preview:

@@ -8,15 +8,15 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.db import make_engine
+from app.database.sessions import make_engine
 from app.domain.segments import RuleKind
 from app.images.store import ImageStore
 from app.models import AuditEvent, Image, Policy, Sample, SampleImage, Segment
 from app.refusals import Conflict, Invalid
 from app.samples.importing import Progress, import_path
 from tests.domain.texts import DEMO
-from tests.factories import add_project
-from tests.imports import DECK, Importer, lines, picture, row, tree
+from tests.support.factories import add_project
+from tests.support.imports import DECK, Importer, lines, picture, row, tree
 
 
 @pytest.fixture

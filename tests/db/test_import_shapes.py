@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.images.store import ImageStore
-from tests.factories import add_project
-from tests.imports import Importer, lines, picture, texts, tree
+from tests.support.factories import add_project
+from tests.support.imports import Importer, lines, picture, texts, tree
 
 
 @pytest.fixture

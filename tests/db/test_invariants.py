@@ -10,19 +10,20 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from app import regenerations
-from app.annotation import history, service, structure, tasks
-from app.annotation.path import Path
-from app.annotation.reading import lines
+from app.annotation.edits import assignment, reversal, structure
+from app.annotation.edits import correction as correction_edits
+from app.annotation.edits.path import Path
+from app.annotation.views.segments import lines
 from app.domain.corrections import Verdict
 from app.domain.distances import edited
 from app.domain.filters import PairFilter
+from app.exports.formats import PAIR_FORMATS, Rendering
+from app.exports.jsonl import lines_of, plain_lines
+from app.exports.reader import read_batch
+from app.exports.selection import select_pairs
 from app.models import Correction, Project, Sample, Segment
 from app.models.live import is_live_pair
 from app.pairs import service as pairs
-from app.pairs.formats import PAIR_FORMATS, Rendering
-from app.pairs.lines import lines_of, plain_lines
-from app.pairs.selection import select_pairs
-from app.pairs.source import read_batch
 from app.refusals import Refusal
 from tests.db.conftest import Desk, make_desk
 
@@ -43,10 +44,10 @@ STEPS: dict[str, Callable[[Desk, int, str], object]] = {
     "merge": lambda desk, at, text: structure.merge(
         desk.db, draft=desk.draft, base_version=desk.draft.version, segment_id=desk.at(at).id
     ),
-    "undo": lambda desk, at, text: history.undo(
+    "undo": lambda desk, at, text: reversal.undo(
         desk.db, draft=desk.draft, base_version=desk.draft.version
     ),
-    "restore": lambda desk, at, text: history.restore(
+    "restore": lambda desk, at, text: reversal.restore(
         desk.db,
         draft=desk.draft,
         base_version=desk.draft.version,
@@ -54,10 +55,10 @@ STEPS: dict[str, Callable[[Desk, int, str], object]] = {
     ),
     "a worker writes": lambda desk, at, text: desk.write(f"Written {text}.\n"),
     "a worker ends": lambda desk, at, text: desk.write(f"Last {text}.", stop_reason="stop"),
-    "stop": lambda desk, at, text: service.stop(
+    "stop": lambda desk, at, text: correction_edits.stop(
         desk.db, draft=desk.draft, regeneration_id=desk.draft.regeneration_id or 0
     ),
-    "continue again": lambda desk, at, text: service.regenerate(
+    "continue again": lambda desk, at, text: correction_edits.regenerate(
         desk.db, draft=desk.draft, base_version=desk.draft.version, segment_id=desk.at(at).id
     ),
     "a worker waits": lambda desk, at, text: desk.wait(),
@@ -138,7 +139,7 @@ def test_undoing_every_step_leads_back_to_the_beginning(
                     STEPS[name](desk, at, text)
             except Refusal:
                 continue
-        while history.undo(desk.db, draft=desk.draft, base_version=desk.draft.version):
+        while reversal.undo(desk.db, draft=desk.draft, base_version=desk.draft.version):
             pass
         assert desk.now.path == before.path
         assert desk.now.verdicts == before.verdicts
@@ -148,8 +149,8 @@ def test_undoing_every_step_leads_back_to_the_beginning(
 
 
 def _finish_and_reopen(desk: Desk) -> None:
-    tasks.finish(desk.db, draft=desk.draft, base_version=desk.draft.version)
-    tasks.reopen(desk.db, draft=desk.draft)
+    assignment.finish(desk.db, draft=desk.draft, base_version=desk.draft.version)
+    assignment.reopen(desk.db, draft=desk.draft)
 
 
 def _take_back(desk: Desk, at: int) -> None:

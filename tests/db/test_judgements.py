@@ -3,16 +3,16 @@
 import pytest
 from sqlalchemy.orm import Session
 
-from app.annotation import history, structure, tasks
+from app.annotation.edits import assignment, reversal, structure
 from app.domain.filters import PairFilter
 from app.domain.formats import Judgement
 from app.domain.prompts import Template
+from app.exports.draft_texts import BATCH
+from app.exports.items import JUDGEMENTS
+from app.exports.judgements import judgements
 from app.models import Project
-from app.pairs.judgements import judgements
-from app.pairs.leaving import JUDGEMENTS
-from app.pairs.paths import BATCH
 from tests.db.conftest import Desk
-from tests.factories import SLIDES, add_draft, add_project, add_sample, add_user
+from tests.support.factories import SLIDES, add_draft, add_project, add_sample, add_user
 
 
 def found(desk: Desk) -> list[Judgement]:
@@ -24,7 +24,7 @@ def said(desk: Desk) -> list[tuple[str, bool]]:
 
 
 def undo(desk: Desk) -> None:
-    history.undo(desk.db, draft=desk.draft, base_version=desk.draft.version)
+    reversal.undo(desk.db, draft=desk.draft, base_version=desk.draft.version)
 
 
 def test_an_accepted_segment_is_a_judgement_with_its_prefix(desk: Desk) -> None:
@@ -181,5 +181,5 @@ def test_more_drafts_than_a_batch_give_one_judgement_each(db: Session, project: 
 
 def test_a_finished_draft_still_counts(desk: Desk) -> None:
     desk.accept(1)
-    tasks.finish(desk.db, draft=desk.draft, base_version=desk.draft.version)
+    assignment.finish(desk.db, draft=desk.draft, base_version=desk.draft.version)
     assert said(desk) == [(SLIDES[0], True)]

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
-from app.annotation import history, service, structure, tasks
-from app.annotation.path import Path
+from app.annotation.edits import assignment, correction, reversal, structure
+from app.annotation.edits.path import Path
+from app.exports.judgements import judgements
+from app.exports.outputs import outputs
 from app.models import Correction, Segment
 from app.models.live import is_live_pair
-from app.pairs.judgements import judgements
-from app.pairs.outputs import outputs
 from app.refusals import Refusal
 from tests.db.conftest import Desk, make_desk
 from tests.db.ledger import Ledger
@@ -143,7 +143,7 @@ def _finished(desk: Desk) -> set[tuple[str, str]]:
     """The segments of the whole output that a trainer would learn from, if it were finished now."""
     try:
         with desk.db.begin_nested() as savepoint:
-            tasks.finish(desk.db, draft=desk.draft, base_version=desk.draft.version)
+            assignment.finish(desk.db, draft=desk.draft, base_version=desk.draft.version)
             found = set()
             for _, output in outputs(desk.db, [desk.draft.id]):
                 prefix = ""
@@ -218,7 +218,7 @@ def _merge(desk: Desk, at: int, text: str) -> None:
 
 
 def _restore(desk: Desk, at: int, text: str) -> None:
-    history.restore(
+    reversal.restore(
         desk.db,
         draft=desk.draft,
         base_version=desk.draft.version,
@@ -227,7 +227,7 @@ def _restore(desk: Desk, at: int, text: str) -> None:
 
 
 def _again(desk: Desk, at: int, text: str) -> None:
-    service.regenerate(
+    correction.regenerate(
         desk.db, draft=desk.draft, base_version=desk.draft.version, segment_id=desk.at(at).id
     )
 
@@ -257,7 +257,7 @@ DO: dict[str, Callable[[Desk, int, str], object]] = {
     "continue again": _again,
     "a worker writes": lambda desk, at, text: desk.write(f"{text} written.\n"),
     "a worker ends": lambda desk, at, text: desk.write(f"{text} last.", stop_reason="stop"),
-    "stop": lambda desk, at, text: service.stop(
+    "stop": lambda desk, at, text: correction.stop(
         desk.db, draft=desk.draft, regeneration_id=desk.draft.regeneration_id or 0
     ),
     "back to the model's text": _back,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from app import migrate
+from app.database import migrate
 from tests.conftest import database_of
 
 # Segment 3 is corrected (10), deleted (12 follows 2); 4 was corrected (20), undone; 2 was corrected

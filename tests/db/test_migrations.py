@@ -3,8 +3,8 @@
 import psycopg
 from psycopg.types.json import Jsonb
 
-from app import migrate
-from app.db import make_engine
+from app.database import migrate
+from app.database.sessions import make_engine
 from tests.conftest import database_of
 
 

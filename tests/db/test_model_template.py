@@ -9,7 +9,7 @@ import pytest
 
 from app.domain.formats import Pair, trl_row
 from app.domain.prompts import IMAGE_PLACEHOLDER, ChatPrompt, Template, render
-from app.pairs.modeltemplate import ModelTemplate, load_template
+from app.exports.model_template import ModelTemplate, load_template
 from app.refusals import Invalid
 from app.settings import ROOT
 from tests.domain.export_items import PAIRS

@@ -1,15 +1,15 @@
 """Whole outputs are what finished drafts hold, to the character."""
 
-from app.annotation import tasks
+from app.annotation.edits import assignment
 from app.domain.corrections import Verdict
 from app.domain.filters import PairFilter
 from app.domain.formats import WholeOutput
 from app.domain.tree import Origin
+from app.exports.items import OUTPUTS
+from app.exports.outputs import outputs
 from app.models import Sample
-from app.pairs.leaving import OUTPUTS
-from app.pairs.outputs import outputs
 from tests.db.conftest import Desk
-from tests.factories import SLIDES
+from tests.support.factories import SLIDES
 
 
 def found(desk: Desk) -> list[WholeOutput]:
@@ -19,14 +19,14 @@ def found(desk: Desk) -> list[WholeOutput]:
 
 
 def finish(desk: Desk) -> None:
-    tasks.finish(desk.db, draft=desk.draft, base_version=desk.draft.version)
+    assignment.finish(desk.db, draft=desk.draft, base_version=desk.draft.version)
 
 
 def test_a_draft_is_an_output_once_it_is_finished(desk: Desk) -> None:
     assert found(desk) == []
     finish(desk)
     assert [output.text for output in found(desk)] == ["".join(SLIDES)]
-    tasks.reopen(desk.db, draft=desk.draft)
+    assignment.reopen(desk.db, draft=desk.draft)
     assert found(desk) == []
 
 

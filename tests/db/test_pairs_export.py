@@ -11,14 +11,14 @@ from sqlalchemy.orm import Session
 from app.domain.filters import PairFilter
 from app.domain.prompts import Template
 from app.domain.quality import Check, Gate
+from app.exports.counts import Tally
+from app.exports.export import Order, export_directory
+from app.exports.formats import FORMATS, Rendering
 from app.images.store import ImageStore
 from app.models import Correction, Project, Sample
-from app.pairs.export import Order, export_directory
-from app.pairs.formats import FORMATS, Rendering
-from app.pairs.tally import Tally
 from app.refusals import Conflict, NotFound
-from tests.factories import add_project, add_sample
-from tests.pairing import add_pair, show_images
+from tests.support.factories import add_project, add_sample
+from tests.support.pairing import add_pair, show_images
 
 HEAD = (
     "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"

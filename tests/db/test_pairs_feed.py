@@ -7,15 +7,15 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.annotation import history, service
-from app.annotation.steps import standing
-from app.db import Sessions, make_engine, make_sessions
+from app.annotation.edits import correction, reversal
+from app.annotation.edits.revision import standing
+from app.database.sessions import Sessions, make_engine, make_sessions
 from app.domain.filters import PairFilter
+from app.exports.reader import read_pairs
 from app.models import Correction, Draft, Project
 from app.pairs import feed
-from app.pairs.source import read_pairs
 from tests.db.conftest import Desk
-from tests.factories import add_draft, add_project, add_sample, add_user
+from tests.support.factories import add_draft, add_project, add_sample, add_user
 
 
 def read(db: Session, project_id: int, after: int = 0) -> list[tuple[int, int]]:
@@ -61,7 +61,7 @@ def test_a_correction_that_comes_back_stands_behind_every_cursor(desk: Desk) -> 
     read(desk.db, project_id)
     desk.correct(1, "## Slide 1\nHello again.")
     ((cursor, _),) = read(desk.db, project_id)
-    history.undo(desk.db, draft=desk.draft, base_version=desk.draft.version)
+    reversal.undo(desk.db, draft=desk.draft, base_version=desk.draft.version)
     ((place, pair_id),) = read(desk.db, project_id, after=cursor)
     assert pair_id == revived
     assert place > cursor
@@ -71,7 +71,7 @@ def test_a_place_that_was_given_back_is_never_given_again(desk: Desk) -> None:
     project_id = project_of(desk)
     desk.correct(1, "## Slide 1\nHello.")
     ((cursor, _),) = read(desk.db, project_id)
-    history.undo(desk.db, draft=desk.draft, base_version=desk.draft.version)
+    reversal.undo(desk.db, draft=desk.draft, base_version=desk.draft.version)
     assert read(desk.db, project_id) == []
     desk.correct(2, "## Slide 2\nThe chart shows 21 percent.")
     assert len(read(desk.db, project_id, after=cursor)) == 1
@@ -83,7 +83,7 @@ def test_a_deletion_is_a_pair_once_its_follower_is_judged(desk: Desk) -> None:
     assert read(desk.db, project_id) == []
     desk.accept(2)
     assert len(read(desk.db, project_id)) == 1
-    history.undo(desk.db, draft=desk.draft, base_version=desk.draft.version)
+    reversal.undo(desk.db, draft=desk.draft, base_version=desk.draft.version)
     assert read(desk.db, project_id) == []
 
 
@@ -158,7 +158,7 @@ def two_drafts(sessions: Sessions) -> tuple[int, int, int]:
 def correct(db: Session, draft_id: int) -> int:
     draft = db.get_one(Draft, draft_id, with_for_update=True)
     segment = standing(db, draft).path.steps[1]
-    service.correct(
+    correction.correct(
         db,
         draft=draft,
         base_version=draft.version,
@@ -192,7 +192,7 @@ def test_a_correction_that_is_being_taken_back_makes_no_reader_wait(sessions: Se
         other = correct(db, second_draft)
     with sessions() as busy:
         draft = busy.get_one(Draft, first_draft, with_for_update=True)
-        history.undo(busy, draft=draft, base_version=draft.version)
+        reversal.undo(busy, draft=draft, base_version=draft.version)
         with sessions.begin() as reader:
             assert [pair_id for _, pair_id in read(reader, project_id)] == [other]
         busy.rollback()

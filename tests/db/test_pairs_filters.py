@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session
 
 from app.domain.corrections import Kind
 from app.domain.filters import PairFilter, parse
+from app.exports.selection import count_pairs, project_ids, select_pairs
 from app.models import Correction, Draft, Project, now
 from app.models.live import is_live_pair
-from app.pairs.selection import count_pairs, project_ids, select_pairs
 from app.refusals import NotFound
-from tests.factories import add_policy, add_project, add_sample, add_user
-from tests.pairing import add_pair
+from tests.support.factories import add_policy, add_project, add_sample, add_user
+from tests.support.pairing import add_pair
 
 Ask = Callable[..., list[str]]
 

@@ -8,20 +8,20 @@ import orjson
 import pytest
 from sqlalchemy.orm import Session
 
-from app.annotation import history, service, structure, tasks
+from app.annotation.edits import assignment, correction, reversal, structure
 from app.domain.corrections import Kind
 from app.domain.filters import PairFilter
+from app.exports.formats import PAIR_FORMATS, Rendering
+from app.exports.jsonl import lines_of
+from app.exports.judgements import judgements
+from app.exports.outputs import outputs
+from app.exports.reader import read_batch, read_pairs
+from app.exports.selection import select_pairs
 from app.models import Correction, Policy, Revision, Sample
 from app.pairs import feed
 from app.pairs import service as pairs
-from app.pairs.formats import PAIR_FORMATS, Rendering
-from app.pairs.judgements import judgements
-from app.pairs.lines import lines_of
-from app.pairs.outputs import outputs
-from app.pairs.selection import select_pairs
-from app.pairs.source import read_batch, read_pairs
 from tests.db.conftest import Desk, make_desk
-from tests.factories import SLIDES
+from tests.support.factories import SLIDES
 
 HUMAN = "## Slide 3\nThe table has four rows.\n\n"
 
@@ -188,7 +188,9 @@ def test_what_is_rewritten_displaces_pairs_and_restoring_brings_them_back(desk: 
     assert rested(desk) == 1
     desk.write("## Slide 3\nWritten again.\n\n", stop_reason="stop")
     assert [one.rejected for one in leaving(desk)] == [SLIDES[1]]
-    history.restore(desk.db, draft=desk.draft, base_version=desk.draft.version, regeneration_id=run)
+    reversal.restore(
+        desk.db, draft=desk.draft, base_version=desk.draft.version, regeneration_id=run
+    )
     assert [one for one in leaving(desk) if one.rejected == SLIDES[2]] == before
     assert len(leaving(desk)) == 2
 
@@ -284,7 +286,7 @@ def test_what_was_written_before_a_boundary_was_moved_is_on_policy_still(desk: D
 
 
 def test_a_text_of_two_policies_is_no_policys_own(desk: Desk) -> None:
-    service.regenerate(
+    correction.regenerate(
         desk.db, draft=desk.draft, base_version=desk.draft.version, segment_id=desk.at(3).id
     )
     desk.write("## Slide 4\nThat was all.", stop_reason="stop")
@@ -305,7 +307,7 @@ def test_the_replay_engine_writes_for_no_policy_in_halves_either(desk: Desk, db:
 def test_a_part_that_reads_as_the_replaced_text_is_not_learned_as_right(desk: Desk) -> None:
     desk.correct(3, SLIDES[2] + "It has a head, too.\n\n")
     split(desk, 3, len(SLIDES[2]))
-    tasks.finish(desk.db, draft=desk.draft, base_version=desk.draft.version)
+    assignment.finish(desk.db, draft=desk.draft, base_version=desk.draft.version)
     (found,) = [one for _, one in outputs(desk.db, [desk.draft.id])]
     assert [one.verdict is None for one in found.segments] == [True, True, True, False, True]
     (pair,) = leaving(desk)

@@ -14,7 +14,7 @@ from PIL import Image
 from app.domain.formats import Pair, Target
 from app.domain.formats.parquet import PAIR_COLUMNS, rows
 from app.domain.prompts import Template
-from app.pairs.parquet import GROUP_BYTES, pair_table, write_images
+from app.exports.parquet import GROUP_BYTES, pair_table, write_images
 from app.refusals import Conflict
 from tests.domain.export_items import PAIRS
 

@@ -8,16 +8,16 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.annotation import service as annotation
-from app.annotation.path import Path as TreePath
+from app.annotation.edits import correction as annotation
+from app.annotation.edits.path import Path as TreePath
 from app.models import AuditEvent, Policy, Worker, now
 from app.policies import loading, queries, service
 from app.policies.fingerprint import adapter_hash, read_adapter
 from app.policies.loading import Report
 from app.policies.queries import Use
 from app.refusals import Conflict, Invalid, NotFound
-from tests.adapters import add_adapter, make_adapter
-from tests.factories import add_draft, add_policy, add_project, add_sample, add_user
+from tests.support.adapters import add_adapter, make_adapter
+from tests.support.factories import add_draft, add_policy, add_project, add_sample, add_user
 
 
 def says(db: Session, worker: str, engine: str = "openai", **said: object) -> None:

@@ -12,10 +12,10 @@ import pytest
 from huggingface_hub import DatasetCard, constants
 from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
-from app.pairs.snapshots import hub
-from app.pairs.snapshots.queries import SnapshotView, snapshot_view
 from app.refusals import Conflict, Forbidden
-from tests.snapshotting import Vault, vault
+from app.snapshots import hub
+from app.snapshots.queries import SnapshotView, snapshot_view
+from tests.support.snapshots import Vault, vault
 
 
 class Hub(ThreadingHTTPServer):

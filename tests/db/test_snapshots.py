@@ -18,12 +18,12 @@ from sqlalchemy.exc import IntegrityError
 
 from app.domain.splits import Split, SplitPlan
 from app.models import AuditEvent, Correction, Project, Snapshot, SnapshotState, now
-from app.pairs.snapshots import attempts, service
-from app.pairs.snapshots.queries import comparison
 from app.refusals import Conflict, Invalid, NotFound
-from tests.factories import add_sample
-from tests.pairing import add_pair
-from tests.snapshotting import Vault, source_ids, vault
+from app.snapshots import attempts, service
+from app.snapshots.queries import comparison
+from tests.support.factories import add_sample
+from tests.support.pairing import add_pair
+from tests.support.snapshots import Vault, source_ids, vault
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@
 
 import pytest
 
-from app.annotation import history, structure
+from app.annotation.edits import reversal, structure
 from app.domain.corrections import Kind, Verdict
 from app.refusals import Invalid
 from tests.db.conftest import Desk
-from tests.factories import SLIDES
+from tests.support.factories import SLIDES
 
 
 def split(desk: Desk, number: int, at: int) -> int:
@@ -29,7 +29,7 @@ def merge(desk: Desk, number: int) -> int:
 
 
 def undo(desk: Desk) -> None:
-    history.undo(desk.db, draft=desk.draft, base_version=desk.draft.version)
+    reversal.undo(desk.db, draft=desk.draft, base_version=desk.draft.version)
 
 
 def test_an_inserted_segment_is_preferred_over_the_one_it_pushes_down(desk: Desk) -> None:

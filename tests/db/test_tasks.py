@@ -5,18 +5,18 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy.orm import Session
 
-from app.annotation import tasks
-from app.db import make_engine, make_sessions
+from app.annotation.edits import assignment
+from app.database.sessions import make_engine, make_sessions
 from app.refusals import Conflict, NotFound
 from tests.db.conftest import Desk
-from tests.factories import add_project, add_sample, add_user
+from tests.support.factories import add_project, add_sample, add_user
 
 
 def test_opening_a_sample_twice_gives_the_same_draft(db: Session) -> None:
     user = add_user(db)
     sample = add_sample(db, project=add_project(db, user))
-    first = tasks.open_draft(db, sample_id=sample.id, user_id=user.id)
-    assert tasks.open_draft(db, sample_id=sample.id, user_id=user.id) is first
+    first = assignment.open_draft(db, sample_id=sample.id, user_id=user.id)
+    assert assignment.open_draft(db, sample_id=sample.id, user_id=user.id) is first
     assert first.head_id == sample.head_id
     assert sample.taken == 1
 
@@ -24,16 +24,16 @@ def test_opening_a_sample_twice_gives_the_same_draft(db: Session) -> None:
 def test_a_taken_sample_is_refused_to_the_next(db: Session) -> None:
     one, two = add_user(db), add_user(db)
     sample = add_sample(db, project=add_project(db, one, two))
-    tasks.open_draft(db, sample_id=sample.id, user_id=one.id)
+    assignment.open_draft(db, sample_id=sample.id, user_id=one.id)
     with pytest.raises(Conflict):
-        tasks.open_draft(db, sample_id=sample.id, user_id=two.id)
+        assignment.open_draft(db, sample_id=sample.id, user_id=two.id)
 
 
 def test_a_project_can_ask_for_two_annotators(db: Session) -> None:
     one, two = add_user(db), add_user(db)
     sample = add_sample(db, project=add_project(db, one, two, annotators=2))
-    first = tasks.open_draft(db, sample_id=sample.id, user_id=one.id)
-    second = tasks.open_draft(db, sample_id=sample.id, user_id=two.id)
+    first = assignment.open_draft(db, sample_id=sample.id, user_id=one.id)
+    second = assignment.open_draft(db, sample_id=sample.id, user_id=two.id)
     assert first.id != second.id
 
 
@@ -43,20 +43,20 @@ def test_the_next_sample_is_the_oldest_open_one_of_a_project_of_mine(db: Session
     mine = add_project(db, me, annotators=2)
     samples = [add_sample(db, project=mine) for _ in range(2)]
     for sample in samples:
-        assert tasks.next_sample(db, user_id=me.id) == sample.id
-        tasks.open_draft(db, sample_id=sample.id, user_id=me.id)
-    assert tasks.next_sample(db, user_id=me.id) is None
+        assert assignment.next_sample(db, user_id=me.id) == sample.id
+        assignment.open_draft(db, sample_id=sample.id, user_id=me.id)
+    assert assignment.next_sample(db, user_id=me.id) is None
 
 
 def test_an_unknown_sample_is_not_found(db: Session) -> None:
     with pytest.raises(NotFound):
-        tasks.open_draft(db, sample_id=0, user_id=add_user(db).id)
+        assignment.open_draft(db, sample_id=0, user_id=add_user(db).id)
 
 
 def test_a_draft_cannot_be_finished_while_it_is_being_written(desk: Desk) -> None:
     desk.correct(2, "## Slide 2\nAnother text.", rewrite=True)
     with pytest.raises(Conflict, match="being written"):
-        tasks.finish(desk.db, draft=desk.draft, base_version=desk.draft.version)
+        assignment.finish(desk.db, draft=desk.draft, base_version=desk.draft.version)
 
 
 def test_annotators_who_ask_at_once_get_different_samples(committed_database: str) -> None:
@@ -70,9 +70,9 @@ def test_annotators_who_ask_at_once_get_different_samples(committed_database: st
 
     def take(user_id: int) -> int:
         with sessions.begin() as db:
-            sample_id = tasks.next_sample(db, user_id=user_id)
+            sample_id = assignment.next_sample(db, user_id=user_id)
             assert sample_id is not None
-            return tasks.open_draft(db, sample_id=sample_id, user_id=user_id).sample_id
+            return assignment.open_draft(db, sample_id=sample_id, user_id=user_id).sample_id
 
     with ThreadPoolExecutor(8) as pool:
         taken = list(pool.map(take, [user.id for user in users]))

@@ -10,26 +10,26 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import migrate
-from app.annotation import tasks
-from app.annotation.steps import standing
+from app.annotation.edits import assignment
+from app.annotation.edits.revision import standing
 from app.backup import restore
-from app.db import make_engine, make_sessions
+from app.database import migrate
+from app.database.sessions import make_engine, make_sessions
 from app.domain.filters import PairFilter
 from app.domain.quality import Gate
+from app.exports.export import Order, export_directory
+from app.exports.formats import FORMATS, Rendering
 from app.images.store import ImageStore
 from app.models import Draft, Project, User
-from app.pairs.export import Order, export_directory
-from app.pairs.formats import FORMATS, Rendering
 from app.settings import ROOT
-from tests.aging import Columns, aged, columns_of, rows_of
 from tests.conftest import copy_database
 from tests.db.conftest import Desk
-from tests.factories import add_draft, add_policy, add_project, add_sample, add_user
-from tests.imports import picture
-from tests.pairing import show_images
 from tests.project.test_backup import silent
 from tests.project.test_old_backups import format_1, made
+from tests.support.aging import Columns, aged, columns_of, rows_of
+from tests.support.factories import add_draft, add_policy, add_project, add_sample, add_user
+from tests.support.imports import picture
+from tests.support.pairing import show_images
 
 OLDEST = "0005"
 # What a migration finds out from the rows that there are.
@@ -75,7 +75,7 @@ def _work(db: Session, store: ImageStore, number: int) -> None:
             desk.write("## Slide 3\nAnd ends here.", stop_reason="stop")
             desk.correct(3, "## Slide 3\nAnd ends there, as its annotator wishes.")
             if user is users[1]:
-                tasks.finish(db, draft=desk.draft, base_version=desk.draft.version)
+                assignment.finish(db, draft=desk.draft, base_version=desk.draft.version)
 
 
 def texts(url: str) -> dict[int, tuple[str, ...]]:

@@ -6,11 +6,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app.annotation import queries, service, structure, tasks
+from app.annotation.edits import assignment, correction, structure
+from app.annotation.views import workspace
 from app.models import Project, RunState, Sample, now
 from app.refusals import Conflict
 from tests.db.conftest import Desk, make_desk
-from tests.factories import add_draft, add_sample, add_user
+from tests.support.factories import add_draft, add_sample, add_user
 
 Q, W = RunState.QUEUED, RunState.WAITING
 CHANGED = "## Slide 1\nHello."
@@ -44,7 +45,7 @@ def jobs(db: Session) -> int:
 def test_it_waits_and_keeps_what_it_has_begun(waiting: Desk) -> None:
     run = waiting.run
     assert (run.state, run.wanted, run.finished_at, run.lease_until) == (W, 3, None, None)
-    view = queries.workspace(waiting.db, draft=waiting.draft).run
+    view = workspace.workspace(waiting.db, draft=waiting.draft).run
     assert view is not None
     assert (view.waits, view.tail, view.segments) == (True, "## Slide 5\nHalf", 3)
 
@@ -55,7 +56,7 @@ def test_no_speed_is_told_of_a_run_that_has_waited(waiting: Desk) -> None:
     for attempt, told in ((1, True), (2, False)):
         run.attempt = attempt
         waiting.db.flush()
-        view = queries.workspace(waiting.db, draft=waiting.draft).run
+        view = workspace.workspace(waiting.db, draft=waiting.draft).run
         assert view is not None
         assert (view.words_per_s is not None) is told
 
@@ -102,11 +103,11 @@ def test_more_than_was_wanted_counts_as_well(desk: Desk) -> None:
 
 def test_finishing_while_it_waits_is_answered_with_the_two_ways_out(waiting: Desk) -> None:
     with pytest.raises(Conflict, match="press Write on for the rest, or Stop"):
-        tasks.finish(waiting.db, draft=waiting.draft, base_version=waiting.draft.version)
-    service.stop(waiting.db, draft=waiting.draft, regeneration_id=waiting.run.id)
+        assignment.finish(waiting.db, draft=waiting.draft, base_version=waiting.draft.version)
+    correction.stop(waiting.db, draft=waiting.draft, regeneration_id=waiting.run.id)
     assert waiting.run.state is RunState.CANCELLED
     assert waiting.texts[-1] == "## Slide 5\nHalf"
-    tasks.finish(waiting.db, draft=waiting.draft, base_version=waiting.draft.version)
+    assignment.finish(waiting.db, draft=waiting.draft, base_version=waiting.draft.version)
 
 
 def test_a_kept_correction_carries_the_wait_on(waiting: Desk) -> None:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from app.domain.corrections import Kind
 from app.domain.prefixes import EMPTY, Piece
 from app.domain.quality import Setting
-from app.pairs.formats import PAIR_FORMATS, Rendering
-from app.pairs.lines import QuickLines, plain_lines
-from app.pairs.source import Found, SampleFacts
+from app.exports.formats import PAIR_FORMATS, Rendering
+from app.exports.jsonl import QuickLines, plain_lines
+from app.exports.reader import Found, SampleFacts
 
 # What PostgreSQL stores as text: anything but NUL and halves of surrogate pairs.
 STORED = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)

@@ -14,15 +14,15 @@ from app.accounts import service as accounts
 from app.domain.filters import PairFilter
 from app.domain.quality import Gate
 from app.domain.splits import SplitPlan
+from app.exports.snapshot_store import SnapshotStore
 from app.main import create_app
 from app.models import Correction, Draft, LoginSession, Project, Role, Sample, Snapshot, User, now
-from app.pairs.snapshots import pulse, service
-from app.pairs.snapshots.building import build
-from app.pairs.snapshots.store import SnapshotStore
 from app.security import SESSION_COOKIE, digest, new_secret
 from app.settings import Settings
-from tests.factories import add_draft, add_policy, add_project, add_sample, add_user
-from tests.pairing import add_pair, show_images
+from app.snapshots import heartbeat, service
+from app.snapshots.builder import build
+from tests.support.factories import add_draft, add_policy, add_project, add_sample, add_user
+from tests.support.pairing import add_pair, show_images
 
 # What a browser sends with a form on one of our own pages.
 BROWSER = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "document"}
@@ -221,7 +221,7 @@ def make(
 ) -> Make:
     """Makes a snapshot of a project with three pairs; ready unless told otherwise."""
     # All sessions of these tests are one connection, which no second thread may use.
-    monkeypatch.setattr(pulse, "_BEAT_S", 3600)
+    monkeypatch.setattr(heartbeat, "_BEAT_S", 3600)
     for number in range(3):
         sample = add_sample(db, project=world.project, source_id=f"slides-{number}")
         show_images(db, app.state.image_store, sample, f"#0{number}4080")

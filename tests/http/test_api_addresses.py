@@ -6,7 +6,7 @@ from starlette.testclient import TestClient
 
 from app.models import Sample
 from tests.http.conftest import Make, World
-from tests.pairing import add_pair
+from tests.support.pairing import add_pair
 
 
 @pytest.fixture

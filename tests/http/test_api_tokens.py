@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 
 from app.accounts import service
 from app.models import ApiToken, Role, User, now
-from tests.factories import add_project
 from tests.http.conftest import World
+from tests.support.factories import add_project
 
 
 def token_of(db: Session, user: User, scopes: Sequence[str] = ("pairs:read",)) -> str:

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from app.access import draft_of
-from app.annotation import tasks
-from app.db import Sessions, make_engine, make_sessions
+from app.annotation.edits import assignment
+from app.database.sessions import Sessions, make_engine, make_sessions
 from app.models import (
     Correction,
     Draft,
@@ -28,8 +28,8 @@ from app.projects import service
 from app.refusals import Conflict
 from app.security import Actor
 from tests.db.conftest import Desk
-from tests.factories import add_draft, add_project, add_sample, add_user
 from tests.http.conftest import HTMX, World
+from tests.support.factories import add_draft, add_project, add_sample, add_user
 
 REFUSED = "This project is archived"
 
@@ -237,7 +237,7 @@ def test_a_change_that_meets_an_archival_waits_and_is_refused(sessions: Sessions
             db.delete(db.get_one(Draft, draft_id))
             db.flush()
             try:
-                tasks.open_draft(db, sample_id=sample.id, user_id=actor.id)
+                assignment.open_draft(db, sample_id=sample.id, user_id=actor.id)
             except Conflict as refusal:
                 refusals.append(refusal.message)
 

@@ -4,8 +4,8 @@ import pytest
 from starlette.responses import Response
 from starlette.testclient import TestClient
 
-from app.middleware import CrossSite, SecurityHeaders
 from app.settings import Settings
+from app.web.middleware import CrossSite, SecurityHeaders
 from tests.http.conftest import HTMX
 
 POLICY = (

@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 
 from app.domain.certainty import Certainty, WeakWord
 from app.models import Draft, Segment
-from tests.factories import add_draft, add_policy, add_sample
 from tests.http.conftest import HTMX, World
+from tests.support.factories import add_draft, add_policy, add_sample
 
 TEXTS = ("\n  Tea & <b>bread</b>\r\n at 5.\n\n", "Good night.")
 CERTAINTIES = {

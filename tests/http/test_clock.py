@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from app.accounts import sessions, throttle
-from app.annotation import unsaved
+from app.annotation.edits import unsaved
 from app.models import LoginFailure, LoginSession, Segment, UnsavedEdit, now
 from tests.http.conftest import World
 
@@ -21,7 +21,8 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
     def jumped() -> datetime:
         return now() + by
 
-    for place in ("app.deps.now", "app.accounts.sessions.now", "app.accounts.devices.now"):
+    places = ("web.dependencies", "accounts.sessions", "accounts.devices")
+    for place in (f"app.{name}.now" for name in places):
         monkeypatch.setattr(place, jumped)
 
 

@@ -8,9 +8,9 @@ from httpx2 import ASGITransport, AsyncClient
 from pydantic import PostgresDsn
 from sqlalchemy import text
 
-from app.deps import CurrentUser, SessionDep
 from app.main import create_app
 from app.settings import Settings
+from app.web.dependencies import CurrentUser, SessionDep
 
 
 def test_a_crowd_waits_its_turn_and_nobody_blocks_the_others(

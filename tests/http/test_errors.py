@@ -10,12 +10,12 @@ from pydantic import PostgresDsn
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from app.db import make_engine, make_sessions
-from app.deps import CurrentUser, Id, SessionDep
+from app.database.sessions import make_engine, make_sessions
 from app.main import create_app
 from app.models import User
 from app.refusals import Conflict, Forbidden, Invalid, NotFound, Outdated
 from app.settings import Settings
+from app.web.dependencies import CurrentUser, Id, SessionDep
 from tests.http.conftest import BROWSER, HTMX
 
 TYPED = "\n  What I typed <b>for an hour</b>.\n"

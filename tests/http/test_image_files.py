@@ -12,8 +12,8 @@ from app.images.store import ImageStore
 from app.models import Image, SampleImage
 from app.settings import Settings
 from tests.http.conftest import World
-from tests.imports import lines, picture, row
-from tests.unwritable import unwritable
+from tests.support.imports import lines, picture, row
+from tests.support.unwritable import unwritable
 
 
 @pytest.fixture

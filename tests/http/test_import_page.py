@@ -16,7 +16,7 @@ from starlette.types import Message, Scope
 from app.models import Sample
 from app.settings import Settings
 from tests.http.conftest import World
-from tests.imports import DECK, animation, archive, lines, nested_forms, picture, row
+from tests.support.imports import DECK, animation, archive, lines, nested_forms, picture, row
 
 
 def address(world: World) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.models import Sample
 from tests.db.test_import_arrow import LECTURES, LONGWRITER_V, arrow_stream, parquet
 from tests.http.conftest import Script, World
-from tests.imports import DECK, archive, lines, picture, row
+from tests.support.imports import DECK, archive, lines, picture, row
 
 
 def address(world: World, query: str = "") -> str:

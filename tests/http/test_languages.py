@@ -9,10 +9,10 @@ from starlette.testclient import TestClient
 from app import regenerations
 from app.accounts import service as accounts
 from app.domain.messages import Message
-from app.languages import Language, languages
 from app.models import RunState, now
 from app.security import Actor
 from app.settings import ROOT
+from app.web.languages import Language, languages
 from tests.http.conftest import HTMX, World
 
 CHINESE = {"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"}

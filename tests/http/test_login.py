@@ -11,7 +11,7 @@ from app.accounts import service, sessions, throttle
 from app.models import AuditEvent, LoginFailure, LoginSession, Role, User, now
 from app.security import SESSION_COOKIE, session_cookie
 from app.settings import Settings
-from app.web import local_path
+from app.web.pages import local_path
 from tests.http.conftest import Browse, World, log_in
 
 PASSWORD = "correct horse battery"

@@ -10,10 +10,10 @@ from starlette.testclient import TestClient
 
 from app.domain.filters import FILTERS
 from app.models import Correction, Sample, now
-from tests.factories import add_project, add_sample
 from tests.http.conftest import Script, World
 from tests.http.feed import address, rows
-from tests.pairing import add_pair, show_images
+from tests.support.factories import add_project, add_sample
+from tests.support.pairing import add_pair, show_images
 
 
 def test_a_line_holds_all_of_a_pair(

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 from app.models import Correction, Sample, now
 from tests.http.conftest import Script, World
 from tests.http.feed import address, rows
-from tests.pairing import add_pair
+from tests.support.pairing import add_pair
 
 
 def test_the_gate_stands_before_the_api_and_counts(

@@ -12,13 +12,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
-from app.annotation import tasks
+from app.annotation.edits import assignment
 from app.models import AuditEvent, Correction, Sample
-from app.pairs import pages
+from app.pairs import views
 from tests.db.conftest import Desk
-from tests.factories import add_draft, add_sample
 from tests.http.conftest import World
-from tests.pairing import add_pair, show_images
+from tests.support.factories import add_draft, add_sample
+from tests.support.pairing import add_pair, show_images
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_no_pairs_yet_says_what_to_do(admin: TestClient, world: World) -> None:
 def test_pairs_come_in_pages_newest_first(
     admin: TestClient, db: Session, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "PAGE", 2)
+    monkeypatch.setattr(views, "PAGE", 2)
     sample = add_sample(db, project=world.project)
     made = [
         add_pair(db, sample=sample, number=number, text=f"Other {number}.", user=world.owner).id
@@ -98,7 +98,7 @@ def test_a_long_list_counts_so_far_and_asks_for_the_rest(
     assert f'hx-get="{rest}' not in admin.get(address(world)).text
     add_pair(db, sample=db.get_one(Sample, pair.sample_id), number=1, text="New.", user=world.owner)
     db.commit()
-    monkeypatch.setattr(pages, "COUNTED", 1)
+    monkeypatch.setattr(views, "COUNTED", 1)
     page = admin.get(address(world, "pairs?kind=rewrite")).text
     assert f'hx-get="{rest}?kind=rewrite"' in page
     assert ">1+</small>" in page
@@ -231,7 +231,7 @@ def test_an_export_of_several_files_is_a_whole_zip(
 ) -> None:
     desk = Desk(db, add_draft(db, sample=sample, user=world.owner), world.owner)
     desk.correct(1, "## Slide 1\nHello.")
-    tasks.finish(db, draft=desk.draft, base_version=desk.draft.version)
+    assignment.finish(db, draft=desk.draft, base_version=desk.draft.version)
     db.commit()
     archive = zipfile.ZipFile(
         io.BytesIO(admin.get(address(world, f"export?format={format}")).content)

@@ -14,13 +14,13 @@ from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from app.accounts import service as accounts
-from app.db import Sessions, make_engine, make_sessions
+from app.database.sessions import Sessions, make_engine, make_sessions
 from app.main import create_app
 from app.models import Correction, Role, Sample, User
 from app.pairs import feed
 from app.settings import Settings
-from tests.factories import add_project, add_sample, add_user
-from tests.pairing import add_pair
+from tests.support.factories import add_project, add_sample, add_user
+from tests.support.pairing import add_pair
 
 WRITERS, EACH = 4, 250
 

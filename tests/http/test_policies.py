@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 from app.models import AuditEvent, Policy
 from app.policies import loading
 from app.policies.loading import Report
-from tests.adapters import add_adapter, make_adapter
 from tests.http.conftest import HTMX, World
+from tests.support.adapters import add_adapter, make_adapter
 
 
 @pytest.fixture

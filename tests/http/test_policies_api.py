@@ -11,8 +11,8 @@ from starlette.testclient import TestClient
 
 from app.accounts import service as accounts
 from app.models import AuditEvent, Policy, User
-from tests.factories import add_project
 from tests.http.conftest import World
+from tests.support.factories import add_project
 
 Add = Callable[..., Response]
 BOTH = ("policies:read", "policies:write")

@@ -7,9 +7,9 @@ from starlette.testclient import TestClient
 
 from app.domain.segments import RuleKind
 from app.models import AuditEvent, Membership, Project, User, now
-from tests.factories import add_sample, add_user
 from tests.http.conftest import World
-from tests.pairing import add_pair
+from tests.support.factories import add_sample, add_user
+from tests.support.pairing import add_pair
 
 FORM = {
     "name": "lectures",

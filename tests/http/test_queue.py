@@ -4,13 +4,13 @@ import pytest
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
-from app.annotation import service
-from app.annotation.steps import standing
+from app.annotation.edits import correction
+from app.annotation.edits.revision import standing
 from app.models import Membership, Sample, now
 from app.projects import queue_queries
 from app.projects.queue_queries import my_drafts, my_projects, open_samples
-from tests.factories import add_draft, add_project, add_sample, add_user
 from tests.http.conftest import Browse, World
+from tests.support.factories import add_draft, add_project, add_sample, add_user
 
 
 def test_annotators_go_on_where_they_were(owner: TestClient, world: World) -> None:
@@ -24,8 +24,8 @@ def test_reviewed_segments_are_counted_on_the_present_path(
 ) -> None:
     draft = world.draft
     first, second = standing(db, draft).path.segments[:2]
-    service.accept(db, draft=draft, base_version=draft.version, segment_id=first.id)
-    service.correct(
+    correction.accept(db, draft=draft, base_version=draft.version, segment_id=first.id)
+    correction.correct(
         db,
         draft=draft,
         base_version=draft.version,

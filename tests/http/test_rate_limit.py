@@ -7,8 +7,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from app import ratelimit
-from app.ratelimit import LET_IN, RateLimit, Windows
+from app.web import rate_limit
+from app.web.rate_limit import LET_IN, RateLimit, Windows
 
 
 class Clock:
@@ -27,7 +27,7 @@ class Door:
         self.good = {"one", "two"}
 
     def answer(self, request: Request) -> PlainTextResponse:
-        """Let a good token in, as app/deps.py does."""
+        """Let a good token in, as app/web/dependencies.py does."""
         if request.headers.get("authorization", "").removeprefix("Bearer ") not in self.good:
             return PlainTextResponse("no", 401)
         setattr(request.state, LET_IN, True)
@@ -142,7 +142,7 @@ def test_pages_and_the_description_are_not_counted(client: TestClient) -> None:
 def test_many_addresses_neither_fill_the_memory_nor_give_a_token_its_minute_anew(
     clock: Clock, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ratelimit, "_MANY", 3)
+    monkeypatch.setattr(rate_limit, "_MANY", 3)
     limit = RateLimit(Starlette(routes=[Route("/api/v1/pairs", door.answer)]), 2, clock)
     assert pull(TestClient(limit), "one", 3) == [200, 200, 429]
     for number in range(20):

@@ -6,8 +6,8 @@ from starlette.testclient import TestClient
 
 from app.models import Draft, now
 from app.samples.queries import PAGE
-from tests.factories import add_draft, add_sample
 from tests.http.conftest import World
+from tests.support.factories import add_draft, add_sample
 
 
 def address(world: World) -> str:

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
+from app.exports.snapshot_store import SnapshotStore
 from app.models import AuditEvent, Snapshot, now
-from app.pairs.snapshots.store import SnapshotStore
 from tests.http.conftest import Make, World
 
 

@@ -9,13 +9,13 @@ from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from app.accounts import service as accounts
-from app.annotation import tasks
+from app.annotation.edits import assignment
 from app.domain.corrections import Kind
+from app.exports.snapshot_store import SnapshotStore
 from app.models import Correction, Role, Snapshot, SnapshotState, now
-from app.pairs.snapshots.store import SnapshotStore
-from tests.factories import add_draft, add_sample, add_user
 from tests.http.conftest import HTMX, Browse, Make, World
-from tests.pairing import add_pair
+from tests.support.factories import add_draft, add_sample, add_user
+from tests.support.pairing import add_pair
 
 FORM = {"name": "round-2", "format": "raw", "template": "qwen3-vl", "kind": "rewrite"}
 
@@ -348,7 +348,7 @@ def test_the_form_knows_what_a_format_is_made_of(
 ) -> None:
     sample = add_sample(db, project=world.project)
     draft = add_draft(db, sample=sample, user=world.owner)
-    tasks.finish(db, draft=draft, base_version=draft.version)
+    assignment.finish(db, draft=draft, base_version=draft.version)
     db.commit()
     page = f"/projects/{world.project.id}/snapshots"
     asked = f"{page}/preview?format="

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from app.accounts import service
-from app.db import make_engine
+from app.database.sessions import make_engine
 from app.main import create_app
 from app.models import Role
 from app.settings import Settings

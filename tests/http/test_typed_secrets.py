@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
-from app.fields import fields_of
 from app.settings import ROOT
+from app.web.fields import fields_of
 from tests.http.conftest import World
 
 SECRET = "correct-horse-battery"

@@ -18,7 +18,7 @@ from app.accounts.demo import DEMO_ACCOUNTS
 from app.models import Role
 from app.settings import ROOT
 from tests.project.tracked import tracked_files
-from tests.studio import SAME_ORIGIN
+from tests.support.studio import SAME_ORIGIN
 
 STAMPS = ("made.stamp", "run.stamp", "test.stamp", "dev.stamp")
 

@@ -9,8 +9,8 @@ import pytest
 
 from app.cli import address
 from app.settings import Settings
-from tests.commands import run_command
-from tests.studio import Studio, studio
+from tests.support.commands import run_command
+from tests.support.studio import Studio, studio
 
 
 @pytest.fixture(scope="module")

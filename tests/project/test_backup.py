@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from app.backup import back_up, restore
+from app.database.migrate import upgrade
 from app.images.store import ImageStore
-from app.migrate import upgrade
 from app.refusals import Conflict, Invalid
 from tests.conftest import database_of
-from tests.snapshotting import Vault, vault
+from tests.support.snapshots import Vault, vault
 
 STATEMENT = "INSERT INTO users (name, display_name, role) VALUES (%s, %s, 'annotator')"
 

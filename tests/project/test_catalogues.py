@@ -25,8 +25,8 @@ SPEAKERS = {
 }
 # These speak on the command line, to scripts and in logs: no page shows what they say.
 WITHOUT_PAGES = {
-    *("app/backup.py", "app/pairs/formats.py", "app/pairs/modeltemplate.py"),
-    *("app/pairs/selection.py", "app/pairs/sinks.py", "app/pairs/snapshots/hub.py"),
+    *("app/backup.py", "app/exports/formats.py", "app/exports/model_template.py"),
+    *("app/exports/selection.py", "app/exports/sinks.py", "app/snapshots/hub.py"),
     *("app/policies/fingerprint.py", "app/policies/queries.py"),
     *("worker/openai/probe.py", "worker/vllm/server.py"),
 }

@@ -13,17 +13,17 @@ from PIL import Image
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.db import make_engine
+from app.database.postgres import embedded, running_url
+from app.database.sessions import make_engine
 from app.models import Project, Sample
-from app.postgres import embedded, running_url
 from app.settings import ROOT
-from tests.commands import run_command
 from tests.db.conftest import Desk
 from tests.db.test_model_template import SMALL, model
-from tests.factories import add_draft, add_user
-from tests.imports import animation, nested_forms
-from tests.pairing import add_pair
-from tests.snapshotting import vault
+from tests.support.commands import run_command
+from tests.support.factories import add_draft, add_user
+from tests.support.imports import animation, nested_forms
+from tests.support.pairing import add_pair
+from tests.support.snapshots import vault
 
 
 class Studio:

@@ -15,7 +15,7 @@ import psutil
 import psycopg
 import pytest
 
-from app.postgres import embedded, running_url
+from app.database.postgres import embedded, running_url
 from app.settings import ROOT
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from app.cli import main
 from app.settings import ROOT
-from tests.commands import run_command
+from tests.support.commands import run_command
 
 # Python calls and returns in the life of the command; it has some twenty thousand of them.
 MOMENTS = 24

@@ -10,13 +10,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app import migrate
 from app.backup import restore
-from app.postgres import tool
+from app.database import migrate
+from app.database.postgres import tool
 from app.refusals import Invalid
 from tests.conftest import database_of
-from tests.imports import picture
 from tests.project.test_backup import STATEMENT, silent, users
+from tests.support.imports import picture
 
 # The last one before snapshots: what format 1 was made from when it was new.
 OLD_SCHEMA = "0010"

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from app.db import make_engine, make_sessions
+from app.database.postgres import running_url
+from app.database.sessions import make_engine, make_sessions
 from app.policies import loading
 from app.policies.loading import Report
-from app.postgres import running_url
-from tests.adapters import make_adapter
 from tests.project.test_cli import Studio, studio
+from tests.support.adapters import make_adapter
 
 __all__ = ["studio"]
 

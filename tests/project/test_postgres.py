@@ -14,14 +14,14 @@ import psutil
 import psycopg
 import pytest
 
-from app.postgres import ServerError, database_url, embedded, running_url, tool
+from app.database.postgres import ServerError, database_url, embedded, running_url, tool
 from app.settings import Settings
 
 # As under a terminal, even where the tests run in the background and inherit an ignored SIGINT.
 HOLD = """
 import signal, sys, time
 from pathlib import Path
-from app.postgres import embedded
+from app.database.postgres import embedded
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with embedded(Path(sys.argv[1])) as url:
     print(url, flush=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import ROOT
-from tests.unwritable import unwritable
+from tests.support.unwritable import unwritable
 
 COMMANDS = [
     ("demo", "--port", "1"),

@@ -25,7 +25,7 @@ from tests.project.tracked import tracked_files
 
 # What stands at the top of the repository and goes into the package `app`.
 MOVED = ("migrations", "static", "templates")
-PACKAGES = ("app", "trainer", "worker")
+PACKAGES = ("app", "iterdpo", "worker")
 
 
 @pytest.fixture(scope="module")

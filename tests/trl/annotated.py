@@ -9,13 +9,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.annotation.tasks import finish, open_draft
+from app.annotation.edits.assignment import finish, open_draft
 from app.images.store import ImageStore
 from app.models import Correction, Project, Sample, SampleImage, Segment, User
 from app.models.live import is_live_pair
 from tests.db.conftest import Desk
-from tests.factories import add_project, add_user
-from tests.imports import Importer, archive, lines, picture
+from tests.support.factories import add_project, add_user
+from tests.support.imports import Importer, archive, lines, picture
 
 ENGLISH = (
     "## Slide 1\n\nWelcome to the lecture.\n\n",

@@ -13,13 +13,13 @@ from app.accounts import service as accounts
 from app.domain.filters import PairFilter
 from app.domain.prompts import Template
 from app.domain.quality import Gate
+from app.exports.export import Order, export_directory
+from app.exports.formats import FORMATS, Rendering
 from app.images.store import ImageStore
 from app.models import Membership, Project, Role
-from app.pairs.export import Order, export_directory
-from app.pairs.formats import FORMATS, Rendering
 from app.settings import ROOT
-from tests.factories import add_user
-from tests.studio import Studio, studio
+from tests.support.factories import add_user
+from tests.support.studio import Studio, studio
 from tests.trl.annotated import Expected, annotate, expected_pairs
 
 

@@ -9,11 +9,11 @@ from PIL import Image
 from transformers import AutoProcessor
 from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
 
+from iterdpo.checks import Checked, check_batches, check_rows
+from iterdpo.refusals import TrainingRefusal
+from iterdpo.rendering import Renderer
+from iterdpo.rows import TRAIN, Row, Source, directory_source
 from tests.trl.conftest import House
-from trainer.checks import Checked, check_batches, check_rows
-from trainer.refusals import TrainingRefusal
-from trainer.rendering import Renderer
-from trainer.rows import TRAIN, Row, Source, directory_source
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from transformers import AutoProcessor
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
 
+from iterdpo.dense import DenseCollator, DenseDPOTrainer, changed
 from tests.trl.conftest import House
-from trainer.dense import DenseCollator, DenseDPOTrainer, changed
 
 
 @pytest.fixture(scope="module")

@@ -20,12 +20,12 @@ from safetensors.torch import load_file
 from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
 
 from app.settings import ROOT
+from iterdpo.config import read_config
+from iterdpo.preparation import prepare
+from iterdpo.refusals import TrainingRefusal
+from iterdpo.train import run
 from tests.trl.annotated import written
 from tests.trl.conftest import House
-from trainer.config import read_config
-from trainer.preparation import prepare
-from trainer.refusals import TrainingRefusal
-from trainer.train import run
 
 
 @pytest.fixture

@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from app.annotation import service as annotation
-from app.annotation.path import Path as TreePath
+from app.annotation.edits import correction as annotation
+from app.annotation.edits.path import Path as TreePath
 from app.domain.filters import PairFilter
 from app.domain.segments import RuleKind
+from app.exports.reader import BATCH, read_pairs
+from app.exports.selection import select_pairs
 from app.models import Policy, Project, RunState, Segment
-from app.pairs.selection import select_pairs
-from app.pairs.source import BATCH, read_pairs
 from app.policies import queries, service
 from app.policies.fingerprint import adapter_hash
 from app.policies.loading import Adapter
 from app.policies.queries import Use
-from tests.adapters import add_adapter
+from tests.support.adapters import add_adapter
 from tests.vllm.conftest import IMAGES, Running
 from tests.vllm.talking import ask
 from tests.worker.conftest import Studio, until

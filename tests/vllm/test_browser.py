@@ -10,14 +10,14 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
-from app.annotation.path import Path as TreePath
+from app.annotation.edits.path import Path as TreePath
 from app.domain.segments import RuleKind
 from app.models import Draft, Project, Regeneration, RunState
 from app.regenerations import leaf
 from tests.browser.conftest import OUTPUT, OpenWindow, chromium, open_window
 from tests.browser.desk import Desk, add_task
 from tests.browser.test_accessible import violations
-from tests.studio import Studio, studio
+from tests.support.studio import Studio, studio
 from tests.vllm.conftest import Running
 
 __all__ = ["chromium", "open_window"]

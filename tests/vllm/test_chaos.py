@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import pytest
 from sqlalchemy import text
 
-from tests.studio import Studio, studio
+from tests.support.studio import Studio, studio
 from tests.vllm.chaos.annotators import Asked, Office
 from tests.vllm.chaos.blows import LEASE_S, OWN, SHARED, Storm
 from tests.vllm.chaos.scene import GENERATION, TIMEOUT_S, furnish, play, story

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from app.annotation.path import Path as TreePath
+from app.annotation.edits.path import Path as TreePath
 from app.domain.segments import RuleKind
 from app.models import Draft, Policy, Project, Regeneration, RunState, Sample, SampleImage
-from tests.factories import add_draft, add_project, add_sample, add_user
-from tests.studio import Studio as House
-from tests.studio import studio as house
+from tests.support.factories import add_draft, add_project, add_sample, add_user
+from tests.support.studio import Studio as House
+from tests.support.studio import studio as house
 from tests.vllm.conftest import IMAGES, Running
 
 # The id of an empty line in the tiny model's vocabulary.

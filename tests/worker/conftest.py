@@ -22,16 +22,16 @@ from sqlalchemy.orm import Session
 
 import worker
 from app import regenerations
-from app.annotation import service
-from app.annotation.path import Path as TreePath
-from app.cli.serving import HTTP, Server
-from app.db import Sessions, make_engine, make_sessions
+from app.annotation.edits import correction
+from app.annotation.edits.path import Path as TreePath
+from app.cli.serve import HTTP, Server
+from app.database.sessions import Sessions, make_engine, make_sessions
 from app.domain.segments import Rule, RuleKind, split
 from app.main import create_app
 from app.models import Chunk, Draft, LoginSession, Regeneration, RunState, Segment, User, now
 from app.security import SESSION_COOKIE, digest, new_secret
 from app.settings import ROOT, Settings
-from tests.factories import add_draft, add_policy, add_project, add_sample, add_user
+from tests.support.factories import add_draft, add_policy, add_project, add_sample, add_user
 from worker.engine import Engine
 
 _DATA = ROOT / "app" / "demo_data" / "longwriter-v" / "lecture_16_slides.en.json"
@@ -81,7 +81,7 @@ class Studio:
             draft = self.draft(db)
             segment = TreePath.load(db, regenerations.leaf(db, draft)).steps[number]
             assert old in segment.text
-            service.correct(
+            correction.correct(
                 db,
                 draft=draft,
                 base_version=draft.version,
@@ -96,7 +96,7 @@ class Studio:
         """The annotator's Continue again, after all that is there."""
         with self.sessions.begin() as db:
             draft = self.draft(db)
-            run = service.regenerate(
+            run = correction.regenerate(
                 db,
                 draft=draft,
                 base_version=draft.version,
@@ -108,7 +108,7 @@ class Studio:
         """The annotator's Stop."""
         with self.sessions.begin() as db:
             draft = self.draft(db)
-            service.stop(db, draft=draft, regeneration_id=regeneration_id)
+            correction.stop(db, draft=draft, regeneration_id=regeneration_id)
 
     def run(self, regeneration_id: int) -> Regeneration:
         """The row as it is now."""

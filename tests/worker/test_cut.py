@@ -5,15 +5,15 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from app.annotation import tasks
-from app.annotation.path import Path as TreePath
+from app.annotation.edits import assignment
+from app.annotation.edits.path import Path as TreePath
 from app.images.store import ImageStore
 from app.models import Project, RunState, Sample, Segment
 from app.projects import service as projects
 from app.samples.importing import import_path
 from tests.db.test_import_folders import course
-from tests.factories import add_user
-from tests.imports import lines, row, tree
+from tests.support.factories import add_user
+from tests.support.imports import lines, row, tree
 from tests.worker.conftest import Studio, until
 from tests.worker.test_process import play
 
@@ -32,7 +32,7 @@ def open_draft(studio: Studio, source: Path, folder: Path) -> None:
         sample = db.scalars(
             select(Sample).where(Sample.project_id == project.id).order_by(Sample.id).limit(1)
         ).one()
-        draft = tasks.open_draft(db, sample_id=sample.id, user_id=user.id)
+        draft = assignment.open_draft(db, sample_id=sample.id, user_id=user.id)
         studio.draft_id = draft.id
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from app import regenerations
-from app.db import make_engine
+from app.database.sessions import make_engine
 from app.models import Chunk, Regeneration, RunState, Segment
 from app.regenerations import MAX_FAILURES, Cut, Ending, Outcome, Portion, Work
 from tests.worker.conftest import Studio

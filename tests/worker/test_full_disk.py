@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.annotation.path import Path as TreePath
+from app.annotation.edits.path import Path as TreePath
 from app.models import Draft
 from app.regenerations import leaf
 from tests.browser.desk import Task, add_task
-from tests.studio import Studio, studio
+from tests.support.studio import Studio, studio
 
 MEGABYTES = 160
 TYPED = "Long text of an annotator. " * 2000

@@ -11,6 +11,7 @@ from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
 from app.accounts import service as accounts
+from app.exports.snapshot_store import ARCHIVE, SnapshotStore
 from app.models import (
     ApiToken,
     Draft,
@@ -24,12 +25,11 @@ from app.models import (
     User,
     now,
 )
-from app.pairs.snapshots.store import ARCHIVE, SnapshotStore
 from app.projects import service as projects
 from app.regenerations import Portion
-from app.rights import LONGEST_S, LOOK_S
 from app.security import SESSION_COOKIE, Actor
-from tests.factories import add_user
+from app.web.rights import LONGEST_S, LOOK_S
+from tests.support.factories import add_user
 from tests.worker.conftest import Site
 
 # Events are told at once; the rest is a busy machine's.

@@ -9,7 +9,7 @@ from app.domain.certainty import Token
 from app.domain.segments import Rule, RuleKind, Splitter
 from app.models import Draft, Project, Regeneration, RunState, Sample, Segment, now
 from app.regenerations import Ending, Outcome
-from tests.factories import add_draft, add_project, add_sample, add_user
+from tests.support.factories import add_draft, add_project, add_sample, add_user
 from worker.streams import Release, Stream
 
 LEASE_S = 60.0

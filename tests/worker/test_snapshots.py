@@ -16,7 +16,7 @@ from sqlalchemy import select, text
 
 from app.models import Project, Snapshot, SnapshotState
 from app.settings import ROOT
-from tests.snapshotting import Vault, vault
+from tests.support.snapshots import Vault, vault
 
 LEASE_S = 1.5
 
@@ -67,7 +67,7 @@ class House:
                 found[:] = [
                     child
                     for child in psutil.Process(worker.pid).children()
-                    if "worker.building" in child.cmdline()
+                    if "worker.snapshot_process" in child.cmdline()
                 ]
             return bool(found)
 

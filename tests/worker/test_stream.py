@@ -18,7 +18,7 @@ from app.domain.certainty import Certainty, WeakWord
 from app.domain.segments import Rule, RuleKind, Splitter
 from app.models import Role, RunState
 from app.regenerations import Candidate, Cut, Ending, Outcome, Portion
-from tests.factories import add_user
+from tests.support.factories import add_user
 from tests.worker.conftest import Site, Studio, lecture, until
 from tests.worker.test_waiting import choose, configure, offered, write_on
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text, update
 
 from app import regenerations
-from app.annotation import choice
+from app.annotation.edits import choice
 from app.domain.segments import Rule, RuleKind, split
 from app.models import Project, Regeneration, RunState, Segment, now
 from app.regenerations import Cut, Outcome, Portion, Work

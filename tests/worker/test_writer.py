@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.changes import Hub
+from app.database.notifications import Hub
 from tests.worker.conftest import Studio, lecture, until
 from worker.database import Database
 from worker.streams import Stream

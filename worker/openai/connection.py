@@ -11,8 +11,8 @@ import orjson
 
 from worker.openai.events import Events, NoEventsError
 from worker.openai.failures import broken, refusal, silent
+from worker.openai.idle_timeout import Silence
 from worker.openai.malformed import no_answer, no_stream, too_much
-from worker.openai.silence import Silence
 
 _CONNECT_S = 5.0
 _WRITE_S = 60.0

@@ -19,12 +19,12 @@ from worker.openai.adapters import load_adapter
 from worker.openai.chat import PATH, Ask, chat_request
 from worker.openai.connection import Connection, Patience
 from worker.openai.deltas import LENGTH, ModelDelta, Reader
-from worker.openai.exchange import Exchange
 from worker.openai.failures import CacheMiss, NotServedError
 from worker.openai.images import ImageSource, SentImages
 from worker.openai.probe import Server, probe
 from worker.openai.sampling import Sampling
 from worker.openai.seam import Seam
+from worker.openai.streamed_request import Exchange
 from worker.openai.tokens import TokenPath, token_ids
 
 # Beyond this a body is made in a thread, so that other streams go on meanwhile.

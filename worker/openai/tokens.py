@@ -18,10 +18,10 @@ import orjson
 from worker.openai.chat import LIMITS, PATH, Ask, chat_request
 from worker.openai.connection import Connection
 from worker.openai.deltas import ModelDelta, Reader
-from worker.openai.exchange import Exchange
 from worker.openai.malformed import no_answer
-from worker.openai.memory import Memory
 from worker.openai.probe import Server
+from worker.openai.streamed_request import Exchange
+from worker.openai.token_cache import Memory
 
 GENERATE = "/inference/v1/generate"
 _HEADS = 1024

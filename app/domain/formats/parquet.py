@@ -1,7 +1,7 @@
 """parquet: the raw rows as a table, and the images once, in a table of their own.
 
 Rows that hold their images would repeat each image in every row that shows it. Here the columns and
-what the files say; app.pairs.parquet writes them.
+what the files say; app.exports.parquet writes them.
 """
 
 from collections.abc import Mapping, Sequence

@@ -11,11 +11,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app import regenerations
-from app.annotation import service
-from app.annotation.path import Path as TreePath
+from app.annotation.edits import correction as correction_edits
+from app.annotation.edits.path import Path as TreePath
 from app.models import Draft
 from app.security import SESSION_COOKIE
-from tests.studio import SAME_ORIGIN, Studio
+from tests.support.studio import SAME_ORIGIN, Studio
 from tests.vllm.chaos.readers import Reader
 
 ENDS = ("read",) * 5 + ("stop",) * 2 + ("correct again",) * 3
@@ -163,7 +163,7 @@ class Annotator:
         def change(db: Session) -> int:
             correction = self._choose(db)
             draft = db.get_one(Draft, self.draft_id, with_for_update=True)
-            service.correct(
+            correction_edits.correct(
                 db,
                 draft=draft,
                 base_version=draft.version,

@@ -11,7 +11,7 @@ import psutil
 from sqlalchemy import func, select
 
 from app.models import Regeneration, RunState
-from tests.studio import Studio
+from tests.support.studio import Studio
 from tests.vllm.chaos.annotators import Office
 from tests.vllm.serving import Running
 from worker.vllm import State

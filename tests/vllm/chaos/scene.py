@@ -8,8 +8,8 @@ from sqlalchemy import select
 
 from app.domain.segments import RuleKind
 from app.models import Regeneration, SampleImage
-from tests.factories import add_draft, add_project, add_sample, add_user
-from tests.studio import Studio
+from tests.support.factories import add_draft, add_project, add_sample, add_user
+from tests.support.studio import Studio
 from tests.vllm.chaos.annotators import Annotator, Office
 from tests.vllm.chaos.blows import Storm
 from tests.vllm.conftest import IMAGES

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.annotation.path import Path as TreePath
+from app.annotation.edits.path import Path as TreePath
 from app.domain.prompts import ChatPrompt
 from app.domain.text import defect
 from app.models import Chunk, Regeneration, RunState, Sample, SampleImage, Segment

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from app.models import Policy, RunState, Segment
 from app.policies import queries, service
 from app.policies.queries import Use
-from tests.adapters import add_adapter, make_adapter
+from tests.support.adapters import add_adapter, make_adapter
 from tests.worker.conftest import Studio, until
 from tests.worker.openai.adapting import Adapting
 from tests.worker.openai.scripted import ScriptedServer, scripted

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from app.models import Policy, Worker
 from app.policies import queries, service
 from app.policies.queries import Use
-from tests.adapters import make_adapter
+from tests.support.adapters import make_adapter
 from tests.worker.conftest import Studio, until
 from tests.worker.openai.adapting import CHAT, LOAD, Adapting
 from tests.worker.openai.rounds import (

@@ -1,7 +1,7 @@
 """Token ids that a server has written are found again as far as the text is still the same."""
 
 from worker.openai.deltas import Written
-from worker.openai.memory import Memory, Path
+from worker.openai.token_cache import Memory, Path
 
 # A text that was written in other tokens than it encodes to, after a prefix of two ids.
 PREFIX = "## Slide 1\n\n"

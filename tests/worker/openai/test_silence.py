@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from worker.openai.silence import Silence
+from worker.openai.idle_timeout import Silence
 
 
 def test_a_wait_that_lasts_too_long_ends_with_a_timeout() -> None:

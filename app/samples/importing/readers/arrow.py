@@ -1,6 +1,6 @@
 """Reads tables of Apache Arrow: Parquet files, and the Arrow files that save_to_disk writes.
 
-pyarrow is an extra (app.pairs.parquet says why): it is loaded when such a file is read.
+pyarrow is an extra (app.exports.parquet says why): it is loaded when such a file is read.
 """
 
 from collections.abc import Iterator

@@ -1,0 +1,125 @@
+"""Taking a sample, finishing it, opening it again, finding the next one."""
+
+from sqlalchemy import exists, or_, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.access import ARCHIVED, WHILE_OPEN
+from app.annotation.edits.revision import begin
+from app.database import notifications
+from app.domain.messages import Message
+from app.models import (
+    UNFINISHED,
+    Draft,
+    Membership,
+    Project,
+    Regeneration,
+    RunState,
+    Sample,
+    now,
+)
+from app.refusals import Conflict, NotFound, Outdated
+
+
+def open_draft(db: Session, *, sample_id: int, user_id: int) -> Draft:
+    """The user's draft of a sample, made at the first call.
+
+    Raises NotFound for an unknown sample, Conflict when enough others are at work on it or its
+    project is archived; a draft that is there can be opened to be read.
+    """
+    draft = _draft(db, sample_id, user_id)
+    if draft is not None:
+        return draft
+    row = db.execute(
+        select(Sample, Project)
+        .join(Project, Project.id == Sample.project_id)
+        .where(Sample.id == sample_id)
+        .with_for_update(of=Sample)
+        .suffix_with(WHILE_OPEN)
+    ).one_or_none()
+    if row is None or row.Sample.head_id is None:
+        raise NotFound("There is no such task.")
+    sample, project = row
+    if project.archived_at is not None:
+        raise Conflict(ARCHIVED)
+    draft = _draft(db, sample_id, user_id)
+    if draft is not None:
+        return draft
+    if sample.taken >= project.annotators_per_sample:
+        raise Outdated("Somebody else took this task in the meantime. Take the next one.")
+    sample.taken += 1
+    db.execute(insert(Draft).values(sample_id=sample_id, user_id=user_id, head_id=sample.head_id))
+    draft = _draft(db, sample_id, user_id)
+    assert draft is not None  # noqa: S101 - written two lines above
+    return draft
+
+
+def next_sample(db: Session, *, user_id: int, project_id: int | None = None) -> int | None:
+    """An open sample for the user, oldest first; None when there is nothing left to take.
+
+    Two users who ask at once get different samples: a row that somebody is taking is skipped.
+    """
+    mine = exists().where(Draft.sample_id == Sample.id, Draft.user_id == user_id)
+    statement = (
+        select(Sample.id)
+        .join(Project, Project.id == Sample.project_id)
+        .join(Membership, Membership.project_id == Project.id)
+        .where(
+            Membership.user_id == user_id,
+            Project.archived_at.is_(None),
+            Sample.taken < Project.annotators_per_sample,
+            Sample.head_id.is_not(None),
+            or_(Sample.taken == 0, ~mine),
+        )
+        .order_by(Sample.id)
+        .limit(1)
+        .with_for_update(of=Sample, skip_locked=True)
+    )
+    if project_id is not None:
+        statement = statement.where(Project.id == project_id)
+    return db.scalar(statement)
+
+
+def finish(db: Session, *, draft: Draft, base_version: int) -> None:
+    """The work on this sample is done. Raises Conflict while its text is not at its end."""
+    begin(draft, base_version)
+    run = db.scalar(
+        select(Regeneration).where(
+            Regeneration.draft_id == draft.id, Regeneration.state.in_(UNFINISHED)
+        )
+    )
+    if run is not None:
+        raise Conflict(_not_complete(run))
+    draft.finished_at = now()
+    _touch(db, draft)
+
+
+def reopen(db: Session, *, draft: Draft) -> None:
+    """Work on a finished draft again."""
+    if draft.finished_at is not None:
+        draft.finished_at = None
+        _touch(db, draft)
+
+
+def _not_complete(run: Regeneration) -> Message:
+    if run.state is not RunState.WAITING:
+        return Message("The text is still being written. Wait for the end or stop it, then finish.")
+    if run.undecided:
+        return Message(
+            "The text is not complete: choose how it goes on, or press Stop to end it here, then "
+            "finish."
+        )
+    return Message(
+        "The text is not complete: press Write on for the rest, or Stop to end it here, then "
+        "finish."
+    )
+
+
+def _touch(db: Session, draft: Draft) -> None:
+    draft.version += 1
+    draft.updated_at = now()
+    notifications.notify(db, f"draft:{draft.id}")
+
+
+def _draft(db: Session, sample_id: int, user_id: int) -> Draft | None:
+    return db.scalar(select(Draft).where(Draft.sample_id == sample_id, Draft.user_id == user_id))

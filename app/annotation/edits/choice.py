@@ -1,0 +1,53 @@
+"""What an annotator tells a run that waits: which candidate it goes on with, and to write on."""
+
+from sqlalchemy.orm import Session
+
+from app import regenerations
+from app.annotation.edits import pairing
+from app.annotation.edits.path import Path, steps_of
+from app.annotation.edits.revision import begin, record, standing
+from app.models import Action, Draft
+from app.refusals import Outdated
+
+
+def choose(
+    db: Session, *, draft: Draft, base_version: int, regeneration_id: int, segment_id: int
+) -> int:
+    """Go on with one of the candidates; it is preferred over each of the others that there are.
+
+    The choice says which one is best, not that it is right: the segment has no verdict yet.
+    Returns its id. Raises Conflict when it is not offered (any more).
+    """
+    begin(draft, base_version)
+    before = standing(db, draft)
+    taken = None
+    if draft.regeneration_id == regeneration_id:
+        taken = regenerations.take(
+            db, draft=draft, regeneration_id=regeneration_id, segment_id=segment_id
+        )
+    if taken is None:
+        raise Outdated(
+            "This continuation is no longer offered. Reload to see how the text goes on."
+        )
+    segment, others = taken
+    after = Path.load(db, segment.id)
+    chosen = after.leaf
+    preferred = steps_of(db, [other.id for other in others])
+    pairing.choose(db, draft=draft, chosen=chosen, others=[*preferred.values()])
+    record(
+        db,
+        draft=draft,
+        action=Action.CHOOSE,
+        before=before,
+        after=after,
+        verdicts={},
+        segment_id=chosen.id,
+    )
+    return chosen.id
+
+
+def write_on(db: Session, *, draft: Draft, regeneration_id: int) -> bool:
+    """Have a run that waits for its annotator go on; False: it did not, which changes nothing."""
+    if draft.finished_at is not None or draft.regeneration_id != regeneration_id:
+        return False
+    return regenerations.resume(db, draft=draft, regeneration_id=regeneration_id)

@@ -1,0 +1,256 @@
+"""What an annotator does to the text: accept, correct, continue again, stop.
+
+A verb takes the draft locked by the caller (access.draft_of with write=True), refuses a stale
+base_version with Stale, and leaves the commit to the request.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.orm import Session
+
+from app import regenerations
+from app.annotation.edits import sides
+from app.annotation.edits.path import GONE, Copy, Step, add_copies, add_human, steps_of
+from app.annotation.edits.revision import (
+    Standing,
+    begin,
+    carry_on,
+    is_near_the_end,
+    record,
+    standing,
+    undoable,
+)
+from app.annotation.edits.unsaved import forget
+from app.domain.corrections import Verdict
+from app.domain.spans import How, Span, Spans, head, put_in_place, stored, take_out
+from app.domain.text import defect, keep_newlines
+from app.models import Action, Draft, Regeneration, Remark
+from app.refusals import Conflict, Invalid, Outdated
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """What the model wrote at a place: its text, the segments that it is of, and its spans."""
+
+    text: str
+    sources: Sequence[Step]
+    spans: Spans
+
+
+_LINKED = select(Remark.image_index).where(
+    Remark.draft_id == bindparam("draft"), Remark.segment_id == bindparam("segment")
+)
+
+
+def accept(db: Session, *, draft: Draft, base_version: int, segment_id: int) -> None:
+    """The segment is right as it stands. Accepting twice changes nothing.
+
+    Text typed and not saved for it stays in unsaved_edits: accepting is no reason to lose it.
+    """
+    begin(draft, base_version)
+    before = standing(db, draft)
+    step = before.path.step(segment_id)
+    if before.verdicts.get(segment_id) is None:
+        record(
+            db,
+            draft=draft,
+            action=Action.ACCEPT,
+            before=before,
+            after=before.path,
+            verdicts={step.id: Verdict.ACCEPTED},
+            segment_id=step.id,
+        )
+        if before.waits and is_near_the_end(step.depth, before.path.leaf.depth):
+            regenerations.resume(db, draft=draft, regeneration_id=draft.regeneration_id or 0)
+
+
+def correct(
+    db: Session, *, draft: Draft, base_version: int, segment_id: int, text: str, rewrite: bool
+) -> int:
+    """Replace a segment's text; the model's text becomes the rejected side of a pair.
+
+    text: as typed, newlines in any form; the newlines that end the segment are kept. rewrite: a
+    regeneration continues after it, else what follows is copied. Text equal to the segment's own
+    is an acceptance; equal to the model's takes an earlier correction back. Returns the id of the
+    segment that now stands there. Raises Invalid (field "text") for an empty or unusable text.
+    """
+    begin(draft, base_version)
+    before = standing(db, draft)
+    step = before.path.step(segment_id)
+    typed = typed_text(step, text)
+    if typed == step.text:
+        accept(db, draft=draft, base_version=base_version, segment_id=segment_id)
+        forget(db, draft_id=draft.id, segment_id=segment_id)
+        return step.id
+    if (original := _models_text(db, before, step, typed)) is not None:
+        return _take_back(db, draft=draft, before=before, step=step, original=original)
+    following = before.path.after(step)
+    chosen = add_human(
+        db,
+        sample_id=draft.sample_id,
+        parent=before.path.parent(step),
+        text=typed,
+        author_id=draft.user_id,
+        ends_output=step.ends_output and not following,
+        image_index=image_of(db, draft, step),
+        spans=put_in_place(step.spans, len(typed)),
+    )
+    after, verdicts = carry_on(
+        db,
+        draft=draft,
+        before=before,
+        above=before.path.fork(chosen),
+        following=following,
+        replaced_depth=step.depth,
+        rewrite=rewrite,
+    )
+    record(
+        db,
+        draft=draft,
+        action=Action.CORRECT if rewrite else Action.KEEP,
+        before=before,
+        after=after,
+        verdicts={chosen.id: Verdict.CORRECTED} | verdicts,
+        segment_id=chosen.id,
+        forget_id=step.id,
+    )
+    return chosen.id
+
+
+def regenerate(db: Session, *, draft: Draft, base_version: int, segment_id: int) -> Regeneration:
+    """Continue again after a segment (or after the root: write the whole output).
+
+    Raises Conflict where the output ended: there is nothing to continue.
+    """
+    begin(draft, base_version)
+    before = standing(db, draft)
+    step = before.path.find(segment_id)
+    if step is None:
+        raise Outdated(GONE)
+    if step.ends_output:
+        raise Conflict("The text ends here; there is nothing to continue.")
+    run = regenerations.request(
+        db,
+        draft=draft,
+        anchor_id=step.id,
+        displaced_id=before.path.leaf.id,
+        displaced_depth=step.depth,
+        offers=True,
+        deleted=stored(deleted) if (deleted := _deleted_after(db, draft, before, step)) else None,
+    )
+    record(
+        db,
+        draft=draft,
+        action=Action.REGENERATE,
+        before=before,
+        after=before.path.down_to(step),
+        verdicts={},
+        segment_id=step.id if step.parent_id else None,
+    )
+    return run
+
+
+def stop(db: Session, *, draft: Draft, regeneration_id: int) -> None:
+    """Stop a regeneration; what it has written stays. Stopping a finished one changes nothing."""
+    regenerations.cancel(db, draft_id=draft.id, regeneration_id=regeneration_id)
+
+
+def typed_text(step: Step, typed: str) -> str:
+    """What a textarea sent for a segment, as it is stored.
+
+    The browser shows a segment without the newlines that end it, and its textarea knows only LF;
+    both come back here, so an untouched text is the same text, byte for byte. Newlines typed at
+    the end take their place, they do not add to them.
+    """
+    shown = step.text[: len(step.text) - len(step.separator)]
+    text = keep_newlines(shown, typed)
+    if step.separator:
+        text = text.rstrip("\r\n") + step.separator
+    if text != step.text:
+        check_text(text, leading_newline=step.text[:1] in ("\r", "\n"))
+    return text
+
+
+def check_text(text: str, *, leading_newline: bool = False) -> None:
+    """Raises Invalid for a text that cannot stand as a segment.
+
+    leading_newline: allowed only where the text it replaces began with one.
+    """
+    if problem := defect(text):
+        raise Invalid(problem, field="text")
+    if not text.strip():
+        raise Invalid("An empty text cannot be saved. Delete the segment instead.", field="text")
+    if text[0] in "\r\n" and not leading_newline:
+        raise Invalid(
+            "A segment cannot begin with an empty line: line breaks end the segment before.",
+            field="text",
+        )
+
+
+def image_of(db: Session, draft: Draft, step: Step) -> int | None:
+    """The image linked with a segment: the annotator's choice, else the rule's."""
+    linked = db.scalar(_LINKED, {"draft": draft.id, "segment": step.id})
+    return step.image_index if linked is None else linked
+
+
+def _deleted_after(db: Session, draft: Draft, before: Standing, step: Step) -> Spans:
+    """What was deleted directly after a segment: what is written there now replaces that, too."""
+    following = before.path.after(step)
+    if following:
+        return head(following[0].spans)[0]
+    if before.deleted_at_end:
+        return before.deleted_at_end
+    last = undoable(db, draft)
+    if last is None or last.action is not Action.DELETE or last.segment_id is None:
+        return ()
+    gone = steps_of(db, [last.segment_id])[last.segment_id]
+    return take_out(gone.spans, None)[0] if gone.parent_id == step.id else ()
+
+
+def _models_text(db: Session, before: Standing, step: Step, typed: str) -> Original | None:
+    """What the model wrote where a person's segment stands, if that is what is typed."""
+    marks, rest = head(step.spans)
+    following = before.path.after(step)
+    goes_on = bool(following) and following[0].spans[0].tied
+    if len(rest) != 1 or rest[0].how is not How.CHANGED or rest[0].tied or goes_on:
+        return None
+    of = rest[0].of
+    text, sources = sides.model_text(db, of, known=before.path.segments)
+    if text != typed:
+        return None
+    return Original(text, sources, (*marks, *(Span(one, How.KEPT) for one in of)))
+
+
+def _take_back(
+    db: Session, *, draft: Draft, before: Standing, step: Step, original: Original
+) -> int:
+    """The annotator typed the model's text again: it stands there again, accepted."""
+    parent, source = before.path.parent(step), original.sources[0]
+    if source.parent_id == parent.id and source.spans == original.spans:
+        back = source
+    else:
+        copy = Copy(source, original.text, step.ends_output, original.spans)
+        (back,) = add_copies(db, sample_id=draft.sample_id, parent=parent, copies=[copy])
+    after, verdicts = carry_on(
+        db,
+        draft=draft,
+        before=before,
+        above=before.path.fork(back),
+        following=before.path.after(step),
+        replaced_depth=step.depth,
+        rewrite=False,
+    )
+    record(
+        db,
+        draft=draft,
+        action=Action.ACCEPT,
+        before=before,
+        after=after,
+        verdicts={back.id: Verdict.ACCEPTED} | verdicts,
+        segment_id=back.id,
+        forget_id=step.id,
+        quiet=True,
+    )
+    return back.id

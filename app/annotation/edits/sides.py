@@ -1,0 +1,90 @@
+"""The two sides of a pair as siblings of the tree: those that there are, else copies of them."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from app.annotation.edits.path import Copy, Path, Step, add_copies, add_human, part, steps_of
+from app.domain.corrections import is_on_policy
+from app.domain.spans import Change, How, Slice, Span, as_change, cut
+from app.domain.tree import Origin
+from app.lineage import Standing, wrote_here
+from app.models import Draft
+
+
+def parent_of(db: Session, *, draft: Draft, path: Path, change: Change) -> Step:
+    """The segment after which a change begins; a new one where it begins within a segment."""
+    above, at = path.steps[change.start.index], change.start.offset
+    if at == 0:
+        return above
+    step = path.segments[change.start.index]
+    before = part(step, 0, cut(step.spans, at)[0], ends_output=False)
+    return add_copies(db, sample_id=draft.sample_id, parent=above, copies=[before])[0]
+
+
+def chosen_side(db: Session, *, draft: Draft, path: Path, parent: Step, change: Change) -> Step:
+    """The segment that is the text of a change, and nothing else, below `parent`."""
+    step = path.segments[change.start.index]
+    whole = change.start.offset == 0 and change.end.index == change.start.index
+    if whole and change.end.offset == len(step.text):
+        return step
+    last = path.segments[change.end.index]
+    ends_output = last.ends_output and change.end.offset == len(last.text)
+    if change.how is How.DELETED:
+        at = change.start.offset
+        rest = part(step, at, cut(step.spans, at)[1], ends_output=ends_output)
+        return add_copies(db, sample_id=draft.sample_id, parent=parent, copies=[rest])[0]
+    return add_human(
+        db,
+        sample_id=draft.sample_id,
+        parent=parent,
+        text=change.text,
+        author_id=draft.user_id,
+        ends_output=ends_output,
+        image_index=step.image_index,
+        spans=as_change(change.how, change.of, change.slices),
+    )
+
+
+def model_text(
+    db: Session, of: Sequence[Slice], *, known: Sequence[Step]
+) -> tuple[str, Sequence[Step]]:
+    """The model's text that consists of these slices, and the segments they are of. known: steps
+    that need not be read."""
+    steps = {step.id: step for step in known}
+    if missing := {one.segment for one in of} - steps.keys():
+        steps |= steps_of(db, missing)
+    texts = (steps[one.segment].text[one.start : one.end] for one in of)
+    return "".join(texts), [steps[one.segment] for one in of]
+
+
+def rejected_side(
+    db: Session,
+    *,
+    draft: Draft,
+    parent: Step,
+    of: Sequence[Slice],
+    text: str,
+    sources: Sequence[Step],
+    known: Sequence[Step],
+) -> Step:
+    """The segment below `parent` that is the model's text `of`, and nothing else."""
+    for step in (*sources, *known):
+        if (
+            step.parent_id == parent.id
+            and step.origin is Origin.MODEL
+            and step.text == text
+            and step.slices == tuple(of)
+        ):
+            return step
+    ends_output = sources[-1].ends_output and of[-1].end == len(sources[-1].text)
+    spans = tuple(Span(one, How.KEPT) for one in of)
+    copy = Copy(sources[0], text, ends_output, spans)
+    return add_copies(db, sample_id=draft.sample_id, parent=parent, copies=[copy])[0]
+
+
+def wrote_it_here(db: Session, step: Step, *, prefix: str) -> bool:
+    """Whether one policy wrote this text itself, directly after this prefix."""
+    if step.copied_from is None:
+        return is_on_policy(step.origin, False, step.engine)
+    return wrote_here(db, [Standing(step.slices, step.text, prefix)])[0]

@@ -1,0 +1,1 @@
+"""What the workspace shows: frozen values and the queries that fill them."""

@@ -1,0 +1,1 @@
+"""The database: engine and sessions, the schema, notifications, jobs, the embedded PostgreSQL."""

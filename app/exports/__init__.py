@@ -1,0 +1,1 @@
+"""Exports: selection, gate, rows, files. Used by pairs, snapshots and the command line."""

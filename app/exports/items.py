@@ -1,0 +1,264 @@
+"""What leaves in exports: pairs, judgements and whole outputs, each with how it is found.
+
+    wanted → select → ids → read → inspect → a format's rows
+
+An export is the same for all of them; a format says of which it is made.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date
+from hashlib import blake2b
+from typing import Any, NamedTuple, Protocol
+
+from sqlalchemy.orm import Session
+
+from app.domain.filters import FILTERS, PairFilter
+from app.domain.formats import Judgement, Pair, WholeOutput
+from app.domain.messages import Message
+from app.domain.prefixes import EMPTY, Piece, Prefix
+from app.domain.prompts import Template
+from app.domain.quality import Check, Gate, Inspection
+from app.exports import draft_texts, reader
+from app.exports.filtering import policies
+from app.exports.gate import inspect
+from app.exports.judgements import judgements
+from app.exports.outputs import outputs
+from app.exports.reader import OpenSession, SampleFacts, read_batch, read_samples
+from app.exports.selection import Selection, select_drafts, select_pairs
+from app.models import Policy
+from app.refusals import Invalid
+
+# What can be asked of a text as a whole.
+_OF_DRAFTS = frozenset(
+    {"project", "annotator", "reviewed", "since", "until", "language", "tag"},
+)
+
+
+class Leaving(Protocol):
+    """One of what an export is made of.
+
+    key: its id, numbers with dashes between. item: what a format makes rows of. accepted: of a
+    judgement, else None. digest: of what a trainer learns from it; not who made it, nor in which
+    format it leaves.
+    """
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def sample(self) -> SampleFacts: ...
+    @property
+    def item(self) -> Pair | Judgement | WholeOutput: ...
+    @property
+    def ends_output(self) -> bool: ...
+    @property
+    def policy(self) -> str | None: ...
+    @property
+    def accepted(self) -> bool | None: ...
+    @property
+    def digest(self) -> str: ...
+
+
+class Said(NamedTuple):
+    """A judgement or a whole output on its way out, as a text behind a prefix. about: what makes
+    equal texts another row."""
+
+    key: str
+    sample: SampleFacts
+    item: Judgement | WholeOutput
+    prefix: Prefix
+    text: Piece
+    policy: str | None
+    about: str
+
+    @property
+    def ends_output(self) -> bool:
+        """See Leaving."""
+        return self.item.ends_output
+
+    @property
+    def accepted(self) -> bool | None:
+        """See Leaving."""
+        return self.item.accepted if isinstance(self.item, Judgement) else None
+
+    @property
+    def digest(self) -> str:
+        """See Leaving."""
+        before = b"%d %d %d" % (self.prefix.length, *self.prefix.checksums)
+        end = b"end" if self.ends_output else b""
+        parts = (before, self.sample.setting.content, self.text.json, self.about.encode(), end)
+        return blake2b(b"\0".join(parts), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of what leaves.
+
+    noun: what one is called; nouns: several; title: these at the head of a sentence. held_in: the
+    table that ids are of. filters: those that can be asked of it. comes: how there come to be any,
+    as a sentence. batch: so many ids are read at once.
+    """
+
+    noun: Message
+    nouns: Message
+    title: Message
+    held_in: str
+    filters: frozenset[str]
+    comes: Message
+    batch: int
+    select: Callable[[Session, PairFilter, Sequence[int]], Selection]
+    read: Callable[[Session, Sequence[int], PairFilter, Template], Sequence[Leaving]]
+    find: Callable[[Any, Inspection], Check | None]
+
+    def refuse(self, wanted: PairFilter) -> None:
+        """Raises Invalid, naming them, for filters that cannot be asked of this kind."""
+        strange = [name for name in wanted.canonical() if name not in self.filters]
+        if strange:
+            known = ", ".join(name for name in FILTERS if name in self.filters)
+            raise Invalid(
+                Message(
+                    "%(kind)s cannot be asked for by %(names)s. The filters for them are: "
+                    "%(known)s.",
+                    kind=self.title,
+                    names=", ".join(strange),
+                    known=known,
+                ),
+                strange[0],
+            )
+
+    def passing(self, items: Iterable[Leaving], inspection: Inspection) -> Iterator[Leaving]:
+        """Those in which the gate finds nothing; the others are counted by what it found."""
+        return (item for item in items if self.find(item, inspection) is None)
+
+    def look(
+        self,
+        open_session: OpenSession,
+        selection: Selection,
+        wanted: PairFilter,
+        gate: Gate,
+        on_passed: Callable[[Leaving], None] = lambda _: None,
+    ) -> Inspection:
+        """What the gate finds in a selection, with nothing written: a dry run. on_passed is called
+        with each one that it lets pass."""
+        inspection = Inspection(gate)
+        inspection.count(Check.RETRACTED, *map(str, selection.taken_back))
+        for ids in selection.batches(self.batch):
+            with open_session() as db:
+                batch = self.read(db, ids, wanted, gate.template)
+            for item in self.passing(batch, inspection):
+                on_passed(item)
+        return inspection
+
+
+def _read_pairs(
+    db: Session, ids: Sequence[int], _wanted: PairFilter, template: Template
+) -> Sequence[Leaving]:
+    return read_batch(db, ids, template=template)
+
+
+def _read_judgements(
+    db: Session, ids: Sequence[int], wanted: PairFilter, template: Template
+) -> Sequence[Leaving]:
+    by: frozenset[str] | None = None
+    if wanted.policy or wanted.round:
+        by = frozenset(db.scalars(policies(wanted, Policy.name)))
+    found = [one for one in judgements(db, ids) if _meets(one[1], wanted, by)]
+    samples = read_samples(db, {draft.sample_id for draft, _ in found}, template)
+    return [
+        Said(
+            judgement.judgement_id,
+            samples[draft.sample_id],
+            judgement,
+            EMPTY.grow(Piece.of(judgement.prefix)),
+            Piece.of(judgement.text),
+            judgement.policy,
+            "accepted" if judgement.accepted else "rejected",
+        )
+        for draft, judgement in found
+    ]
+
+
+def _meets(judgement: Judgement, wanted: PairFilter, by: frozenset[str] | None) -> bool:
+    """What the filter asks of a single segment. by: the names of the policies, if it asks."""
+    day = _day(judgement)
+    return (
+        (by is None or judgement.policy in by)
+        and (wanted.on_policy is None or judgement.on_policy is wanted.on_policy)
+        and (wanted.since is None or day >= wanted.since)
+        and (wanted.until is None or day <= wanted.until)
+        and (wanted.min_position is None or judgement.position >= wanted.min_position)
+        and (wanted.max_position is None or judgement.position <= wanted.max_position)
+    )
+
+
+def _day(judgement: Judgement) -> date:
+    return judgement.created_at.astimezone(UTC).date()
+
+
+def _read_outputs(
+    db: Session, ids: Sequence[int], _wanted: PairFilter, template: Template
+) -> Sequence[Leaving]:
+    found = list(outputs(db, ids))
+    samples = read_samples(db, {draft.sample_id for draft, _ in found}, template)
+    return [
+        Said(
+            str(output.draft_id),
+            samples[draft.sample_id],
+            output,
+            EMPTY,
+            Piece.of(output.text),
+            None,
+            # The rows of single segments follow from where the text is cut and what was judged.
+            "".join(f"{len(one.text)} {one.verdict or ''}," for one in output.segments),
+        )
+        for draft, output in found
+    ]
+
+
+def _find(said: Said, inspection: Inspection) -> Check | None:
+    return inspection.find_text(
+        said.key,
+        setting=said.sample.setting,
+        prefix=said.prefix,
+        text=said.text,
+        about=said.about,
+    )
+
+
+PAIRS = Kind(
+    Message("pair"),
+    Message("pairs"),
+    Message("Pairs"),
+    "corrections",
+    frozenset(FILTERS),
+    Message("Every correction that an annotator saves is one."),
+    reader.BATCH,
+    select_pairs,
+    _read_pairs,
+    inspect,
+)
+JUDGEMENTS = Kind(
+    Message("judgement"),
+    Message("judgements"),
+    Message("Judgements"),
+    "drafts",
+    _OF_DRAFTS | {"policy", "round", "on_policy", "min_position", "max_position"},
+    Message("Every segment of a model that an annotator accepts or deletes is one."),
+    draft_texts.BATCH,
+    lambda db, wanted, projects: select_drafts(db, wanted, projects, finished=False),
+    _read_judgements,
+    _find,
+)
+OUTPUTS = Kind(
+    Message("output"),
+    Message("outputs"),
+    Message("Outputs"),
+    "drafts",
+    _OF_DRAFTS,
+    Message("Every sample that an annotator finishes is one."),
+    draft_texts.BATCH,
+    lambda db, wanted, projects: select_drafts(db, wanted, projects, finished=True),
+    _read_outputs,
+    _find,
+)
+KINDS = {Pair: PAIRS, Judgement: JUDGEMENTS, WholeOutput: OUTPUTS}

@@ -1,0 +1,1 @@
+"""What tests of every level share: factories, commands, a studio to talk to."""
