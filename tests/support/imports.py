@@ -16,7 +16,7 @@ from app.images.store import ImageStore
 from app.models import Project, Sample, Segment
 from app.samples.importing import ImportOptions, ImportRefused, ImportReport, import_path
 
-DECK = Path(__file__).parent / "data" / "packaging-tutorial" / "packaging-tutorial.pdf"
+DECK = Path(__file__).parents[1] / "data" / "packaging-tutorial" / "packaging-tutorial.pdf"
 
 
 def picture(

@@ -148,7 +148,7 @@ def studio(data: Path, **settings: str) -> Iterator[Studio]:
         environment = os.environ | {
             "ITERDPO_DATA": str(data),
             "ITERDPO_PORT": str(port),
-            "PYTHONPATH": str(Path(__file__).parent.parent),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
         }
         made = Studio(data, port, make_sessions(engine), environment | settings)
         try:
