@@ -21,8 +21,8 @@ T = TypeVar("T")
 
 _LARGEST_ID = 2**63 - 1
 ARCHIVED = Message(
-    "This project is archived: its texts can be read, not changed. What you typed is kept until "
-    "an admin takes the project back into the queues."
+    "This project is archived. You can read its texts but not change them. What you typed is "
+    "kept until an admin restores the project."
 )
 # Behind a statement that locks something of a project: an archival waits for the changes that
 # are under way, and changes that come later wait for it and see it.
@@ -91,7 +91,9 @@ def draft_of(
     """
     draft, archived_at = _draft_row(db, actor, draft_id, write=write)
     if write and draft.user_id != actor.id:
-        raise Forbidden("This draft is another annotator's: you can read it, not change it.")
+        raise Forbidden(
+            "This draft belongs to another annotator. You can read it but not change it."
+        )
     if write and archived_at is not None and not archived:
         raise Conflict(ARCHIVED)
     return draft

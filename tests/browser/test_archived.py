@@ -28,7 +28,7 @@ def test_what_is_typed_survives_an_archival(house: Studio, open_window: OpenWind
     desk.type(" And after.")
 
     desk.page.reload()
-    expect(desk.notice).to_contain_text("its texts can be read, not changed")
+    expect(desk.notice).to_contain_text("You can read its texts but not change them")
     expect(desk.saved).to_have_text("Read only")
     expect(desk.page.locator("form.editor, #finish, #again, [data-act=edit]")).to_have_count(0)
     kept = desk.number(2).locator(".kept")

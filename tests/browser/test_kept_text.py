@@ -90,7 +90,7 @@ def test_text_typed_without_a_server_is_there_when_the_page_comes_again(
     desk.page.goto("/")
     desk.page.unroute("**/unsaved")
     desk.open()
-    expect(desk.page.locator("#messages")).to_contain_text("was put back")
+    expect(desk.page.locator("#messages")).to_contain_text("and is restored")
     expect(desk.text).to_have_value(before)
 
 
@@ -140,7 +140,7 @@ def test_an_empty_text_is_refused_beside_its_field(house: Studio, open_window: O
     desk = Desk(window.page, task).open()
     desk.edit(2)
     desk.press("Control+a", "Delete", "Control+Enter")
-    expect(desk.active.locator(".error")).to_contain_text("An empty text cannot be saved")
+    expect(desk.active.locator(".error")).to_contain_text("You cannot save an empty text")
     expect(desk.text).to_have_value("")
 
 

@@ -146,8 +146,8 @@ def test_one_chooses_and_reads_on_by_keyboard_alone(house: Studio, open_window: 
     # Finish is refused while the text is not complete, and says how to go on.
     page.locator("#finish").focus()
     desk.press("Enter")
-    page.get_by_role("button", name="Go on").press("Enter")
-    expect(desk.notice).to_contain_text("press Write on for the rest, or Stop")
+    page.get_by_role("button", name="Continue anyway").press("Enter")
+    expect(desk.notice).to_contain_text("Press Resume for the rest, or Stop")
 
     # Reaching the last but one has it write on by itself, to the end.
     desk.number(3).focus()

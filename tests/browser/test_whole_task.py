@@ -114,9 +114,9 @@ def test_a_task_is_done_by_keyboard_alone(house: Studio, open_window: OpenWindow
         expect(desk.count).not_to_have_text(done)
     expect(desk.count).to_have_text("6 of 6 done")
 
-    tab_to(page, "Finish task")
+    tab_to(page, "Finish sample")
     page.keyboard.press("Enter")
-    expect(desk.notice).to_contain_text("Nothing changes in it until it is reopened")
+    expect(desk.notice).to_contain_text("Reopen it to change anything")
     with house.sessions() as db:
         assert db.get_one(Draft, task.draft.id).finished_at is not None
         live_pairs = db.scalars(

@@ -125,10 +125,10 @@ def test_a_chosen_end_ends_the_output(desk: Desk) -> None:
 
 
 def test_what_is_not_offered_cannot_be_chosen(offering: Desk) -> None:
-    with pytest.raises(Conflict, match="no longer offered"):
+    with pytest.raises(Conflict, match="no longer available"):
         offering.choose(4)
     offering.choose(1)
-    with pytest.raises(Conflict, match="no longer offered"):
+    with pytest.raises(Conflict, match="no longer available"):
         offering.choose(1)
 
 
@@ -184,7 +184,7 @@ def test_keeping_what_follows_asks_for_new_candidates_after_it(offering: Desk) -
 
 
 def test_an_unfinished_choice_is_named_when_one_wants_to_finish(offering: Desk) -> None:
-    with pytest.raises(Conflict, match="choose how it goes on, or press Stop"):
+    with pytest.raises(Conflict, match="Choose a candidate, or press Stop"):
         assignment.finish(offering.db, draft=offering.draft, base_version=offering.draft.version)
     correction.stop(offering.db, draft=offering.draft, regeneration_id=offering.run.id)
     assignment.finish(offering.db, draft=offering.draft, base_version=offering.draft.version)

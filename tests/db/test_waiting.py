@@ -102,7 +102,7 @@ def test_more_than_was_wanted_counts_as_well(desk: Desk) -> None:
 
 
 def test_finishing_while_it_waits_is_answered_with_the_two_ways_out(waiting: Desk) -> None:
-    with pytest.raises(Conflict, match="press Write on for the rest, or Stop"):
+    with pytest.raises(Conflict, match="Press Resume for the rest, or Stop"):
         assignment.finish(waiting.db, draft=waiting.draft, base_version=waiting.draft.version)
     correction.stop(waiting.db, draft=waiting.draft, regeneration_id=waiting.run.id)
     assert waiting.run.state is RunState.CANCELLED

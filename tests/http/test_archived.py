@@ -113,7 +113,7 @@ def test_what_is_being_written_is_stopped_and_stays(archived: Desk) -> None:
 
 def test_the_draft_is_read_only_and_says_why(archived: Desk, owner: TestClient) -> None:
     page = owner.get(f"/drafts/{archived.draft.id}").text
-    assert "This project is archived: its texts can be read, not changed." in page
+    assert "This project is archived. You can read its texts but not change them." in page
     assert "data-read-only" in page
     assert not {"/acceptance", "/completion", 'id="again"', 'id="reopen"'} & set(page.split('"'))
     assert 'data-act="edit"' not in page

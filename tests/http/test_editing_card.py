@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 from tests.db.conftest import Desk
 from tests.http.conftest import World
 
-NO_PAIR = "It makes no pair"
+NO_PAIR = "This makes no pair"
 
 
 @pytest.fixture

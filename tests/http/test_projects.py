@@ -174,7 +174,7 @@ def test_an_archived_project_leaves_the_queue_and_comes_back(
     admin.post(f"{url}/archival")
     assert world.project.title not in admin.get("/projects").text
     assert world.project.title in admin.get("/projects?archived=1").text
-    assert "You are in no project yet" in owner.get("/").text
+    assert "You are not in a project yet" in owner.get("/").text
     admin.post(f"{url}/reopening")
     assert world.project.title in admin.get("/projects").text
 

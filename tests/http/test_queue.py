@@ -133,7 +133,7 @@ def test_who_left_the_project_finds_nothing(owner: TestClient, db: Session, worl
     db.delete(db.get_one(Membership, (world.project.id, world.owner.id)))
     db.commit()
     page = owner.get("/").text
-    assert "You are in no project yet" in page
+    assert "You are not in a project yet" in page
     assert world.owner.name in page
 
 

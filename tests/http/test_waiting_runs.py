@@ -35,7 +35,7 @@ def test_the_page_offers_them_as_forms_and_as_text_only(owner: TestClient, desk:
     page = owner.get(f"/drafts/{desk.draft.id}").text
     assert "One &lt;b&gt;way&lt;/b&gt;." in page
     assert page.count(f'action="{address(desk, "/choice")}"') == 2
-    assert "How should the text go on?" in page
+    assert "How should the text continue?" in page
 
 
 def test_no_page_counts_a_text_as_reviewed_whose_way_on_is_not_chosen(
@@ -68,7 +68,7 @@ def test_a_script_gets_the_list_with_the_run_that_goes_on(owner: TestClient, des
     assert answer.status_code == 200
     assert 'data-run-state="queued"' in answer.text
     assert "Another." in answer.text
-    assert "How should the text go on?" not in answer.text
+    assert "How should the text continue?" not in answer.text
 
 
 def test_an_old_page_chooses_nothing(owner: TestClient, desk: Desk) -> None:
@@ -81,7 +81,7 @@ def test_what_is_not_offered_is_a_conflict(owner: TestClient, desk: Desk) -> Non
     sent = form(desk) | {"segment_id": str(desk.at(1).id)}
     answer = owner.put(address(desk, "/choice"), data=sent)
     assert answer.status_code == 409
-    assert "no longer offered" in answer.text
+    assert "no longer available" in answer.text
 
 
 def test_a_continuation_is_asked_for_once_and_answered_always(

@@ -38,7 +38,7 @@ def open_draft(db: Session, *, sample_id: int, user_id: int) -> Draft:
         .suffix_with(WHILE_OPEN)
     ).one_or_none()
     if row is None or row.Sample.head_id is None:
-        raise NotFound("There is no such task.")
+        raise NotFound("There is no such sample.")
     sample, project = row
     if project.archived_at is not None:
         raise Conflict(ARCHIVED)
@@ -46,7 +46,7 @@ def open_draft(db: Session, *, sample_id: int, user_id: int) -> Draft:
     if draft is not None:
         return draft
     if sample.taken >= project.annotators_per_sample:
-        raise Outdated("Somebody else took this task in the meantime. Take the next one.")
+        raise Outdated("Another annotator took this sample in the meantime. Take the next one.")
     sample.taken += 1
     db.execute(insert(Draft).values(sample_id=sample_id, user_id=user_id, head_id=sample.head_id))
     draft = _draft(db, sample_id, user_id)
@@ -103,15 +103,17 @@ def reopen(db: Session, *, draft: Draft) -> None:
 
 def _not_complete(run: Regeneration) -> Message:
     if run.state is not RunState.WAITING:
-        return Message("The text is still being written. Wait for the end or stop it, then finish.")
+        return Message(
+            "The text is still being written. Wait until it is complete or stop it, then finish."
+        )
     if run.undecided:
         return Message(
-            "The text is not complete: choose how it goes on, or press Stop to end it here, then "
-            "finish."
+            "The text is not complete. Choose a candidate, or press Stop to end the text here, "
+            "then finish."
         )
     return Message(
-        "The text is not complete: press Write on for the rest, or Stop to end it here, then "
-        "finish."
+        "The text is not complete. Press Resume for the rest, or Stop to end the text here, "
+        "then finish."
     )
 
 

@@ -27,7 +27,7 @@ def choose(
         )
     if taken is None:
         raise Outdated(
-            "This continuation is no longer offered. Reload to see how the text goes on."
+            "This continuation is no longer available. Reload the page to see the current text."
         )
     segment, others = taken
     after = Path.load(db, segment.id)

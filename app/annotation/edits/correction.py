@@ -130,7 +130,7 @@ def regenerate(db: Session, *, draft: Draft, base_version: int, segment_id: int)
     if step is None:
         raise Outdated(GONE)
     if step.ends_output:
-        raise Conflict("The text ends here; there is nothing to continue.")
+        raise Conflict("The text ends here, so there is nothing to continue.")
     run = regenerations.request(
         db,
         draft=draft,
@@ -181,10 +181,11 @@ def check_text(text: str, *, leading_newline: bool = False) -> None:
     if problem := defect(text):
         raise Invalid(problem, field="text")
     if not text.strip():
-        raise Invalid("An empty text cannot be saved. Delete the segment instead.", field="text")
+        raise Invalid("You cannot save an empty text. Delete the segment instead.", field="text")
     if text[0] in "\r\n" and not leading_newline:
         raise Invalid(
-            "A segment cannot begin with an empty line: line breaks end the segment before.",
+            "A segment cannot begin with an empty line. Line breaks belong to the end of the "
+            "segment before it.",
             field="text",
         )
 

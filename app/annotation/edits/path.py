@@ -53,7 +53,9 @@ class Step:
         return self.text[len(self.text.rstrip("\r\n")) :]
 
 
-GONE = Message("This segment is no longer part of the text. Reload to see the text as it is.")
+GONE = Message(
+    "This segment is no longer part of the text. Reload the page to see the current text."
+)
 
 # The fields of Step that are columns of segments; the last one, the engine, is its policy's.
 _FIELDS = tuple(field.name for field in fields(Step))[:-1]

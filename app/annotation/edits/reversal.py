@@ -65,7 +65,7 @@ def restore(db: Session, *, draft: Draft, base_version: int, regeneration_id: in
     before = standing(db, draft)
     anchor = before.path.find(run.anchor_id)
     if anchor is None:
-        raise Outdated("The text before this continuation has changed; it cannot be restored.")
+        raise Outdated("The text before this continuation has changed, so it cannot be restored.")
     displaced = Path.load(db, run.displaced_id)
     old = displaced.deeper_than(run.displaced_depth)
     if not old:
@@ -101,7 +101,7 @@ def run_of(db: Session, draft: Draft, regeneration_id: int) -> Regeneration:
     """A regeneration of this draft. Raises NotFound for another's."""
     run = db.get(Regeneration, regeneration_id)
     if run is None or run.draft_id != draft.id:
-        raise NotFound("There is no such run in this task.")
+        raise NotFound("This sample has no such run.")
     return run
 
 

@@ -128,9 +128,9 @@ def verdicts_of(db: Session, draft: Draft, path: Path) -> dict[int, Verdict]:
 def begin(draft: Draft, base_version: int) -> None:
     """Raises Stale for an old base_version, Forbidden for a finished draft."""
     if draft.version != base_version:
-        raise Stale("This text was changed in another window since you opened it.")
+        raise Stale("This text was changed in another window after you opened it.")
     if draft.finished_at is not None:
-        raise Forbidden("This task is finished. Reopen it to change the text.")
+        raise Forbidden("This sample is finished. Reopen it to change the text.")
 
 
 def record(

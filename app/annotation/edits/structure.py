@@ -45,7 +45,7 @@ def insert(
     following = before.path.after(parent)
     if parent.ends_output or (parent.parent_id and not parent.separator and not following):
         raise Invalid(
-            "The text ends here: add what is missing to the last segment instead.", field="text"
+            "The text ends here. Add what is missing to the last segment instead.", field="text"
         )
     _check_room(before)
     text = normalise_newlines(text)
@@ -138,7 +138,7 @@ def split(db: Session, *, draft: Draft, base_version: int, segment_id: int, at: 
         cut += 1
     left, right = cut_spans(step.spans, cut)
     if not (step.text[:cut].strip() and step.text[cut:].strip()):
-        raise Invalid("Put the cursor inside the text to split it there.", field="at")
+        raise Invalid("Place the cursor inside the text to split it there.", field="at")
     parts = [
         _half(db, step, 0, left, ends_output=False),
         _half(db, step, cut, right, ends_output=step.ends_output),
@@ -165,7 +165,7 @@ def merge(db: Session, *, draft: Draft, base_version: int, segment_id: int) -> i
     step = before.path.step(segment_id)
     following = before.path.after(step)
     if not following:
-        raise Invalid("There is no segment after this one to merge with.")
+        raise Invalid("There is no next segment to merge with.")
     other = following[0]
     source = other if other.origin is Origin.HUMAN else step
     parts = [joined(source, step, other)]
@@ -186,7 +186,8 @@ def merge(db: Session, *, draft: Draft, base_version: int, segment_id: int) -> i
 def _check_room(before: Standing) -> None:
     if before.path.leaf.depth >= MAX_SEGMENTS:
         raise Invalid(
-            Message("A text has at most %(most)s segments.", most=f"{MAX_SEGMENTS:,}"), field="text"
+            Message("A text can have at most %(most)s segments.", most=f"{MAX_SEGMENTS:,}"),
+            field="text",
         )
 
 

@@ -31,10 +31,11 @@ def keep_unsaved(
     """
     belongs(db, draft, segment_id)
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise Invalid("The text holds a character that cannot be stored.", field="text")
+        raise Invalid("The text contains a character that cannot be stored.", field="text")
     if len(text) > MAX_TEXT:
         raise Invalid(
-            Message("A segment can hold %(most)s characters.", most=f"{MAX_TEXT:,}"), field="text"
+            Message("A segment can have at most %(most)s characters.", most=f"{MAX_TEXT:,}"),
+            field="text",
         )
     at = now()
     statement = insert(UnsavedEdit).values(
@@ -66,7 +67,7 @@ def note(db: Session, *, draft: Draft, segment_id: int, text: str) -> None:
     """Leave a note for reviewers on a segment; an empty text removes it."""
     belongs(db, draft, segment_id)
     if "\0" in text or len(text) > 10_000:
-        raise Invalid("A note can hold 10,000 characters of plain text.", field="text")
+        raise Invalid("A note can have at most 10,000 characters of plain text.", field="text")
     _remark(db, draft, segment_id, note=text)
 
 
@@ -79,7 +80,9 @@ def link_image(db: Session, *, draft: Draft, segment_id: int, image_index: int |
         .where(SampleImage.sample_id == draft.sample_id)
     )
     if image_index is not None and not 0 <= image_index < (count or 0):
-        raise Invalid(Message("This task has %(count)s images.", count=count), field="image_index")
+        raise Invalid(
+            Message("This sample has %(count)s images.", count=count), field="image_index"
+        )
     _remark(db, draft, segment_id, image_index=image_index)
 
 
@@ -89,7 +92,7 @@ def belongs(db: Session, draft: Draft, segment_id: int) -> None:
         select(Segment.id).where(Segment.id == segment_id, Segment.sample_id == draft.sample_id)
     )
     if found is None:
-        raise NotFound("There is no such segment in this task.")
+        raise NotFound("This sample has no such segment.")
 
 
 def _remark(db: Session, draft: Draft, segment_id: int, **values: str | int | None) -> None:

@@ -50,7 +50,7 @@ def follow(
     claim(request, draft_id=draft_id)
     run = db.get(Regeneration, regeneration_id)
     if run is None or run.draft_id != draft_id:
-        raise NotFound("There is no such run in this task.")
+        raise NotFound("This sample has no such run.")
     offset, cut, done = _parse(after or last_event_id, regeneration_id)
     if done and run.state not in UNFINISHED:
         return Response(status_code=204)
@@ -140,7 +140,7 @@ def _parse(after: str | None, regeneration_id: int) -> tuple[int, int | None, bo
         return 0, None, False
     match = _AFTER.match(after)
     if match is None:
-        raise Invalid("after is the id of an event: <regeneration>:<offset>.", "after")
+        raise Invalid("after must be an event id: <regeneration>:<offset>.", "after")
     run, offset, rest = match.groups()
     if int(run) != regeneration_id:
         return 0, None, False

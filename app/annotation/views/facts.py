@@ -44,7 +44,7 @@ def base_text(db: Session, *, draft: Draft, segment_id: int) -> str:
         .limit(1)
     ).one_or_none()
     if own_and_rejected is None:
-        raise NotFound("There is no such segment in this task.")
+        raise NotFound("This sample has no such segment.")
     own, model = own_and_rejected
     return shown(own if model is None else model)
 

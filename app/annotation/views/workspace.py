@@ -194,7 +194,7 @@ def superseded(db: Session, *, draft: Draft, regeneration_id: int) -> Superseded
     """The continuation that a regeneration replaced, with its segments."""
     run = db.get(Regeneration, regeneration_id)
     if run is None or run.draft_id != draft.id:
-        raise NotFound("There is no such run in this task.")
+        raise NotFound("This sample has no such run.")
     view = displaced(db, draft=draft, run=run)
     if view is None:
         raise NotFound("This run replaced nothing.")
