@@ -1,1 +1,1 @@
-"""What an annotator changes: one act, one module, with the small steps that they share below."""
+"""What an annotator can change: one module per act, above the small steps that the acts share."""

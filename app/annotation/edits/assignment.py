@@ -1,4 +1,4 @@
-"""Taking a sample, finishing it, opening it again, finding the next one."""
+"""Assign a sample to an annotator, finish it, reopen it, and find the next one."""
 
 from sqlalchemy import exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
@@ -22,10 +22,11 @@ from app.refusals import Conflict, NotFound, Outdated
 
 
 def open_draft(db: Session, *, sample_id: int, user_id: int) -> Draft:
-    """The user's draft of a sample, made at the first call.
+    """The user's draft of a sample; the first call creates it.
 
-    Raises NotFound for an unknown sample, Conflict when enough others are at work on it or its
-    project is archived; a draft that is there can be opened to be read.
+    Raises NotFound for an unknown sample, and Conflict when the sample has all its annotators or
+    its
+    project is archived. An existing draft can still be opened to read it.
     """
     draft = _draft(db, sample_id, user_id)
     if draft is not None:
@@ -55,9 +56,10 @@ def open_draft(db: Session, *, sample_id: int, user_id: int) -> Draft:
 
 
 def next_sample(db: Session, *, user_id: int, project_id: int | None = None) -> int | None:
-    """An open sample for the user, oldest first; None when there is nothing left to take.
+    """The oldest open sample that the user can take; None when the queue is empty.
 
-    Two users who ask at once get different samples: a row that somebody is taking is skipped.
+    Two users who ask at once get different samples: rows that another request has locked are
+    skipped.
     """
     mine = exists().where(Draft.sample_id == Sample.id, Draft.user_id == user_id)
     statement = (
@@ -81,7 +83,7 @@ def next_sample(db: Session, *, user_id: int, project_id: int | None = None) -> 
 
 
 def finish(db: Session, *, draft: Draft, base_version: int) -> None:
-    """The work on this sample is done. Raises Conflict while its text is not at its end."""
+    """Mark the sample as done. Raises Conflict while its text is unfinished."""
     begin(draft, base_version)
     run = db.scalar(
         select(Regeneration).where(
@@ -95,7 +97,7 @@ def finish(db: Session, *, draft: Draft, base_version: int) -> None:
 
 
 def reopen(db: Session, *, draft: Draft) -> None:
-    """Work on a finished draft again."""
+    """Reopen a finished draft."""
     if draft.finished_at is not None:
         draft.finished_at = None
         _touch(db, draft)

@@ -1,4 +1,4 @@
-"""What an annotator tells a run that waits: which candidate it goes on with, and to write on."""
+"""Steer a waiting run: choose a candidate, or let it write on."""
 
 from sqlalchemy.orm import Session
 
@@ -13,10 +13,10 @@ from app.refusals import Outdated
 def choose(
     db: Session, *, draft: Draft, base_version: int, regeneration_id: int, segment_id: int
 ) -> int:
-    """Go on with one of the candidates; it is preferred over each of the others that there are.
+    """Continue with one candidate; each of the others becomes the rejected side of a pair.
 
-    The choice says which one is best, not that it is right: the segment has no verdict yet.
-    Returns its id. Raises Conflict when it is not offered (any more).
+    A choice says which candidate is best, not that it is correct: the segment has no verdict yet.
+    Returns the segment's id. Raises Conflict when the candidate is no longer offered.
     """
     begin(draft, base_version)
     before = standing(db, draft)
@@ -47,7 +47,7 @@ def choose(
 
 
 def write_on(db: Session, *, draft: Draft, regeneration_id: int) -> bool:
-    """Have a run that waits for its annotator go on; False: it did not, which changes nothing."""
+    """Let a waiting run continue. False: the run was not waiting, and nothing changed."""
     if draft.finished_at is not None or draft.regeneration_id != regeneration_id:
         return False
     return regenerations.resume(db, draft=draft, regeneration_id=regeneration_id)

@@ -1,6 +1,6 @@
-"""What an annotator does to the text: accept, correct, continue again, stop.
+"""Edits of the text: accept, correct, continue again, stop.
 
-A verb takes the draft locked by the caller (access.draft_of with write=True), refuses a stale
+Every act takes a draft that its caller has locked (access.draft_of with write=True), refuses an old
 base_version with Stale, and leaves the commit to the request.
 """
 
@@ -32,7 +32,7 @@ from app.refusals import Conflict, Invalid, Outdated
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """What the model wrote at a place: its text, the segments that it is of, and its spans."""
+    """The model's text that a segment replaces: the text, its segments and its spans."""
 
     text: str
     sources: Sequence[Step]
@@ -45,9 +45,9 @@ _LINKED = select(Remark.image_index).where(
 
 
 def accept(db: Session, *, draft: Draft, base_version: int, segment_id: int) -> None:
-    """The segment is right as it stands. Accepting twice changes nothing.
+    """Accept the segment as it is. Accepting twice changes nothing.
 
-    Text typed and not saved for it stays in unsaved_edits: accepting is no reason to lose it.
+    Unsaved text for this segment stays in unsaved_edits: accepting must not lose it.
     """
     begin(draft, base_version)
     before = standing(db, draft)
@@ -71,10 +71,13 @@ def correct(
 ) -> int:
     """Replace a segment's text; the model's text becomes the rejected side of a pair.
 
-    text: as typed, newlines in any form; the newlines that end the segment are kept. rewrite: a
-    regeneration continues after it, else what follows is copied. Text equal to the segment's own
-    is an acceptance; equal to the model's takes an earlier correction back. Returns the id of the
-    segment that now stands there. Raises Invalid (field "text") for an empty or unusable text.
+    text: as typed, newlines in any form; the newlines that end the segment are kept.
+    rewrite: True requests a regeneration after the segment; False copies what follows.
+
+    Text equal to the segment's own is an acceptance; text equal to the model's takes an earlier
+    correction back. Returns the id of the segment that is now in this position. Raises Invalid
+    (field
+    "text") for an empty or unusable text.
     """
     begin(draft, base_version)
     before = standing(db, draft)
@@ -120,9 +123,9 @@ def correct(
 
 
 def regenerate(db: Session, *, draft: Draft, base_version: int, segment_id: int) -> Regeneration:
-    """Continue again after a segment (or after the root: write the whole output).
+    """Request a new continuation after a segment (after the root: of the whole output).
 
-    Raises Conflict where the output ended: there is nothing to continue.
+    Raises Conflict after the last segment of a complete output: there is nothing to continue.
     """
     begin(draft, base_version)
     before = standing(db, draft)
@@ -153,16 +156,18 @@ def regenerate(db: Session, *, draft: Draft, base_version: int, segment_id: int)
 
 
 def stop(db: Session, *, draft: Draft, regeneration_id: int) -> None:
-    """Stop a regeneration; what it has written stays. Stopping a finished one changes nothing."""
+    """Stop a regeneration and keep the text it has written. Stopping a finished one changes
+    nothing.
+    """
     regenerations.cancel(db, draft_id=draft.id, regeneration_id=regeneration_id)
 
 
 def typed_text(step: Step, typed: str) -> str:
-    """What a textarea sent for a segment, as it is stored.
+    """Convert a textarea's text to the form in which segments are stored.
 
-    The browser shows a segment without the newlines that end it, and its textarea knows only LF;
-    both come back here, so an untouched text is the same text, byte for byte. Newlines typed at
-    the end take their place, they do not add to them.
+    The browser shows a segment without the newlines that end it, and a textarea uses LF only. Both
+    are restored here, so an unchanged text is identical byte for byte. Newlines typed at the end
+    replace the segment's own instead of adding to them.
     """
     shown = step.text[: len(step.text) - len(step.separator)]
     text = keep_newlines(shown, typed)
@@ -174,7 +179,7 @@ def typed_text(step: Step, typed: str) -> str:
 
 
 def check_text(text: str, *, leading_newline: bool = False) -> None:
-    """Raises Invalid for a text that cannot stand as a segment.
+    """Raises Invalid for a text that cannot be a segment.
 
     leading_newline: allowed only where the text it replaces began with one.
     """
@@ -191,13 +196,13 @@ def check_text(text: str, *, leading_newline: bool = False) -> None:
 
 
 def image_of(db: Session, draft: Draft, step: Step) -> int | None:
-    """The image linked with a segment: the annotator's choice, else the rule's."""
+    """The image linked to a segment: the annotator's choice, otherwise the rule's."""
     linked = db.scalar(_LINKED, {"draft": draft.id, "segment": step.id})
     return step.image_index if linked is None else linked
 
 
 def _deleted_after(db: Session, draft: Draft, before: Standing, step: Step) -> Spans:
-    """What was deleted directly after a segment: what is written there now replaces that, too."""
+    """What was deleted directly after a segment: new text in that position replaces it, too."""
     following = before.path.after(step)
     if following:
         return head(following[0].spans)[0]
@@ -211,7 +216,7 @@ def _deleted_after(db: Session, draft: Draft, before: Standing, step: Step) -> S
 
 
 def _models_text(db: Session, before: Standing, step: Step, typed: str) -> Original | None:
-    """What the model wrote where a person's segment stands, if that is what is typed."""
+    """The model's text in the position of a person's segment, if that is what was typed."""
     marks, rest = head(step.spans)
     following = before.path.after(step)
     goes_on = bool(following) and following[0].spans[0].tied
@@ -227,7 +232,7 @@ def _models_text(db: Session, before: Standing, step: Step, typed: str) -> Origi
 def _take_back(
     db: Session, *, draft: Draft, before: Standing, step: Step, original: Original
 ) -> int:
-    """The annotator typed the model's text again: it stands there again, accepted."""
+    """Handle typed text that equals the model's: restore the model's text, accepted."""
     parent, source = before.path.parent(step), original.sources[0]
     if source.parent_id == parent.id and source.spans == original.spans:
         back = source

@@ -1,8 +1,8 @@
-"""Which pairs count for a draft: those of the changes that stand in its text.
+"""Which pairs count for a draft: those whose change is in its text.
 
-Every verb ends in `settle` (steps.record). It reads the changes out of the path's spans and brings
-the stored corrections in line: what is missing is made, what has come back counts again, what has
-gone is superseded by what stands there, or rests until its text comes back.
+Every act ends in `settle` (called by revision.record). It reads the changes out of the path's spans
+and updates the stored corrections: a new change becomes a pair, a pair whose text has come back
+counts again, and a pair whose text is gone is superseded by its replacement or rests.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,8 +28,11 @@ Key = tuple[How | None, tuple[Slice, ...], tuple[Slice, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a step did to the pairs. made: new ones by the segment that is chosen. rested: how many
-    counted before and do not since, with nothing in their place."""
+    """What a revision did to the pairs.
+
+    made: new pairs, by their chosen segment.
+    rested: how many pairs stopped counting without a replacement.
+    """
 
     made: Mapping[int, int]
     rested: int
@@ -43,10 +46,10 @@ def settle(
     after: Path,
     verdicts: Callable[[], Mapping[int, Verdict]],
 ) -> Settled:
-    """Let exactly the pairs count whose chosen text stands in the draft's text `after` a step.
+    """Make exactly those pairs count whose chosen text is in the draft's text `after` a revision.
 
-    A deletion counts once the segment that follows it has a verdict. What an admin took back stays
-    so. before: the text that the step has changed.
+    A deletion counts once the segment that follows it has a verdict. Pairs that an admin retracted
+    stay retracted. before: the text that the revision changed.
     """
     wanted = _wanted(after, verdicts)
     known = {_key(row): row for row in db.execute(_STORED, {"draft": draft.id}).all()}
@@ -70,7 +73,7 @@ def settle(
 
 
 def choose(db: Session, *, draft: Draft, chosen: Step, others: Sequence[Step]) -> None:
-    """Store that a candidate is preferred over the others; once, however often it is chosen."""
+    """Store that a candidate is preferred over the others. Choosing it again stores nothing new."""
     there = db.scalars(_CHOSEN, {"draft": draft.id, "chosen": chosen.id}).all()
     for other in others:
         if other.id not in there:
@@ -113,7 +116,7 @@ def _away(row: Row[Any]) -> bool:
 
 
 def _successor(key: Key, made: Mapping[Key, int]) -> int | None:
-    """The new pair of the same text of the model; one of the same kind, if there is one."""
+    """The new pair for the same text of the model, of the same kind if possible."""
     how, of, _ = key
     if how is None:
         return None
@@ -124,7 +127,9 @@ def _successor(key: Key, made: Mapping[Key, int]) -> int | None:
 def _add(
     db: Session, draft: Draft, before: Path, after: Path, change: Change
 ) -> tuple[int, int] | None:
-    """Store the pair of a change; the ids of its chosen side and of itself. None: equal texts."""
+    """Store a change as a pair; returns the ids of its chosen side and itself, or None for equal
+    texts.
+    """
     known = [*before.segments, *after.segments]
     text, sources = sides.model_text(db, change.of, known=known)
     if text == change.text:
@@ -162,7 +167,7 @@ def _store(
     return int(db.execute(_ADD, values).scalar_one())
 
 
-# Statements are built once: to put one together costs SQLAlchemy more than to run it.
+# Statements are built once: composing one costs SQLAlchemy more than running it.
 _CORRECTIONS = table_of(Correction)
 _ADD = insert(_CORRECTIONS).returning(_CORRECTIONS.c.id)
 _CHOSEN = select(Correction.rejected_id).where(

@@ -39,7 +39,7 @@ class Step:
 
     @property
     def spans(self) -> Spans:
-        """What each part of the text is, and where it was first written."""
+        """The parts of the text: what each is, and where it was first written."""
         return read(self.stored_spans, segment_id=self.id, length=len(self.text))
 
     @property
@@ -80,7 +80,7 @@ def _walk() -> Select[Any]:
 
 
 # Statements are built once, of tables: to put one together costs SQLAlchemy more than to run it,
-# and what the ORM adds to rows without objects is for nothing.
+# and the ORM adds overhead without benefit when rows are not mapped to objects.
 _SEGMENTS = table_of(Segment)
 _WALK = _walk()
 _SOME = (
@@ -92,20 +92,20 @@ _ADD = insert(_SEGMENTS).returning(_SEGMENTS.c.id)
 
 
 def steps_of(db: Session, ids: Iterable[int]) -> dict[int, Step]:
-    """The segments with these ids, wherever they stand."""
+    """The segments with these ids, on any path."""
     found = (Step(*row) for row in db.execute(_SOME, {"ids": [*ids]}).all())
     return {step.id: step for step in found}
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Root to leaf; the texts of `steps` concatenate to the output exactly."""
+    """The segments from the root to a leaf; their texts concatenate to the output exactly."""
 
     steps: tuple[Step, ...]
 
     @classmethod
     def load(cls, db: Session, leaf_id: int) -> Self:
-        """The path that ends at `leaf_id`, in one recursive query."""
+        """Read the path that ends at `leaf_id`, in one recursive query."""
         return cls(tuple(Step(*row) for row in db.execute(_WALK, {"leaf": leaf_id}).all()))
 
     @property
@@ -115,15 +115,15 @@ class Path:
 
     @property
     def segments(self) -> tuple[Step, ...]:
-        """Everything but the root."""
+        """All segments except the root."""
         return self.steps[1:]
 
     def find(self, segment_id: int) -> Step | None:
-        """The step with that id; None when it is not on this path."""
+        """The segment with that id; None when it is not on this path."""
         return next((step for step in self.steps if step.id == segment_id), None)
 
     def step(self, segment_id: int) -> Step:
-        """The segment with that id. Raises Conflict when the path does not hold it (any more)."""
+        """The segment with that id. Raises Conflict when it is not, or no longer, on this path."""
         found = self.find(segment_id)
         if found is None or found.parent_id is None:
             raise Outdated(GONE)
@@ -138,19 +138,19 @@ class Path:
         return tuple(step for step in self.steps if step.depth > depth)
 
     def parent(self, step: Step) -> Step:
-        """The step before `step`; the root before the first segment."""
+        """The segment before `step`; the root before the first segment."""
         return self.steps[step.depth - 1]
 
     def fork(self, *below: Step) -> "Path":
-        """The path that these segments, one below the other, make with what is above them."""
+        """The path of the segments above the first of these, followed by these."""
         return Path((*self.steps[: below[0].depth], *below)) if below else self
 
     def above(self, step: Step) -> "Path":
-        """The path that ends before `step`."""
+        """The part of the path before `step`."""
         return Path(self.steps[: step.depth])
 
     def down_to(self, step: Step) -> "Path":
-        """The path that ends with `step`."""
+        """The part of the path that ends with `step`."""
         return Path(self.steps[: step.depth + 1])
 
 
@@ -165,7 +165,7 @@ def add_human(
     image_index: int | None,
     spans: Spans,
 ) -> Step:
-    """A new segment that a person wrote, below `parent`. spans: with 0 for its own text."""
+    """Add a segment that a person wrote, below `parent`. spans: 0 names its own text."""
     return _add(
         db,
         sample_id,
@@ -181,10 +181,10 @@ def add_human(
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """Text to copy from `source`; a split or a merge copies other text than the source's whole.
+    """Text to copy from `source`. A split or a merge copies a text that differs from the source's.
 
-    spans: of this text; None for a model's text as it is, copied whole. certainty, weak_words: a
-    part's mean is not known, the words in it are.
+    spans: of this text; None copies a model's text whole and unchanged.
+    certainty, weak_words: a part has no known mean, but its weak words are known.
     """
 
     source: Step
@@ -198,7 +198,7 @@ class Copy:
 def add_copies(
     db: Session, *, sample_id: int, parent: Step, copies: Sequence[Copy]
 ) -> tuple[Step, ...]:
-    """Copies, one below the other, starting below `parent`; each names its source."""
+    """Insert copies below `parent`, each below the one before it; each names its source."""
     added: list[Step] = []
     for copy in copies:
         source = copy.source
@@ -223,20 +223,20 @@ def add_copies(
 
 
 def whole(steps: Iterable[Step]) -> list[Copy]:
-    """Copies of the steps as they are."""
+    """Unchanged copies of the segments."""
     return [copy_of(step) for step in steps]
 
 
 def copy_of(step: Step, spans: Spans | None = None) -> Copy:
-    """A copy of a step; spans: other ones than its own, of the same text."""
-    # A candidate is named by its copies: whether it stands in a text decides about a choice.
+    """A copy of a segment. spans: replaces the segment's own spans; the text is the same."""
+    # Copies keep their candidate's number: a choice counts while its candidate is in the text.
     if spans is None and (step.stored_spans is not None or step.candidate is not None):
         spans = step.spans
     return Copy(step, step.text, step.ends_output, spans, step.certainty, step.weak_words)
 
 
 def part(step: Step, start: int, spans: Spans, *, ends_output: bool) -> Copy:
-    """A copy of the stretch of a step from `start` on that has these spans."""
+    """A copy of the part of a segment that starts at `start` and has these spans."""
     end = start + sum(span.length for span in spans)
     weak = within(from_rows(step.weak_words), start, end)
     text = step.text[start:end]
@@ -244,7 +244,7 @@ def part(step: Step, start: int, spans: Spans, *, ends_output: bool) -> Copy:
 
 
 def joined(source: Step, first: Step, second: Step) -> Copy:
-    """A copy of two segments as one, in the name of `source`, with the weak words of both."""
+    """One copy of two segments, attributed to `source`, with the weak words of both."""
     weak = [
         *from_rows(first.weak_words),
         *shifted(from_rows(second.weak_words), len(first.text)),

@@ -1,4 +1,4 @@
-"""Going back: undo the last step, bring back a continuation that a regeneration displaced."""
+"""Undo the last revision, or restore a continuation that a regeneration displaced."""
 
 from sqlalchemy.orm import Session
 
@@ -12,11 +12,11 @@ from app.refusals import Conflict, NotFound, Outdated
 
 
 def undo(db: Session, *, draft: Draft, base_version: int) -> Revision | None:
-    """Take back the last step that is not taken back yet; the head moves, nothing is deleted.
+    """Undo the last revision that is not undone yet: the head moves, nothing is deleted.
 
-    Its pairs rest; those that it had replaced or displaced count again. Candidates that were there
-    before the step are offered again, by a new run. Returns the step taken back, None
-    when there is none.
+    The revision's pairs rest; pairs that it had replaced or displaced count again. Candidates that
+    were offered before it are offered again, by a new run. Returns the undone revision, None when
+    there is nothing to undo.
     """
     begin(draft, base_version)
     last = undoable(db, draft)
@@ -55,10 +55,10 @@ def undo(db: Session, *, draft: Draft, base_version: int) -> Revision | None:
 
 
 def restore(db: Session, *, draft: Draft, base_version: int, regeneration_id: int) -> None:
-    """Bring back the continuation that a regeneration replaced; the correction before it stays.
+    """Restore the continuation that a regeneration displaced; the correction before it stays.
 
-    The old segments are copied below the run's anchor with their verdicts, or simply returned to
-    where they stand below it already. Raises Conflict when the anchor has left the path.
+    The old segments are copied below the run's anchor with their verdicts, or used directly when
+    they are below it already. Raises Conflict when the anchor has left the path.
     """
     begin(draft, base_version)
     run = run_of(db, draft, regeneration_id)
@@ -98,7 +98,7 @@ def restore(db: Session, *, draft: Draft, base_version: int, regeneration_id: in
 
 
 def run_of(db: Session, draft: Draft, regeneration_id: int) -> Regeneration:
-    """A regeneration of this draft. Raises NotFound for another's."""
+    """A regeneration of this draft. Raises NotFound for another draft's."""
     run = db.get(Regeneration, regeneration_id)
     if run is None or run.draft_id != draft.id:
         raise NotFound("This sample has no such run.")
@@ -108,7 +108,7 @@ def run_of(db: Session, draft: Draft, regeneration_id: int) -> Regeneration:
 def _below(
     db: Session, *, draft: Draft, anchor: Step, displaced: Path, run: Regeneration
 ) -> tuple[Step, ...]:
-    """Copies of what a run displaced, below its anchor; what was deleted there stays deleted."""
+    """Copies of what a run displaced, below its anchor; deleted text stays deleted."""
     old = displaced.deeper_than(run.displaced_depth)
     copies = whole(old)
     if anchor.depth < run.displaced_depth:
@@ -122,7 +122,7 @@ def _below(
 
 
 def _moved(db: Session, step: Revision) -> bool:
-    """Whether the step changed the path; a plain acceptance changes only a verdict."""
+    """Whether the revision changed the path; a plain acceptance changes only a verdict."""
     if step.action is not Action.ACCEPT:
         return True
     # One that went back to the model's text has put another segment there.
@@ -132,5 +132,5 @@ def _moved(db: Session, step: Revision) -> bool:
 
 
 def _lost_its_choice(run: Regeneration) -> bool:
-    """Whether the step ended a run that was still offering candidates."""
+    """Whether the revision ended a run that was still offering candidates."""
     return run.undecided and run.state is RunState.SUPERSEDED

@@ -1,6 +1,6 @@
-"""One change of a draft: its version, its verdicts, its line in the history.
+"""One revision of a draft: its version, its verdicts, its entry in the history.
 
-Every verb of this package ends in `record`; nothing else writes a draft's head or version.
+Every act of this package ends in `record`; nothing else writes a draft's head or version.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,11 +29,11 @@ from app.models import (
 )
 from app.refusals import Forbidden, Outdated
 
-# Statements are built once: to put one together costs SQLAlchemy more than to run it.
+# Statements are built once: composing one costs SQLAlchemy more than running it.
 _VERDICTS = select(DraftVerdict.segment_id, DraftVerdict.verdict).where(
     DraftVerdict.draft_id == bindparam("draft")
 )
-# A step's traces in one round trip; each part writes a table of its own.
+# A revision's rows in one round trip; each part writes a different table.
 _RECORD = text(
     """
     WITH given AS (
@@ -56,7 +56,7 @@ _RECORD = text(
     """
 )
 
-# What Undo can take back of the draft with the id `draft`.
+# The revisions of the draft `draft` that Undo can undo.
 UNDOABLE = and_(
     Revision.draft_id == bindparam("draft"),
     Revision.undone_by.is_(None),
@@ -66,12 +66,12 @@ _LAST = select(Revision).where(UNDOABLE).order_by(Revision.version.desc()).limit
 
 
 class Stale(Outdated):
-    """The draft has changed since the page that sends this was rendered."""
+    """The draft has changed since the requesting page was rendered."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A draft as a verb finds it: its path, its current run, its verdicts on the path."""
+    """A draft before a revision: its path, its current run, its verdicts on the path."""
 
     path: Path
     run: Regeneration | None
@@ -79,12 +79,12 @@ class Standing:
 
     @cached_property
     def verdicts(self) -> Mapping[int, Verdict]:
-        """As they were before the verb; read when it first asks."""
+        """The verdicts before the revision; read on first use."""
         return self.read_verdicts()
 
     @property
     def unfinished(self) -> bool:
-        """More text is to come below the leaf: it is being written, or waits for the annotator."""
+        """More text will follow the leaf: a run is writing it, or waits for the annotator."""
         return self.run is not None and self.run.state in UNFINISHED
 
     @property
@@ -94,14 +94,14 @@ class Standing:
 
     @property
     def deleted_at_end(self) -> Spans:
-        """What was deleted where a run that has written nothing yet goes on."""
+        """What was deleted in the position where a run that has no text yet continues."""
         if self.run is None or self.run.deleted is None or self.run.anchor_id != self.path.leaf.id:
             return ()
         return read(self.run.deleted, segment_id=0, length=0)
 
     @property
     def ahead(self) -> int | None:
-        """How many more segments the unfinished run may write until it waits; None: all."""
+        """How many more segments the unfinished run may write before it waits; None: no limit."""
         if self.run is None or self.run.wanted is None or self.run.undecided:
             return None
         if self.waits:
@@ -145,17 +145,18 @@ def record(
     forget_id: int | None = None,
     quiet: bool = False,
 ) -> int:
-    """Settle which pairs count; write the verdicts (None removes one), the history and the next
-    version; wake listeners.
+    """Settle the pairs, write verdicts, history and the next version, and notify listeners.
 
-    after: the path that the step has made. forget_id: the segment whose typed text this step has
-    saved. quiet: that pairs rest is what the step is for, and nobody is told of it.
+    after: the path that the revision made.
+    verdicts: None removes a verdict.
+    forget_id: the segment whose unsaved text this revision saved.
+    quiet: resting pairs are the purpose of this revision, so the page does not report them.
 
-    The verb has already moved draft.head_id and draft.regeneration_id where it moves the path.
-    Returns the new version.
+    The caller has already set draft.head_id and draft.regeneration_id where they change. Returns
+    the new version.
     """
     given = {segment: verdict for segment, verdict in verdicts.items() if verdict is not None}
-    # A segment that the step has just made had no verdict; nobody needs to ask.
+    # A segment that this revision created has no earlier verdict: skip the query.
     was = {
         str(segment): before.verdicts.get(segment) if before.path.find(segment) else None
         for segment in verdicts
@@ -201,7 +202,7 @@ def _verdicts_after(
     after: Path,
     changed: Mapping[int, Verdict | None],
 ) -> Mapping[int, Verdict]:
-    """The verdicts on the path that a step has made, which are not written yet."""
+    """The verdicts on the path after a revision, including those not written yet."""
     known = {step.id for step in before.path.steps}
     # Undo and Restore go to segments that have verdicts from before.
     new = any(step.id not in known and step.id not in changed for step in after.segments)
@@ -211,7 +212,7 @@ def _verdicts_after(
 
 
 def undoable(db: Session, draft: Draft) -> Revision | None:
-    """The step that Undo would take back."""
+    """The revision that Undo would undo."""
     return db.scalar(_LAST, {"draft": draft.id})
 
 
@@ -227,17 +228,16 @@ def carry_on(
     deleted: Spans | None = None,
     first: Spans | None = None,
 ) -> tuple[Path, dict[int, Verdict | None]]:
-    """Move the draft to the end of `above`, and let what followed follow: rewritten, or copied.
+    """Move the draft to the end of `above`, then rewrite or copy what followed.
 
-    rewrite: a regeneration continues after it. Otherwise the following segments are
-    copied below it with their verdicts; a run that was not at its end goes on after the last
-    copy, and waits there for its annotator if it did so before. What it had begun to write there
-    is left behind: it was written after another text. An output that ended there has
-    nothing to rewrite.
+    rewrite: request a regeneration after `above`; no effect after the end of the output.
+    deleted: what was deleted before a run's text; None keeps it where nothing follows.
+    first: spans of the first copy where they differ from its source's.
 
-    deleted: what was deleted in front of a run's text; None: where nothing follows, what was so
-    before. first: the spans of the first copy, where they are other ones than its source's.
-    Returns the path as it is now and the verdicts of the copies.
+    Without `rewrite`, the following segments are copied with their verdicts. A run that was not at
+    its end continues after the last copy, and waits there if it was waiting. Text that it had begun
+    but not cut into a segment is dropped: it continues another text. Returns the path as it is now
+    and the verdicts of the copies.
     """
     leaf, anchor = before.path.leaf, above.leaf
     if rewrite and not anchor.ends_output:
@@ -281,6 +281,8 @@ def carry_on(
 
 
 def is_near_the_end(at: int, last: int) -> bool:
-    """Whether an annotator at segment `at` of `last` will soon need what a waiting run has to say:
-    from the last but one on."""
+    """Whether the annotator will soon need the continuation of a waiting run.
+
+    True from the last but one segment on: `at` is the annotator's segment, `last` the last.
+    """
     return at >= last - 1

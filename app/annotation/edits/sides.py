@@ -1,4 +1,4 @@
-"""The two sides of a pair as siblings of the tree: those that there are, else copies of them."""
+"""The two sides of a pair as siblings in the tree: existing segments, otherwise copies of them."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from app.models import Draft
 
 
 def parent_of(db: Session, *, draft: Draft, path: Path, change: Change) -> Step:
-    """The segment after which a change begins; a new one where it begins within a segment."""
+    """The segment after which a change begins; a new one where it begins inside a segment."""
     above, at = path.steps[change.start.index], change.start.offset
     if at == 0:
         return above
@@ -23,7 +23,7 @@ def parent_of(db: Session, *, draft: Draft, path: Path, change: Change) -> Step:
 
 
 def chosen_side(db: Session, *, draft: Draft, path: Path, parent: Step, change: Change) -> Step:
-    """The segment that is the text of a change, and nothing else, below `parent`."""
+    """The segment below `parent` whose text is exactly the change's."""
     step = path.segments[change.start.index]
     whole = change.start.offset == 0 and change.end.index == change.start.index
     if whole and change.end.offset == len(step.text):
@@ -49,8 +49,10 @@ def chosen_side(db: Session, *, draft: Draft, path: Path, parent: Step, change: 
 def model_text(
     db: Session, of: Sequence[Slice], *, known: Sequence[Step]
 ) -> tuple[str, Sequence[Step]]:
-    """The model's text that consists of these slices, and the segments they are of. known: steps
-    that need not be read."""
+    """The model's text in these slices, and the segments that they come from.
+
+    known: segments that need not be read.
+    """
     steps = {step.id: step for step in known}
     if missing := {one.segment for one in of} - steps.keys():
         steps |= steps_of(db, missing)
@@ -68,7 +70,7 @@ def rejected_side(
     sources: Sequence[Step],
     known: Sequence[Step],
 ) -> Step:
-    """The segment below `parent` that is the model's text `of`, and nothing else."""
+    """The segment below `parent` whose text is exactly the model's text `of`."""
     for step in (*sources, *known):
         if (
             step.parent_id == parent.id

@@ -1,4 +1,4 @@
-"""Changes of the structure: insert, delete, split, merge. They fork; none edits a segment."""
+"""Edits of the structure: insert, delete, split, merge. They fork the path and edit no segment."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,9 +32,9 @@ PARAGRAPH = "\n\n"
 def insert(
     db: Session, *, draft: Draft, base_version: int, after_id: int, text: str, rewrite: bool
 ) -> int:
-    """Put a new segment after `after_id` (the root's id: at the very beginning).
+    """Insert a new segment after `after_id` (the root's id inserts at the beginning).
 
-    The new segment is preferred over the one it pushes down, if the model wrote that. Returns
+    If the model wrote the segment that now follows, the new segment is preferred over it. Returns
     the id of the new segment.
     """
     begin(draft, base_version)
@@ -62,7 +62,7 @@ def insert(
         author_id=draft.user_id,
         ends_output=False,
         image_index=image_of(db, draft, parent) if parent.parent_id else None,
-        # Of what was deleted here, the new segment takes the place.
+        # The new segment replaces what was deleted here.
         spans=(*(() if following else before.deleted_at_end), *inserted),
     )
     after, verdicts = carry_on(
@@ -89,10 +89,10 @@ def insert(
 
 
 def delete(db: Session, *, draft: Draft, base_version: int, segment_id: int, rewrite: bool) -> None:
-    """Take a segment out; what follows moves up, copied or rewritten.
+    """Delete a segment from the text; what follows moves up, copied or rewritten.
 
-    What follows is preferred over the model's text that stood there; the pair counts once the
-    segment that follows has a verdict.
+    What follows is preferred over the model's deleted text. The pair counts once the segment that
+    follows has a verdict.
     """
     begin(draft, base_version)
     before = standing(db, draft)
@@ -124,10 +124,11 @@ def delete(db: Session, *, draft: Draft, base_version: int, segment_id: int, rew
 
 
 def split(db: Session, *, draft: Draft, base_version: int, segment_id: int, at: int) -> int:
-    """Cut a segment in two at code point `at` of its text as a textarea shows it (LF newlines).
+    """Split a segment at code point `at` of its text as a textarea shows it (LF newlines).
 
-    Newlines at the cut end the first part. Only the boundary changes: no pair. Returns the id of
-    the second part. Raises Invalid when a part would be empty.
+    Newlines at the cut end the first part. Only the boundary changes, so no pair is made. Returns
+    the
+    id of the second part. Raises Invalid when a part would be empty.
     """
     begin(draft, base_version)
     before = standing(db, draft)
@@ -156,9 +157,9 @@ def split(db: Session, *, draft: Draft, base_version: int, segment_id: int, at: 
 
 
 def merge(db: Session, *, draft: Draft, base_version: int, segment_id: int) -> int:
-    """Join a segment with the one after it. Only the boundary changes: no pair.
+    """Merge a segment with the next one. Only the boundary changes, so no pair is made.
 
-    Returns the id of the joined segment. Raises Invalid for the last segment.
+    Returns the id of the merged segment. Raises Invalid for the last segment.
     """
     begin(draft, base_version)
     before = standing(db, draft)
@@ -202,7 +203,9 @@ def _redraw(
     following: Sequence[Step],
     verdict: Verdict | None,
 ) -> int:
-    """Replace `first` (and what `parts` swallow) by copies with other boundaries; the last's id."""
+    """Replace `first` and the segments in `parts` by copies with new boundaries; the last copy's
+    id.
+    """
     copies = add_copies(
         db, sample_id=draft.sample_id, parent=before.path.parent(first), copies=parts
     )
@@ -228,8 +231,10 @@ def _redraw(
 
 
 def _half(db: Session, step: Step, start: int, spans: Spans, *, ends_output: bool) -> Copy:
-    """A part of a segment. Where all of it is the model's as it is, it is so in the model's name,
-    though a person wrote another part of the segment."""
+    """A part of a segment. A part that is entirely the model's is attributed to the model, even if
+    a
+    person wrote the rest of the segment.
+    """
     half = part(step, start, spans, ends_output=ends_output)
     if step.origin is Origin.HUMAN and all(span.how is How.KEPT for span in spans):
         writer = spans[0].text.segment
@@ -238,7 +243,7 @@ def _half(db: Session, step: Step, start: int, spans: Spans, *, ends_output: boo
 
 
 def _raw_offset(raw: str, at: int) -> int:
-    """Where the code point `at` of the LF-normalised text stands in the raw text."""
+    """Convert the code point `at` of the LF-normalised text to an offset in the raw text."""
     raw_at = 0
     for _ in range(min(at, len(raw))):
         raw_at += 2 if raw.startswith("\r\n", raw_at) else 1

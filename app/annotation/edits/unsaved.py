@@ -1,4 +1,4 @@
-"""What an annotator leaves beside a segment: text typed and not saved, a note, another image."""
+"""What an annotator attaches to a segment: unsaved text, a note, another image."""
 
 from datetime import datetime, timedelta
 
@@ -25,9 +25,10 @@ def keep_unsaved(
 ) -> datetime | None:
     """Keep typed text for a segment until it is saved or discarded.
 
-    typed_at_ms: the browser's clock; an autosave that arrives late never replaces a newer text. A
-    clock that is more than a minute ahead keeps no later text out for longer than that.
-    Returns when it was kept; None when a newer text is kept already.
+    typed_at_ms: the browser's clock; a late autosave never replaces a newer text. A clock that is
+    more than a minute ahead delays later texts by at most a minute.
+
+    Returns when the text was kept; None when a newer text is kept already.
     """
     belongs(db, draft, segment_id)
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
@@ -59,12 +60,12 @@ def keep_unsaved(
 
 
 def forget(db: Session, *, draft_id: int, segment_id: int) -> None:
-    """Drop the kept text of a segment: it was saved, or the annotator discarded it."""
+    """Delete the kept text of a segment: it was saved, or the annotator discarded it."""
     db.execute(_FORGET, {"draft": draft_id, "segment": segment_id})
 
 
 def note(db: Session, *, draft: Draft, segment_id: int, text: str) -> None:
-    """Leave a note for reviewers on a segment; an empty text removes it."""
+    """Store a note for reviewers on a segment; an empty text removes it."""
     belongs(db, draft, segment_id)
     if "\0" in text or len(text) > 10_000:
         raise Invalid("A note can have at most 10,000 characters of plain text.", field="text")
@@ -72,7 +73,7 @@ def note(db: Session, *, draft: Draft, segment_id: int, text: str) -> None:
 
 
 def link_image(db: Session, *, draft: Draft, segment_id: int, image_index: int | None) -> None:
-    """Say which image (0-based) a segment speaks of; None goes back to what the rule knew."""
+    """Link an image (0-based) to a segment; None restores the rule's image."""
     belongs(db, draft, segment_id)
     count = db.scalar(
         select(func.count())

@@ -1,7 +1,7 @@
-"""What the page gets back after a change: the saved segment, or the whole list, and what is around.
+"""Responses to an edit: the changed segment or the full list, plus progress and run bar.
 
-The scripts learn the rest from the event `draft-changed` (header HX-Trigger): the draft's new
-version, the segment to go on from, and whether the text after it has been cut off.
+Scripts get the rest from the event `draft-changed` (header HX-Trigger): the draft's new version,
+the segment to go on from, and whether the text after it was removed.
 """
 
 from collections.abc import Mapping
@@ -27,11 +27,12 @@ def saved_answer(
     done: str,
     run_before: int | None,
 ) -> Response:
-    """One segment changed: it alone comes back, unless what follows it has other ids now.
+    """The response when one segment changed: that segment, or the list if later ids changed, too.
 
-    replaced_id: the segment that stood there before. run_before: the draft's regeneration before
-    the change; a new one that continues from this segment displaces what followed it, so the page
-    can drop that by itself.
+    replaced_id: the segment that was in this position before.
+    run_before: the draft's regeneration before the change. A new one that continues from this
+        segment
+    displaces what followed it, and the page removes that itself.
     """
     if not is_htmx(request):
         return to_page(draft, segment_id)
@@ -59,7 +60,9 @@ def listed_answer(
     done: str,
     go: str = "stay",
 ) -> Response:
-    """The whole text changed. go: "stay" on the segment, or "next" to what is to do after it."""
+    """The response when the whole text changed. go: "stay" on the segment, or "next" open one after
+    it.
+    """
     if not is_htmx(request):
         return to_page(draft, segment_id)
     view = workspace.workspace(db, draft=draft)
@@ -82,14 +85,14 @@ def listed_answer(
 
 
 def run_answer(request: Request, db: Session, *, draft: Draft, read_only: bool = False) -> Response:
-    """The run bar and what counts beside it: after Stop, and as segments arrive."""
+    """The run bar and the counts beside it, after Stop and as segments arrive."""
     view = workspace.saved(db, draft=draft, segment_id=None)
     context = {"draft_id": draft.id, "done": "", "read_only": read_only, **_around(view)}
     return render(request, "annotation/_run_answer.html", context)
 
 
 def to_page(draft: Draft, segment_id: int | None = None) -> Response:
-    """Back to the workspace, for a form that was sent without script."""
+    """Redirect a form that was sent without script to the workspace."""
     place = f"#s{segment_id}" if segment_id else ""
     return RedirectResponse(f"/drafts/{draft.id}{place}", 303)
 

@@ -1,4 +1,4 @@
-"""The path of a draft with all that its annotator left on it, read in one query."""
+"""A draft's path with its verdicts, corrections and notes, read in one query."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ from app.models import (
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A segment of the path with its verdict, its live correction and what stands beside it."""
+    """A segment of the path with its verdict, its live correction and its annotations."""
 
     id: int
     parent_id: int
@@ -64,17 +64,17 @@ class Line:
 
     @property
     def stands_for_model(self) -> bool:
-        """Whether it stands in the place of a model's text, or was put before one."""
+        """Whether the segment replaces a model's text or was inserted before one."""
         found = read(self.spans, segment_id=self.id, length=len(self.text))
         return any(span.base or span.of or span.tied for span in found)
 
     @property
     def replaced(self) -> str | None:
-        """The model's text that stood here: none where a segment was inserted."""
+        """The model's text that this segment replaces; None for an inserted segment."""
         return None if self.kind is Kind.INSERT else self.model_text
 
     def state(self, after: int | None) -> State:
-        """How the segment stands; new is what the current run wrote and nobody has looked at.
+        """The state of the segment; `new` means written by the current run and not reviewed.
 
         after: the number of the segment that the run continues, None without a run.
         """
@@ -92,7 +92,7 @@ def lines(db: Session, draft: Draft, leaf_id: int) -> tuple[Line, ...]:
 
 
 def lines_of(db: Session, draft_id: int, segment_ids: Sequence[int]) -> tuple[Line, ...]:
-    """Some segments of a draft's path, in its order, without the rest of it."""
+    """Selected segments of a draft's path, in path order, without the rest of it."""
     rows = db.execute(_SOME, {"draft": draft_id, "segments": [*segment_ids]}).all()
     return tuple(Line(*row) for row in rows)
 
@@ -118,9 +118,9 @@ def _some() -> CTE:
 
 
 def _lines(wanted: CTE) -> Select[*tuple[Any, ...]]:
-    """The segments in `wanted` with everything beside them, in the order of Line's fields.
+    """The segments in `wanted` with their annotations, in the order of Line's fields.
 
-    Of tables: 26 rows of 17 columns cost less when the ORM has nothing to do with them.
+    Uses tables, not mapped classes: for 26 rows of 17 columns that is cheaper.
     """
     segments, samples, corrections = table_of(Segment), table_of(Sample), table_of(Correction)
     verdicts, unsaved, remarks = map(table_of, (DraftVerdict, UnsavedEdit, Remark))
@@ -177,7 +177,7 @@ def _lines(wanted: CTE) -> Select[*tuple[Any, ...]]:
 def anchor_number(path: Sequence[Line], run: Regeneration | None) -> int | None:
     """The number of the segment that the path's run continues, 0 for the root; None: no run.
 
-    All that follows it on the path is the run's: written by it, or a candidate that it has taken.
+    All segments after it belong to the run: written by it, or a candidate that was chosen.
     """
     if run is None:
         return None
@@ -215,9 +215,10 @@ def segment_view(line: Line, after: int | None) -> SegmentView:
 def progress_view(
     path: Sequence[Line], after: int | None, *, displaced_depth: int | None
 ) -> Progress:
-    """How far the draft is. displaced_depth: until a run is at its end, how long the old text is.
+    """The progress of a draft. displaced_depth: the length of the displaced text while a run is
+    unfinished.
 
-    The output is expected to be about that long again, and longer than what is there.
+    The output is expected to reach about that length, or the present one if that is longer.
     """
     cells = tuple(line.state(after) for line in path)
     done = sum(cell in (State.ACCEPTED, State.EDITED) for cell in cells)
@@ -234,16 +235,18 @@ def progress_view(
 
 
 def shown(text: str) -> str:
-    """A segment without the newlines that end it: they separate, and no editor shows them."""
+    """A segment's text without the newlines that end it: they separate segments, and no editor
+    shows them.
+    """
     return text.rstrip("\r\n")
 
 
 @lru_cache(maxsize=2048)
 def word_diff(old: str, new: str) -> tuple[Change, ...]:
-    """diff() of two texts; segments never change, so a page that is opened again costs nothing."""
+    """diff() of two texts, cached: segments never change, so opening a page again costs nothing."""
     return tuple(diff(old, new))
 
 
-# Built once: to put these statements together costs SQLAlchemy more than to run them.
+# Built once: composing these statements costs SQLAlchemy more than running them.
 _PATH = _lines(_path())
 _SOME = _lines(_some())

@@ -54,7 +54,7 @@ from app.models import (
 )
 from app.refusals import NotFound
 
-# Statements are built once: to put one together costs SQLAlchemy more than to run it.
+# Statements are built once: composing one costs SQLAlchemy more than running it.
 _NUMBER = select(Regeneration.number).where(Regeneration.id == bindparam("run"))
 _DEPTH = select(Segment.depth).where(Segment.id == bindparam("segment"))
 
