@@ -1,4 +1,4 @@
-"""Where a text was first written, and after what: whether a policy wrote it where it stands now."""
+"""Lineage: where a text was first written, and whether one policy wrote it where it is now."""
 
 from collections.abc import Sequence
 from hashlib import md5
@@ -13,8 +13,11 @@ from app.domain.tree import Origin
 
 
 class Standing(NamedTuple):
-    """A text where it stands. slices: where its parts were first written; prefix: what is before
-    it."""
+    """A text in its present position.
+
+    slices: where its parts were first written.
+    prefix: the text before it.
+    """
 
     slices: Sequence[Slice]
     text: str
@@ -60,9 +63,10 @@ _WRITTEN = text(
 
 
 def wrote_here(db: Session, texts: Sequence[Standing]) -> list[bool]:
-    """For each text whether one policy, not the replay, wrote it itself directly after its prefix.
+    """For each text, whether one policy (not the replay) wrote it itself directly after its prefix.
 
-    A half stands where it was written, a copy may stand elsewhere, a joined text may be of two.
+    A half keeps the position in which it was written, a copy may have moved, a joined text may have
+    two authors.
     """
     slices = [one for standing in texts for one in standing.slices]
     if not slices:

@@ -1,4 +1,4 @@
-"""An export as a zip file, made while it is sent; memory stays flat."""
+"""A zip export that is streamed while it is written; memory use stays flat."""
 
 import shutil
 import zipfile
@@ -22,7 +22,7 @@ _TIME = (1980, 1, 1, 0, 0, 0)
 
 
 class _Outlet:
-    """A file that can only be written; what was written is taken away piece by piece."""
+    """A write-only file; the caller takes what was written piece by piece."""
 
     def __init__(self) -> None:
         self._waiting: list[bytes] = []
@@ -34,7 +34,7 @@ class _Outlet:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Does nothing: no data is buffered."""
 
     def take(self) -> bytes:
         """What was written since the last call."""
@@ -80,9 +80,10 @@ class ZipSink:
 
 
 class Handover:
-    """The sessions of an export that begins inside a request and goes on behind it.
+    """The sessions of an export that begins inside a request and continues after it.
 
-    Until `leave` the request's own serves: to wait there for a second connection could deadlock.
+    Until `leave`, it uses the request's own session: waiting there for a second connection could
+    deadlock.
     """
 
     def __init__(self, db: Session, sessions: Sessions) -> None:
@@ -93,12 +94,12 @@ class Handover:
         return self._sessions() if self._own is None else nullcontext(self._own)
 
     def leave(self) -> None:
-        """The request is over: from here on each batch has a session of its own."""
+        """End the use of the request's session: from here on, each batch opens its own."""
         self._own = None
 
 
 def zipped(sink: ZipSink, steps: Generator[int, None, Tally]) -> Iterator[bytes]:
-    """The bytes of the archive that the steps of an export write into the sink."""
+    """The bytes of the archive, produced by running the steps of an export into the sink."""
     for _ in steps:
         if sink.outlet.size >= _CHUNK:
             yield sink.outlet.take()

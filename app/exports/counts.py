@@ -1,4 +1,4 @@
-"""What an export holds and what it left out: for its README, its manifest and who asked for it."""
+"""Export counts: what was written and what was left out, for the README, manifest and caller."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -9,12 +9,18 @@ from app.domain.quality import Check, Inspection
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of an export, of pairs or what else it is made of. pairs = mid + last = with_images +
-    without_images, and pairs + left out = all that the filter asked for. images: distinct files.
-    rows_of: as written, by file; a format may make several of a pair. accepted, rejected:
-    judgements. unheld: by file, what it cannot hold though another file does. normalised: the name
-    of each image that is not the original's bytes, by the SHA-256 of the original. files: the
-    SHA-256 of each file of rows and text, by name."""
+    """Counts of an export, in items of its kind.
+
+    pairs = mid + last = with_images + without_images; pairs + left out = all that the filter
+    selected.
+
+    images: distinct files.
+    rows_of: rows written, by file; a format may write several rows for one item.
+    accepted, rejected: judgements.
+    unheld: by file, items that this file cannot hold although another can.
+    normalised: names of images whose bytes differ from the original's, by the original's SHA-256.
+    files: SHA-256 of each file of rows or text, by name.
+    """
 
     inspection: Inspection
     pairs: int = 0
@@ -32,7 +38,7 @@ class Tally:
 
     @property
     def rows(self) -> int:
-        """Rows of all files."""
+        """Rows in all files."""
         return self.rows_of.total()
 
     @property
@@ -52,6 +58,6 @@ class Tally:
 
     @property
     def left_out(self) -> Mapping[Check, int]:
-        """How many pairs each check of the gate has kept back, in the checks' order."""
+        """How many items each check of the gate left out, in the order of the checks."""
         found = self.inspection.found
         return {check: found[check] for check in Check if found.get(check)}

@@ -1,7 +1,7 @@
-"""Drafts' texts as they stand.
+"""The current texts of drafts, read in batches.
 
-A batch of drafts costs three queries: the drafts, the segments up from their leaves (one recursive
-walk for all of them together), and the images of their samples.
+A batch costs three queries: the drafts, the segments up from their leaves (one recursive walk for
+all of them together), and the images of their samples.
 """
 
 from collections.abc import Mapping, Sequence
@@ -72,7 +72,7 @@ _IMAGES = text(
 
 @dataclass(frozen=True, slots=True)
 class PathSegment:
-    """A segment where a draft stands. verdict and judged_at: None while nobody has judged it."""
+    """A segment on a draft's path. verdict and judged_at: None while it is not reviewed."""
 
     id: int
     text: str
@@ -102,7 +102,7 @@ class DraftPath:
 
 
 def draft_paths(db: Session, ids: Sequence[int]) -> Sequence[DraftPath]:
-    """The drafts with these ids, in that order; as many as may be in memory at once (BATCH)."""
+    """The drafts with these ids, in that order. Pass at most BATCH ids: all are held in memory."""
     rows = db.execute(_DRAFTS, {"ids": list(ids)}).all()
     asked = {"drafts": [row.id for row in rows], "leaves": [row.leaf_id for row in rows]}
     found = db.execute(_SEGMENTS, asked).all()
@@ -116,7 +116,7 @@ def draft_paths(db: Session, ids: Sequence[int]) -> Sequence[DraftPath]:
 
 
 def _images(db: Session, samples: set[int]) -> Mapping[int, list[tuple[str, str]]]:
-    """Of each sample the images in order: SHA-256, and the file in an export."""
+    """The images of each sample in order: SHA-256, and the file name in an export."""
     rows = db.execute(_IMAGES, {"samples": sorted(samples)})
     return {
         sample_id: [(row.sha256, image_file(row.sha256, row.format)) for row in group]
@@ -143,9 +143,9 @@ def _path(
 
 
 def _on_policy(db: Session, rows: Sequence[Row[Any]]) -> set[tuple[int, int]]:
-    """Draft and segment where one policy wrote the text itself after what is before it.
+    """(Draft, segment) pairs where one policy wrote the text itself, after the same prefix.
 
-    Of copies, a further query finds that out.
+    Copies need one more query.
     """
     found, copies = set(), {}
     for draft_id, group in groupby(rows, key=itemgetter(0)):

@@ -1,9 +1,9 @@
-"""An export: selected pairs through the gate, in a format, into a sink.
+"""The export pipeline: selected pairs through the gate, in a format, into a sink.
 
     selection → source → gate → format → sink
 
-Pairs pass one at a time, so memory stays flat; the sink decides whether a directory, a zip file or
-a stream comes of it.
+Pairs pass one at a time, so memory stays flat. The sink decides whether the result is a directory,
+a zip file or a stream.
 """
 
 import hashlib
@@ -38,10 +38,10 @@ OnPair = Callable[[Leaving], None]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be exported and how: everything that its content depends on but the data.
+    """Everything that an export's content depends on, except the data.
 
-    The gate looks for what format and model cannot take, too. Raises Invalid for a filter that
-    cannot be asked of what the format is made of, and for a model that it cannot be rendered for.
+    The gate also checks for what the format and model cannot take. Raises Invalid for a filter that
+    does not apply to the format's items, and for a model that the format cannot be rendered for.
     """
 
     wanted: PairFilter
@@ -60,11 +60,11 @@ class Order:
 
     @property
     def kind(self) -> Kind:
-        """What the format is made of."""
+        """The kind of item that the format exports."""
         return self.format.kind
 
     def canonical(self) -> dict[str, object]:
-        """As JSON values: equal orders over equal data make equal exports."""
+        """The order as JSON values: equal orders over equal data produce equal exports."""
         return {
             "filter": self.wanted.canonical(),
             "format": self.format.name,
@@ -74,7 +74,7 @@ class Order:
 
     @property
     def template(self) -> dict[str, str]:
-        """The chat template of the rows; a model's own is known by its hash, not by its place."""
+        """The chat template of the rows; a model's own is identified by its hash, not its path."""
         renderer = self.rendering.renderer
         if not isinstance(renderer, ModelTemplate):
             return {"template": renderer.label}
@@ -91,12 +91,14 @@ def exporting(
     inspection: Inspection | None = None,
     on_pair: OnPair | None = None,
 ) -> Generator[int, None, Tally]:
-    """Write an export. Yields how many pairs have been looked at, now and then: whoever sends the
-    bytes away takes them there. Returns the counts.
+    """Write an export; yields the number of items read from time to time, and returns the counts.
 
-    inspection: one that knows pairs already, whose duplicates are left out here. on_pair is called
-    with each pair that is written.
-    Raises Conflict when no pair is left to write, NotFound when the store lacks an image.
+    A caller that streams the bytes sends them at each yield.
+
+    inspection: reuses the pairs that it already knows, whose duplicates are left out here.
+    on_pair: called with each item that is written.
+
+    Raises Conflict when nothing is left to write, NotFound when the store lacks an image.
     """
     inspection = inspection or Inspection(order.gate)
     inspection.count(Check.RETRACTED, *map(str, selection.taken_back))
@@ -133,10 +135,10 @@ def export_directory(
     store: Originals,
     on_progress: OnProgress | None = None,
 ) -> Tally:
-    """Write an export to the directory `out`, whole or not at all; an earlier one is replaced.
+    """Write an export to the directory `out`, completely or not at all; replaces an earlier export.
 
-    on_progress(done, total) is called now and then. Raises Conflict when `out` holds anything else,
-    or when there is no pair to export; NotFound when the image store lacks an image.
+    on_progress(done, total) is called from time to time. Raises Conflict when `out` holds anything
+    else, or when there is nothing to export; NotFound when the image store lacks an image.
     """
     with directory(out) as sink:
         selection = order.kind.select(db, order.wanted, projects)
@@ -182,7 +184,7 @@ def manifest(order: Order, tally: Tally) -> str:
 
 
 def unheld(*tallies: Tally) -> dict[str, object]:
-    """What a single file cannot hold though others do: how many, and why, by file."""
+    """What one file cannot hold although another can: how many items, and why, by file."""
     found: Counter[str] = Counter()
     for tally in tallies:
         found.update(tally.unheld)
@@ -190,7 +192,7 @@ def unheld(*tallies: Tally) -> dict[str, object]:
 
 
 def nothing(order: Order, *tallies: Tally) -> Message:
-    """Why there is nothing to write, in a sentence or two."""
+    """Why the export is empty, in a sentence or two."""
     noun, wanted = order.kind.noun, order.wanted
     left_out: Counter[Check] = Counter()
     for tally in tallies:

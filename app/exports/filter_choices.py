@@ -1,4 +1,4 @@
-"""What the form of filters offers: the annotators, policies and languages of a project."""
+"""The choices in the filter form: a project's annotators, policies and languages."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from app.models import Membership, Policy, Sample, User
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the form of filters offers."""
+    """The choices in the filter form."""
 
     annotators: tuple[str, ...]
     policies: tuple[str, ...]
@@ -18,7 +18,7 @@ class Choices:
 
 
 def choices(db: Session, *, project_id: int) -> Choices:
-    """The people of the project, the languages of its samples, and all policies."""
+    """The project's members, the languages of its samples, and all policies."""
     rows = db.execute(
         union_all(
             select(literal("annotator"), User.name)

@@ -1,4 +1,4 @@
-"""A filter as conditions on corrections; the only place where filters become SQL."""
+"""Translates filters to SQL conditions on corrections; the only place that does."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -29,15 +29,15 @@ Selected = Select[*tuple[Any, ...]]
 
 
 def any_of(values: Sequence[int]) -> ColumnElement[Any]:
-    """One array, not a parameter each: 256 of them cost more to write than to look up."""
+    """Match any of the values, as one array: 256 parameters cost more to write than to look up."""
     return any_(literal(sorted(values), ARRAY(BigInteger)))
 
 
 def meets(wanted: PairFilter, of: Corrections = Correction) -> ColumnElement[bool]:
-    """Whether a correction meets every filter that looks at it alone.
+    """The condition that a correction meets every filter that concerns it alone.
 
-    For statements over corrections (`of`) joined with their samples. Projects are not among them:
-    who may see which is decided before (access), and the statement names their ids.
+    For statements over corrections (`of`) joined with their samples. Projects are not included:
+    access checks decide them before, and the statement names their ids.
     """
     conditions: list[ColumnElement[bool]] = []
     if wanted.kind:
@@ -68,8 +68,11 @@ def meets(wanted: PairFilter, of: Corrections = Correction) -> ColumnElement[boo
 
 
 def selected(wanted: PairFilter, project_ids: Sequence[int], *, live: bool = True) -> Selected:
-    """The pairs that the filter asks for, as a statement over (id, sample_id, feed_position,
-    created_at) without an order. live: pairs that count; else what was taken back and would."""
+    """The pairs that the filter selects, as an unordered statement.
+
+    Columns: id, sample_id, feed_position, created_at. live: pairs that count; otherwise those that
+    were retracted or rest, and would match.
+    """
     condition = is_live_pair() if live else taken_back()
     every: Selected = (
         select(
@@ -104,8 +107,10 @@ def selected(wanted: PairFilter, project_ids: Sequence[int], *, live: bool = Tru
 def drafts(
     wanted: PairFilter, project_ids: Sequence[int], *, finished: bool
 ) -> Select[*tuple[Any, ...]]:
-    """The drafts that the filter asks for, as a statement over (id, sample_id) without an order;
-    finished: no others. What the filter asks of a single segment is not among the conditions."""
+    """The drafts that the filter selects, as an unordered statement over (id, sample_id).
+
+    finished: only finished drafts. Filters on a single segment are not among the conditions.
+    """
     conditions: list[ColumnElement[bool]] = [Sample.project_id == any_of(project_ids)]
     if finished:
         conditions.append(Draft.finished_at.is_not(None))
@@ -132,7 +137,7 @@ def _start(day: date) -> datetime:
 
 
 def _sample(wanted: PairFilter) -> list[ColumnElement[bool]]:
-    """What is asked of the sample."""
+    """The conditions on the sample."""
     conditions: list[ColumnElement[bool]] = []
     if wanted.language:
         conditions.append(func.lower(Sample.language).in_(wanted.language))
@@ -143,8 +148,7 @@ def _sample(wanted: PairFilter) -> list[ColumnElement[bool]]:
 
 
 def taken_back(of: Corrections = Correction) -> ColumnElement[bool]:
-    """True for corrections that an admin took back, and for those whose text the annotator's text
-    does not hold now."""
+    """The condition that an admin retracted the pair, or that its text is not in the draft."""
     away = or_(of.retracted_at.is_not(None), of.rested_at.is_not(None))
     return and_(away, of.superseded_by.is_(None))
 
@@ -154,7 +158,7 @@ def _columns(table: Any) -> list[ColumnElement[Any]]:
 
 
 def _position(wanted: PairFilter) -> list[ColumnElement[bool]]:
-    """What is asked of the rejected segment's place."""
+    """The condition on the position of the rejected segment."""
     conditions: list[ColumnElement[bool]] = []
     # The first segment has depth 1, below the root.
     if wanted.min_position is not None:
@@ -165,7 +169,7 @@ def _position(wanted: PairFilter) -> list[ColumnElement[bool]]:
 
 
 def policies(wanted: PairFilter, column: Any) -> Select[Any]:
-    """That column of the policies that the filter asks for."""
+    """A column of the policies that the filter names."""
     found = select(column)
     if wanted.policy:
         found = found.where(Policy.name.in_(wanted.policy))

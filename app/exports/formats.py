@@ -1,7 +1,7 @@
-"""The formats as the pipeline writes them.
+"""Export formats as the pipeline writes them.
 
-What a row is and which files go with the rows is app/domain/formats; to add a format is to add it
-there. The command line, the admin's page and the API offer what is registered.
+app/domain/formats defines rows and companion files; a new format is added there. The command line,
+the admin's page and the API offer every registered format.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -80,7 +80,7 @@ class Format:
         return next(iter(self.files))
 
     def unheld(self, item: Any, rendering: Rendering) -> Iterator[str]:
-        """The files that cannot hold this one, though another can."""
+        """The files that cannot hold this item, though another can."""
         for name, rows in self.files.items():
             try:
                 rows(item, rendering)
@@ -96,7 +96,7 @@ class Format:
 
 
 def format_named(name: str) -> Format:
-    """The format of that name. Raises Invalid, naming those there are."""
+    """The format with that name. Raises Invalid, listing the names that exist."""
     if name not in FORMATS:
         known = ", ".join(FORMATS)
         raise Invalid(
@@ -107,9 +107,9 @@ def format_named(name: str) -> Format:
 
 
 def pair_lines_format(name: str) -> Format:
-    """The format of that name, if it is of pairs, one JSON object a line: what the feed can send.
+    """The format with that name if the feed can send it: one of pairs, as JSON lines.
 
-    Raises Invalid, naming those there are.
+    Raises Invalid, listing the names that exist.
     """
     if name in FORMATS and name not in PAIR_FORMATS:
         form = FORMATS[name]

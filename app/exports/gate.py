@@ -1,4 +1,4 @@
-"""The gate as a stage of the pipeline: pairs come in, those that may leave go on."""
+"""The quality gate as a pipeline stage: only pairs that pass its checks go on."""
 
 from collections.abc import Iterable, Iterator
 
@@ -7,7 +7,7 @@ from app.exports.reader import Found
 
 
 def inspect(found: Found, inspection: Inspection) -> Check | None:
-    """What is wrong with a pair; None lets it pass."""
+    """The first problem that the gate finds in a pair; None lets it pass."""
     return inspection.find(
         found.key,
         kind=found.kind,
@@ -20,5 +20,5 @@ def inspect(found: Found, inspection: Inspection) -> Check | None:
 
 
 def passing(pairs: Iterable[Found], inspection: Inspection) -> Iterator[Found]:
-    """The pairs in which the gate finds nothing; the others are counted by what it found."""
+    """The pairs that pass the gate; the others are counted by what the gate found."""
     return (found for found in pairs if inspect(found, inspection) is None)

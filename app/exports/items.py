@@ -1,8 +1,8 @@
-"""What leaves in exports: pairs, judgements and whole outputs, each with how it is found.
+"""The kinds of item an export can contain, and how each is queried.
 
     wanted → select → ids → read → inspect → a format's rows
 
-An export is the same for all of them; a format says of which it is made.
+The pipeline is the same for all kinds; a format says which kind it exports.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,11 +36,12 @@ _OF_DRAFTS = frozenset(
 
 
 class Leaving(Protocol):
-    """One of what an export is made of.
+    """An item of an export.
 
-    key: its id, numbers with dashes between. item: what a format makes rows of. accepted: of a
-    judgement, else None. digest: of what a trainer learns from it; not who made it, nor in which
-    format it leaves.
+    key: its id, numbers with dashes between.
+    item: what a format makes rows of.
+    accepted: of a judgement, otherwise None.
+    digest: hash of what a trainer learns from it; independent of author and format.
     """
 
     @property
@@ -60,8 +61,10 @@ class Leaving(Protocol):
 
 
 class Said(NamedTuple):
-    """A judgement or a whole output on its way out, as a text behind a prefix. about: what makes
-    equal texts another row."""
+    """An export item that has one text after a prefix: a judgement or a whole output.
+
+    about: what distinguishes two rows with equal texts.
+    """
 
     key: str
     sample: SampleFacts
@@ -92,11 +95,14 @@ class Said(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of what leaves.
+    """A kind of export item.
 
-    noun: what one is called; nouns: several; title: these at the head of a sentence. held_in: the
-    table that ids are of. filters: those that can be asked of it. comes: how there come to be any,
-    as a sentence. batch: so many ids are read at once.
+    noun, nouns: its name, singular and plural.
+    title: the plural at the head of a sentence.
+    held_in: the table that the ids belong to.
+    filters: the filters that apply to this kind.
+    comes: a sentence that says how such items come about.
+    batch: how many ids are read at once.
     """
 
     noun: Message
@@ -111,7 +117,7 @@ class Kind:
     find: Callable[[Any, Inspection], Check | None]
 
     def refuse(self, wanted: PairFilter) -> None:
-        """Raises Invalid, naming them, for filters that cannot be asked of this kind."""
+        """Raises Invalid, naming them, for filters that do not apply to this kind."""
         strange = [name for name in wanted.canonical() if name not in self.filters]
         if strange:
             known = ", ".join(name for name in FILTERS if name in self.filters)
@@ -127,7 +133,7 @@ class Kind:
             )
 
     def passing(self, items: Iterable[Leaving], inspection: Inspection) -> Iterator[Leaving]:
-        """Those in which the gate finds nothing; the others are counted by what it found."""
+        """The items that pass the gate; the others are counted by what the gate found."""
         return (item for item in items if self.find(item, inspection) is None)
 
     def look(
@@ -138,8 +144,10 @@ class Kind:
         gate: Gate,
         on_passed: Callable[[Leaving], None] = lambda _: None,
     ) -> Inspection:
-        """What the gate finds in a selection, with nothing written: a dry run. on_passed is called
-        with each one that it lets pass."""
+        """Dry run: what the gate finds in a selection, without writing anything.
+
+        on_passed: called with each item that passes.
+        """
         inspection = Inspection(gate)
         inspection.count(Check.RETRACTED, *map(str, selection.taken_back))
         for ids in selection.batches(self.batch):
@@ -179,7 +187,7 @@ def _read_judgements(
 
 
 def _meets(judgement: Judgement, wanted: PairFilter, by: frozenset[str] | None) -> bool:
-    """What the filter asks of a single segment. by: the names of the policies, if it asks."""
+    """Whether a segment meets the filter. by: names of the policies, if the filter names any."""
     day = _day(judgement)
     return (
         (by is None or judgement.policy in by)

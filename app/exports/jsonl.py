@@ -1,12 +1,12 @@
-"""Rows as JSON lines, written at the speed of copying.
+"""Fast JSONL serialization: cache each sample's constant parts.
 
-A format is a plain function from a pair to rows, and a line is a row through orjson. But a prefix
-of ten thousand characters, escaped anew for each of the pairs that share most of it, and the same
-images and instruction beside it, are where all the time goes. So the pairs of a sample that differ
-in nothing but texts, id, place and time share a frame: the row of a pair in which these seven are
-marks, as JSON, cut at the marks. A line is a frame with what the pair has in their place; the texts
-have been escaped already. A format that does anything with them but put them in, whole or joined
-with others, is not verbatim and is written the plain way.
+A format is a function from a pair to rows, and a line is a row through orjson. Most of that time
+goes into prefixes of ten thousand characters, escaped again for each pair that shares most of them,
+and into the same images and instruction. So the pairs of a sample that differ only in texts, id,
+position and time share a frame: the JSON of a pair's row with marks in these seven places, cut at
+the marks. A line is the frame with the pair's values, whose texts are escaped already. A format
+that does more with them than insert them, whole or joined with other text, is not verbatim and uses
+the plain writer.
 """
 
 import re
@@ -49,20 +49,19 @@ Lines = Callable[[Any], list[bytes]]
 
 
 def lines_of(form: Format, rows: Rows, rendering: Rendering) -> Lines:
-    """What writes the rows of one pair after the other, or of what else the format is made of, as
-    lines of JSON."""
+    """The function that turns items of this format into JSON lines, one item at a time."""
     if form.verbatim:
         return QuickLines(rows, rendering)
     return lambda leaving: plain_lines(leaving, rows, rendering)
 
 
 def plain_lines(leaving: Leaving, rows: Rows, rendering: Rendering) -> list[bytes]:
-    """The rows of a pair, or of what else leaves, as lines of JSON."""
+    """The rows of an item as JSON lines."""
     return [json_of(row) + b"\n" for row in rows(leaving.item, rendering)]
 
 
 class QuickLines:
-    """The same lines, for a format that is verbatim."""
+    """Writes the same lines faster, for a verbatim format."""
 
     def __init__(self, rows: Rows, rendering: Rendering) -> None:
         self._rows = rows

@@ -1,15 +1,15 @@
-"""Judgements of a model's segments that are no correction: accepted as it stands, or deleted.
+"""Judgements of a model's segments that are not corrections: accepted unchanged, or deleted.
 
-Accepted: the verdict "accepted" on a segment that a model wrote and that still stands in the
-draft's text. One that a correction or a regeneration before it has displaced says nothing any
-more: the annotator may have wanted it gone. Copies of it below a correction stand for it.
+Accepted: the verdict "accepted" on a model's segment that is still in the draft's text. A segment
+that an earlier correction or regeneration displaced does not count: the annotator may have wanted
+it removed. Copies of it below a correction count in its place.
 
-Rejected without another text in its place: a segment that a model wrote and the annotator deleted,
-until the deletion is undone. Not while the very same text is there again: a model that is asked
-the same may answer the same. The first segment of a run that was stopped, superseded or replaced is
-no rejection: people regenerate to see another text, not because this one is wrong.
+Rejected without a replacement: a model's segment that the annotator deleted, until the deletion is
+undone. It does not count while the same text is there again: a model may repeat its answer. The
+first segment of a run that was stopped, superseded or replaced is not a rejection: people
+regenerate to see another text, not because this one is wrong.
 
-Where a pair says something of the same text after the same prefix, the pair counts.
+Where a pair judges the same text after the same prefix, only the pair counts.
 """
 
 from collections import defaultdict
@@ -60,9 +60,9 @@ _DELETED = text(
 
 
 def judgements(db: Session, ids: Sequence[int]) -> Iterator[tuple[DraftPath, Judgement]]:
-    """The judgements of these drafts, by draft, in a draft by place.
+    """The judgements of these drafts, by draft, in text order.
 
-    A batch of drafts costs two queries more than their texts: the deletions, and the pairs.
+    A batch of drafts costs two queries more than its texts: the deletions, and the pairs.
     """
     deleted, sides = _deleted(db, list(ids)), Sides(db, ids)
     drafts = draft_paths(db, ids)

@@ -1,9 +1,9 @@
-"""A renderer from a model's own directory: its chat template, without its libraries.
+"""Renders with a model's own chat template, read from its directory, without its libraries.
 
 Templates are Jinja, compiled as transformers compiles them (utils/chat_template_utils.py: sandbox,
 block trimming, loop controls, its filters and functions). Before the first row is rendered, the
-template is asked about everything that rows rely on; what it answers wrongly is a refusal, not a
-row that teaches something else.
+template is tested for everything that rows rely on. A template that fails a test is refused, so
+that no row teaches the wrong thing.
 """
 
 import hashlib
@@ -33,9 +33,9 @@ _TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls
 
 @dataclass(frozen=True)
 class ModelTemplate:
-    """Renders as the chat template of a model's directory does. See Renderer.
+    """Renders like the chat template in a model's directory. See Renderer.
 
-    Made by load_template, which has proved that a rendered prompt ends in exactly its prefix.
+    Created by load_template, which has verified that a rendered prompt ends in exactly its prefix.
     """
 
     label: str
@@ -47,11 +47,11 @@ class ModelTemplate:
 
     @property
     def sha256(self) -> str:
-        """Of the template itself, as its file holds it: what it is known by in manifests."""
+        """SHA-256 of the template as its file holds it; identifies it in manifests."""
         return hashlib.sha256(self.chat.source.encode()).hexdigest()
 
     def saved(self) -> dict[str, Any]:
-        """As JSON values, from which restore_template makes it where the directory is not."""
+        """JSON values from which restore_template makes it without the directory."""
         return {
             "label": self.label,
             "template": self.chat.source,
@@ -68,10 +68,10 @@ class ModelTemplate:
 
 
 def load_template(directory: Path) -> ModelTemplate:
-    """The renderer of a model that lies in a directory.
+    """Load the renderer of a model in a directory.
 
-    Raises Invalid (field "model") for a directory without a chat template, a template that cannot
-    be rendered, shows no images, changes texts, or opens an answer in another way than it
+    Raises Invalid (field "model") for a directory without a chat template, and for a template that
+    cannot be rendered, shows no images, changes texts, or opens an answer differently from how it
     continues one.
     """
     if not directory.is_dir():
@@ -85,7 +85,7 @@ def load_template(directory: Path) -> ModelTemplate:
 
 
 def restore_template(saved: Mapping[str, Any]) -> ModelTemplate:
-    """The renderer that was saved; a trainer is told its label where the directory stood."""
+    """Restore a saved renderer; its label replaces the directory in what trainers read."""
     chat = _Chat(saved["label"], saved["template"], saved["tokens"])
     return _proved(chat, chat.name, tuple(saved["special_strings"]))
 
@@ -109,7 +109,7 @@ def _proved(chat: "_Chat", model: str, special: tuple[str, ...]) -> ModelTemplat
 
 
 class _Chat:
-    """The template itself, and what it is asked."""
+    """The template itself, and the checks on it."""
 
     def __init__(self, name: str, source: str, tokens: Mapping[str, str]) -> None:
         self.name = name
@@ -191,8 +191,10 @@ class _Chat:
         return head
 
     def _changed(self, prompt: ChatPrompt, head: str) -> str | None:
-        """The first text that does not stand in what the template wrote, None if all do; what the
-        last message ends in must be the end of it."""
+        """The first text that the template's output does not contain; None if all are there.
+
+        The end of the last message must be the end of the output.
+        """
         at = 0
         messages = list(prompt.messages())
         for message in messages:
@@ -228,7 +230,7 @@ def _asked(images: int, instruction: str) -> ChatPrompt:
 
 
 def _messages(prompt: ChatPrompt) -> list[dict[str, Any]]:
-    """As templates take them: a user's content as parts, the others' as text."""
+    """Messages in the form that templates take: the user's content as parts, others' as text."""
     return [
         {
             "role": message.role,
@@ -279,7 +281,7 @@ def _source(directory: Path, settings: Mapping[str, Any]) -> str:
 
 
 def _tokens(*settings: Mapping[str, Any]) -> dict[str, str]:
-    """The special tokens that templates know by name."""
+    """The special tokens that templates refer to by name."""
     found: dict[str, str] = {}
     for name in _TOKENS:
         for setting in settings:

@@ -10,10 +10,10 @@ from app.exports.pair_sides import Sides
 
 
 def outputs(db: Session, ids: Sequence[int]) -> Iterator[tuple[DraftPath, WholeOutput]]:
-    """The texts of these drafts, in that order; one that was opened again is none.
+    """The texts of these drafts, in that order; reopened drafts are left out.
 
-    A text counts as whole (ends_output) when the model stopped after its last segment, or after
-    the one that the annotator corrected there. A draft without any segment is no output.
+    A text counts as whole (ends_output) when the model stopped after its last segment, or after the
+    one that the annotator corrected there. A draft without segments has no output.
     """
     sides = Sides(db, ids)
     for draft in draft_paths(db, ids):
@@ -40,8 +40,10 @@ def _output(draft: DraftPath, sides: Sides) -> WholeOutput:
 
 
 def _segments(draft: DraftPath, sides: Sides) -> Iterator[OutputSegment]:
-    """A part of a change that is, by itself, the text which the change replaced counts as not
-    judged: a pair rejects it there."""
+    """The segments with their verdicts.
+
+    A part whose text a pair rejects in that position counts as not reviewed.
+    """
     prefix = ""
     for segment in draft.segments:
         refused = segment.verdict is not None and sides.reject(draft.id, prefix, segment.text)

@@ -1,4 +1,4 @@
-"""What pairs that count say of single texts, so that nothing else that leaves says otherwise."""
+"""The texts that counting pairs judge, so that no other export item contradicts them."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from app.regenerations.texts import path_text
 
 
 class Sides:
-    """The sides of all pairs of some drafts. Two texts are the same where prefix and text are."""
+    """The sides of all pairs of some drafts. Two texts are equal if prefix and text are."""
 
     def __init__(self, db: Session, drafts: Sequence[int]) -> None:
         self._db = db
@@ -45,14 +45,14 @@ class Sides:
         return any(segment_id in (row.chosen_id, row.rejected_id) for row in self._pairs[draft_id])
 
     def reject(self, draft_id: int, prefix: str, text: str) -> bool:
-        """Whether a pair prefers another text to this one."""
+        """Whether a pair prefers another text over this one."""
         return any(
             row.rejected == text and self._prefix(row.parent_id) == prefix
             for row in self._pairs[draft_id]
         )
 
     def choose(self, draft_id: int, prefix: str, text: str) -> bool:
-        """Whether a pair prefers this text to another one."""
+        """Whether a pair prefers this text over another."""
         return any(
             row.chosen == text and self._prefix(row.parent_id) == prefix
             for row in self._pairs[draft_id]

@@ -1,4 +1,4 @@
-"""The filters and the gate as they stand in an address: read from it, and described for OpenAPI."""
+"""Filters and gate as query parameters: parsed from addresses, and described for OpenAPI."""
 
 from collections.abc import Collection, Iterable
 from typing import Any

@@ -1,7 +1,7 @@
-"""Parquet: a table of pairs, and each image once in a table of its own (domain.formats.parquet).
+"""Parquet: a table of pairs, and a table that holds each image once (domain.formats.parquet).
 
-pyarrow weighs 170 MB on disk and 50 MB in memory, more than the rest of the app: so it is an extra,
-loaded by whoever writes a table.
+pyarrow takes 170 MB on disk and 50 MB in memory, more than the rest of the app. So it is an
+optional extra, loaded only when a table is written.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +22,7 @@ _PAGE_BYTES = 4 * 2**20
 
 
 class Table:
-    """Rows into a Parquet file, a row group at a time: memory stays flat."""
+    """Writes rows to a Parquet file, one row group at a time; memory use stays flat."""
 
     def __init__(self, writer: Any, schema: Any) -> None:
         self._writer = writer
@@ -38,7 +38,7 @@ class Table:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits as a row group."""
+        """Write the buffered rows as a row group."""
         if self._rows:
             arrow = pyarrow()
             self._writer.write_table(arrow.Table.from_pylist(self._rows, schema=self._schema))

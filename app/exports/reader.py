@@ -1,4 +1,4 @@
-"""Selected pairs as the pipeline carries them: read in batches, every text looked at once.
+"""Reads selected pairs for the pipeline, in batches, each text once.
 
 A batch costs three statements: the pairs with their sides, the segments above them (one recursive
 walk for all of them together), and their samples with the images. No session is open between
@@ -82,9 +82,11 @@ _SAMPLES = """
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampleFacts:
-    """What a sample's pairs have in common, as it was read once: each reading makes another.
-    images: SHA-256 of each, in order; image_files: where an export keeps them, relative to its
-    folder."""
+    """What the pairs of a sample have in common; each reading creates a new one.
+
+    images: SHA-256 of each, in order.
+    image_files: their paths in an export, relative to its folder.
+    """
 
     id: int
     project: str
@@ -97,7 +99,7 @@ class SampleFacts:
 
 
 class Found(NamedTuple):
-    """A pair on its way out. cursor: its place in the feed, 0 before it has one.
+    """A pair in the export pipeline. cursor: its feed position, 0 before it has one.
 
     truncated: the rejected side is where a generation broke off.
     """
@@ -119,12 +121,12 @@ class Found(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The pair's id."""
+        """The pair's id, as text."""
         return str(self.pair_id)
 
     @property
     def accepted(self) -> None:
-        """A pair is no judgement of a single text."""
+        """None: a pair does not judge a single text."""
         return
 
     @property
@@ -134,7 +136,7 @@ class Found(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """Of what a trainer learns from it; not who made it, nor in which format it leaves."""
+        """Hash of what a trainer learns from it; independent of author and format."""
         before = self.prefix
         parts = (
             b"%d %d %d" % (before.length, *before.checksums),
@@ -148,11 +150,11 @@ class Found(NamedTuple):
 
     @property
     def pair(self) -> Pair:
-        """The pair with all of its texts. Raises ValueError for what can be none."""
+        """The pair with all of its texts. Raises ValueError when they do not form a pair."""
         return self.pair_of(self.prefix.text, self.chosen.text, self.rejected.text)
 
     def pair_of(self, prefix: str, chosen: str, rejected: str) -> Pair:
-        """The pair with these texts in place of its own."""
+        """The pair with these texts instead of its own."""
         return Pair(
             pair_id=self.pair_id,
             project=self.sample.project,
@@ -224,7 +226,7 @@ class _Tree:
         self._known: dict[int, Prefix] = {}
 
     def prefix(self, leaf: int) -> Prefix:
-        """The text down to `leaf`, grown from the longest prefix that another pair has too."""
+        """The text down to `leaf`, extended from the longest prefix that another pair shares."""
         path: list[Piece] = []
         at: int | None = leaf
         while at is not None and at not in self._known:

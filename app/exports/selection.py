@@ -1,7 +1,7 @@
-"""Which pairs an export or a page of the feed holds, decided once, in one statement, at its start.
+"""The items of an export or feed page, selected in one statement at the start.
 
-What was chosen stays chosen: the texts of a pair never change, so they are read later, batch by
-batch, with no transaction held open between. An export is the pairs as they stood when it began.
+The selection is fixed once made: texts are immutable, so they are read later, batch by batch,
+without an open transaction in between. An export contains the pairs as they were when it began.
 """
 
 from array import array
@@ -22,7 +22,7 @@ from app.refusals import NotFound
 class Selection:
     """The ids of pairs, or of drafts, in the order in which they are written, 8 bytes each.
 
-    taken_back: those that would be among them, had nobody retracted them.
+    taken_back: how many more the filter would select if nobody had retracted them.
     """
 
     # In quotes: arrays take no type at run time before Python 3.12.
@@ -33,7 +33,7 @@ class Selection:
         return len(self.ids)
 
     def batches(self, size: int) -> Iterator[Sequence[int]]:
-        """The ids, so many at a time."""
+        """The ids in batches of that size."""
         for start in range(0, len(self.ids), size):
             yield self.ids[start : start + size]
 
@@ -52,9 +52,9 @@ def project_ids(db: Session, wanted: PairFilter) -> list[int]:
 
 
 def select_pairs(db: Session, wanted: PairFilter, projects: Sequence[int]) -> Selection:
-    """The pairs that the filter asks for in these projects, sample by sample, the oldest first.
+    """The pairs that the filter selects in these projects, by sample, oldest first.
 
-    One order for one state of the data: the same wish gives the same rows in the same places.
+    Equal data and an equal filter give the same rows in the same order.
     """
     return Selection(
         _ids(db, selected(wanted, projects)), _ids(db, selected(wanted, projects, live=False))
@@ -64,15 +64,18 @@ def select_pairs(db: Session, wanted: PairFilter, projects: Sequence[int]) -> Se
 def select_drafts(
     db: Session, wanted: PairFilter, projects: Sequence[int], *, finished: bool
 ) -> Selection:
-    """The drafts that the filter asks for in these projects, sample by sample, the oldest first;
-    finished: no others. Which ones is decided here; their texts are those of when they are read."""
+    """The drafts that the filter selects in these projects, by sample, oldest first.
+
+    finished: only finished drafts. The selection is fixed here; texts are current when they are
+        read.
+    """
     return Selection(_ids(db, drafts(wanted, projects, finished=finished)), array("q"))
 
 
 def count_pairs(
     db: Session, wanted: PairFilter, projects: Sequence[int], *, at_most: int | None = None
 ) -> int:
-    """How many pairs the filter asks for in these projects. at_most: it counts no further."""
+    """How many pairs the filter selects in these projects. at_most: stop counting there."""
     found = selected(wanted, projects).limit(at_most).subquery()
     return db.execute(select(func.count()).select_from(found)).scalar_one()
 

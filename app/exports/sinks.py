@@ -1,4 +1,4 @@
-"""Where an export goes: a directory that appears whole, or a stream; a zip file is in archive.py.
+"""Destinations of an export: a directory that appears complete, or a stream (zip: archive.py).
 
 A sink takes files one after the other, and images by their content; it knows nothing of pairs.
 """
@@ -56,8 +56,10 @@ class DirectorySink:
 
 
 class StreamSink:
-    """The first file as one stream of bytes, such as standard output; there is room for no other,
-    so what else an export holds (README, manifest, images) is left out."""
+    """Writes the first file as one stream of bytes, such as standard output.
+
+    Everything else (README, manifest, images) is left out.
+    """
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream: IO[bytes] | None = stream
@@ -79,9 +81,9 @@ class StreamSink:
 
 @contextmanager
 def directory(out: Path) -> Iterator[DirectorySink]:
-    """A sink whose folder appears as `out` when the block succeeds, whole or not at all.
+    """A sink whose folder appears as `out` when the block succeeds, completely or not at all.
 
-    An earlier export there is replaced. Raises Conflict when `out` holds anything else.
+    Replaces an earlier export. Raises Conflict when `out` holds anything else.
     """
     out = out.absolute()
     _check_place(out)
@@ -126,7 +128,7 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _exported(folder: Path) -> set[str]:
-    """What an earlier export put into the folder, by its manifest."""
+    """The files that an earlier export wrote into the folder, according to its manifest."""
     try:
         files = json.loads((folder / MANIFEST).read_bytes())["files"]
     except (OSError, ValueError, LookupError, TypeError):

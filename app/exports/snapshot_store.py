@@ -117,10 +117,10 @@ class SnapshotStore:
         return {int(path.name) for path in self.root.iterdir() if path.name.isdecimal()}
 
     def sweep(self, kept: Collection[int]) -> int:
-        """Remove what no row names and what dead builders left; returns how much it was.
+        """Remove files that belong to no snapshot or to a dead builder; returns how many.
 
-        kept: the ids there are. Nothing younger than a day is touched: its transaction or its
-        builder may still be at work.
+        kept: the ids of existing snapshots. Anything younger than a day stays: its transaction or
+            its builder may still be at work.
         """
         before, swept = time.time() - _FORGOTTEN_S, 0
         for number in sorted(self.ids()):

@@ -1,4 +1,4 @@
-"""Writes the rows of an export into its files, and remembers what else they need."""
+"""Writes the rows of an export into its files, and collects the images that they need."""
 
 import hashlib
 import tempfile
@@ -27,7 +27,7 @@ _WAITING = 8 * 2**20
 
 
 class Writer(Protocol):
-    """Writes rows as they come; its files are whole when the block succeeds.
+    """Writes rows as they come; its files are complete when the block succeeds.
 
     images: what is to be copied beside the rows: the file of each by its name there.
     """
@@ -43,13 +43,13 @@ class Writer(Protocol):
 def writer(
     sink: Sink, format: Format, rendering: Rendering, tally: Tally, store: Originals
 ) -> AbstractContextManager[Writer]:
-    """What writes the rows of a format, and counts them."""
+    """The writer for the rows of a format, with its counts."""
     make = TableWriter if format.table else LineWriter
     return make(sink, format, rendering, tally, store)
 
 
 class _Counting:
-    """What all writers do with one that leaves: count it, and find its images."""
+    """The common part of all writers: count an item and find its images."""
 
     def __init__(
         self, sink: Sink, format: Format, rendering: Rendering, tally: Tally, store: Originals
@@ -106,11 +106,11 @@ class _Counting:
 
 
 class LineWriter(_Counting):
-    """One JSON object a line. The first file is written as rows come; others wait, since a sink
-    takes one file at a time.
+    """Writes one JSON object a line: the first file as rows come, other files buffered.
 
-    Where a format wants rows with images first, the rest wait: datasets decides by the first
-    10 MB of a file what its columns are, and an empty list there would hide that it has images.
+    A sink takes one file at a time. Where a format wants rows with images first, the other rows are
+    buffered: datasets infers column types from the first 10 MB of a file, and an empty list there
+        would hide the images.
     """
 
     def __init__(
@@ -177,8 +177,11 @@ class LineWriter(_Counting):
 
 
 class TableWriter(_Counting):
-    """Parquet: the rows as a table, and each image once in another. Both are made beside the sink,
-    since a Parquet file is written by somebody who asks where he is."""
+    """Parquet: the rows as a table, and each image once in another.
+
+    Both are written outside the sink first, since a Parquet writer needs a file that reports its
+    position.
+    """
 
     def __init__(
         self, sink: Sink, format: Format, rendering: Rendering, tally: Tally, store: Originals
@@ -234,7 +237,7 @@ def _beside() -> IO[bytes]:
 
 
 class _Hashed:
-    """Lines into a file, in chunks, and their hash."""
+    """Writes lines into a file in chunks and hashes them."""
 
     def __init__(self, out: IO[bytes]) -> None:
         self._out = out
@@ -244,7 +247,7 @@ class _Hashed:
 
     @property
     def sha256(self) -> str:
-        """Of what was flushed."""
+        """The SHA-256 of what was flushed."""
         return self._hash.hexdigest()
 
     def write(self, lines: Iterable[bytes]) -> None:
@@ -256,7 +259,7 @@ class _Hashed:
                 self.flush()
 
     def flush(self) -> None:
-        """Hand on what waits."""
+        """Write out what is buffered."""
         chunk = b"".join(self._chunk)
         self._hash.update(chunk)
         self._out.write(chunk)

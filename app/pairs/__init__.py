@@ -1,1 +1,1 @@
-"""Preference pairs, the product's yield: as a feed, as files for trainers, as pages to look at."""
+"""Preference pairs: the feed for scripts, exports for trainers, pages for people."""

@@ -1,11 +1,11 @@
-"""The feed of pairs: every pair gets a place when the feed first shows it.
+"""The feed of pairs: every pair gets a position when the feed first shows it.
 
-A cursor over ids would skip pairs. PostgreSQL hands an id out before its transaction commits, so a
+A cursor over ids would skip pairs. PostgreSQL assigns an id before its transaction commits, so a
 lower id may appear after a higher one has been read; and a correction can become a pair long after
-it was made (a deletion counts once its follower is judged, an undo brings a replaced one back).
-Places are handed out one reader at a time, in a transaction that commits before the pairs are
-read: whatever is given a place later stands behind. What is a pair no more loses its place, and
-gets a new one, at the end, if it comes back.
+it was made (a deletion counts once its follower is judged, an undo restores a replaced pair).
+Positions are assigned by one reader at a time, in a transaction that commits before the pairs are
+read, so later positions are always higher. A pair that stops counting loses its position, and gets
+a new one at the end if it counts again.
 """
 
 from array import array
@@ -43,10 +43,13 @@ _PLACES = Sequence("feed_positions")
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of the feed. ids: of its pairs, in the order of their places. until: the last place
-    in it (`after` itself when it is empty). more: others follow, or may.
+    """A range of the feed.
 
-    digest: of what it holds; other pairs, another digest. newest_at: None when it is empty.
+    ids: its pairs, by position.
+    until: the last position in it (`after` itself when it is empty).
+    more: further pairs follow, or may.
+    digest: changes whenever the set of pairs changes.
+    newest_at: None when it is empty.
     """
 
     # In quotes: arrays take no type at run time before Python 3.12.
@@ -60,10 +63,10 @@ class Window:
 def read_on(
     db: Session, wanted: PairFilter, projects: Ids[int], *, after: int, limit: int
 ) -> Window:
-    """Bring the feed up to date and give the window behind the cursor; see window. Commit before
-    anything of it is sent.
+    """Bring the feed up to date and return the window after the cursor; see window.
 
-    It may be shorter than the limit though there is more, never empty then.
+    Commit before sending any of it. It may be shorter than the limit although more follows, but is
+    never empty then.
     """
     while True:
         waiting = give_places(db, at_most=AT_ONCE) == AT_ONCE
@@ -100,7 +103,7 @@ def give_places(db: Session, *, at_most: int) -> int:
 def window(
     db: Session, wanted: PairFilter, projects: Ids[int], *, after: int, limit: int
 ) -> Window:
-    """What the next `limit` pairs after the cursor are, of those that the filter asks for."""
+    """The next `limit` pairs after the cursor that the filter selects."""
     found = selected(wanted, projects).subquery()
     rows = db.execute(
         select(found.c.feed_position, found.c.id, found.c.created_at)

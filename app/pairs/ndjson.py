@@ -1,4 +1,4 @@
-"""Pairs as a stream of JSON lines: flat memory, and no database session while bytes travel."""
+"""Pairs as streamed JSON lines: flat memory, and no database session while bytes travel."""
 
 import sys
 import zlib
@@ -25,8 +25,10 @@ CODINGS = ("zstd", "gzip")
 def pair_lines(
     sessions: Sessions, ids: Sequence[int], *, form: Format, rendering: Rendering, gate: Gate
 ) -> Iterator[bytes]:
-    """The lines of these pairs in a format, each with the pair's cursor, as far as they pass the
-    gate. A session is open only while a batch is read: a slow client holds no connection."""
+    """The lines of the pairs that pass the gate, in a format, each with the pair's cursor.
+
+    A session is open only while a batch is read: a slow client holds no connection.
+    """
     lines = lines_of(form, form.rows, rendering)
     found = read_pairs(sessions, _batches(ids), template=gate.template)
     for pair in passing(found, Inspection(gate)):
@@ -58,7 +60,7 @@ def chunked(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def packed(chunks: Iterable[bytes], coding: str) -> Iterator[bytes]:
-    """The chunks compressed as they come, as one zstd frame or gzip stream; "" leaves them."""
+    """Compress chunks as they come, as one zstd frame or gzip stream; "" leaves them plain."""
     if not coding:
         yield from chunks
         return
@@ -76,9 +78,9 @@ def packed(chunks: Iterable[bytes], coding: str) -> Iterator[bytes]:
 
 
 def coding_for(accept_encoding: str) -> str:
-    """The coding of CODINGS that an Accept-Encoding header likes best; "" for none of them.
+    """The coding of CODINGS that an Accept-Encoding header prefers; "" for none.
 
-    RFC 9110, 12.5.3; of two that it likes as well the first one, and none without the header.
+    RFC 9110, 12.5.3. The first of equally preferred codings wins; without the header, none.
     """
     weights: dict[str, float] = {}
     for part in accept_encoding.lower().split(","):

@@ -1,4 +1,4 @@
-"""All that is known of one pair beside its texts: how it came to be, and where it went."""
+"""Provenance of a pair, and the snapshots that contain it."""
 
 import json
 from collections.abc import Sequence
@@ -42,11 +42,15 @@ _STORY = text(
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Of a pair. superseded: corrections of the same segment that it took the place of.
+    """The provenance of a pair.
 
-    feed_position: None before the feed has shown it. verdict: of the chosen segment. origin: of the
-    rejected one; copied: it was carried below a correction. run: the number of the regeneration
-    that wrote it (1 is the imported output). image_index: 0-based, None if unknown.
+    superseded: earlier corrections of the same segment that it replaced.
+    feed_position: None before the feed has shown it.
+    verdict: of the chosen segment.
+    origin: of the rejected segment.
+    copied: the rejected segment was carried below a correction.
+    run: number of the regeneration that wrote it (1 is the imported output).
+    image_index: 0-based, None if unknown.
     """
 
     superseded_by: int | None
@@ -73,14 +77,14 @@ class Story:
 
     @property
     def policy_facts(self) -> str:
-        """What its policy says of itself, in a line; "" when nothing is known."""
+        """The policy's facts in one line; "" when nothing is known."""
         facts = [self.engine, self.base_model, self.revision, self.adapter]
         return " · ".join(fact for fact in facts if fact)
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A snapshot that holds the pair, and in which split."""
+    """A snapshot that contains the pair, and the split that it is in."""
 
     id: int
     name: str
@@ -89,14 +93,14 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """The pairs before and after one in a list, which has the newest first; None at its ends."""
+    """The pairs before and after one in a list (newest first); None at its ends."""
 
     newer: int | None
     older: int | None
 
 
 def story(db: Session, *, pair_id: int) -> Story:
-    """How the pair came to be. Raises NotFound."""
+    """The provenance of the pair. Raises NotFound."""
     row = db.execute(_STORY, {"id": pair_id}).one_or_none()
     if row is None:
         raise NotFound("There is no such pair.")
@@ -104,7 +108,7 @@ def story(db: Session, *, pair_id: int) -> Story:
 
 
 def neighbours(db: Session, wanted: PairFilter, *, project_id: int, pair_id: int) -> Neighbours:
-    """The pairs beside it among those that the filter asks for."""
+    """The pairs next to it among those that the filter selects."""
     found = selected(wanted, [project_id]).subquery()
     ids = db.query(found.c.id)
     newer = ids.filter(found.c.id > pair_id).order_by(found.c.id).limit(1).scalar()
@@ -113,8 +117,10 @@ def neighbours(db: Session, wanted: PairFilter, *, project_id: int, pair_id: int
 
 
 def holders(db: Session, store: SnapshotStore, *, project_id: int, pair_id: int) -> list[Held]:
-    """The ready snapshots of the project that hold the pair, the newest first. Those whose files
-    are gone cannot be asked and are left out."""
+    """The project's ready snapshots that contain the pair, newest first.
+
+    Snapshots whose files are lost cannot be searched and are left out.
+    """
     ready = (
         db.query(Snapshot.id, Snapshot.attempt, Snapshot.name)
         .filter(

@@ -1,4 +1,4 @@
-"""What pages tell of pairs beside their texts, and which pairs a page shows."""
+"""Facts about pairs for the pages, and the pairs that a page shows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,12 @@ from app.models.live import is_live_pair
 
 @dataclass(frozen=True, slots=True)
 class PairFacts:
-    """Of a correction. edited: characters deleted and inserted. retracted_at, reason: set when an
-    admin took it back; rested_at: since when the annotator's text does not hold it. Either way it
-    is no pair now."""
+    """Facts about a correction. With retracted_at or rested_at it is not a pair now.
+
+    edited: characters deleted and inserted.
+    retracted_at, reason: set when an admin retracted it.
+    rested_at: since when the annotator's text does not contain it.
+    """
 
     sample_title: str
     draft_id: int
@@ -31,14 +34,14 @@ class PairFacts:
 def newest_ids(
     db: Session, wanted: PairFilter, projects: Sequence[int], *, before: int | None, limit: int
 ) -> list[int]:
-    """The ids of the newest pairs that the filter asks for, or of the newest older than one."""
+    """The ids of the newest pairs that the filter selects, or of the newest before a given one."""
     found = selected(wanted, projects).subquery()
     ids = select(found.c.id).order_by(found.c.id.desc()).limit(limit)
     return list(db.scalars(ids if before is None else ids.where(found.c.id < before)))
 
 
 def pair_facts(db: Session, *, project_id: int, ids: Sequence[int]) -> Mapping[int, PairFacts]:
-    """Of those of these corrections that are pairs of the project, or were until taken back."""
+    """Facts about those corrections that are pairs of the project, or were until taken back."""
     rows = db.execute(
         select(
             Correction.id,

@@ -1,4 +1,4 @@
-"""What admins do to pairs."""
+"""What admins can do to pairs: retract them."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session

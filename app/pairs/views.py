@@ -1,4 +1,4 @@
-"""Pairs for people: a page of the newest, those that a check has found, one pair whole."""
+"""Views of pairs: a page of the newest, those that a check has found, one pair whole."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from app.pairs.queries import PairFacts, newest_ids, pair_facts
 from app.refusals import NotFound
 
 PAGE = 20
-# A page counts so many pairs before it is shown; how many there are above that, it asks afterwards.
+# A page counts up to this many pairs before it is shown; it requests the full count afterwards.
 COUNTED = 10_000
 # As much of the prefix as a list shows; the rest is a click away.
 TAIL = 600
@@ -26,13 +26,14 @@ _DIFF_BUDGET_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class PairView:
-    """A pair with its changes from rejected to chosen. number: of the segment, from 1.
+    """A pair with its changes from rejected to chosen.
 
-    before: the end of the prefix in a list, all of it on the pair's own page. segments before it:
-    number - 1. edited: characters
-    deleted and inserted. finding: the check of the gate that keeps it back, whatever other pairs
-    there are. retracted_at, reason: set when an admin took it back. rested_at: since when the
-    annotator's text does not hold it.
+    number: of the segment, from 1.
+    before: the end of the prefix in a list, all of it on the pair's own page.
+    edited: characters deleted and inserted.
+    finding: the check of the gate that leaves it out, regardless of other pairs.
+    retracted_at, reason: set when an admin retracted it.
+    rested_at: since when the annotator's text does not contain it.
     """
 
     id: int
@@ -61,13 +62,13 @@ class PairView:
 
     @property
     def before_words(self) -> int:
-        """Of what is shown of the prefix. A list does not ask: it would take most of its time."""
+        """Words in the shown prefix. Lists skip it: counting would take most of their time."""
         return words(self.before)
 
 
 @dataclass(frozen=True, slots=True)
 class PairPage:
-    """Pairs, the newest first. older: the cursor of the page that follows, None on the last."""
+    """Pairs, newest first. older: the cursor of the next page, None on the last."""
 
     pairs: tuple[PairView, ...]
     older: int | None
@@ -76,7 +77,7 @@ class PairPage:
 def newest_pairs(
     db: Session, wanted: PairFilter, *, project_id: int, before: int | None = None
 ) -> PairPage:
-    """The newest pairs of the project that the filter asks for, or of those older than a cursor."""
+    """The newest pairs of the project that the filter selects, or those before a cursor."""
     ids = newest_ids(db, wanted, [project_id], before=before, limit=PAGE + 1)
     views = some_pairs(db, project_id=project_id, ids=ids[:PAGE])
     return PairPage(views, views[-1].id if len(ids) > PAGE else None)
@@ -88,8 +89,10 @@ def some_pairs(db: Session, *, project_id: int, ids: Sequence[int]) -> tuple[Pai
 
 
 def one_pair(db: Session, *, project_id: int, pair_id: int) -> PairView:
-    """A pair with its whole prefix, also when it was taken back. Raises NotFound for a correction
-    of another project and for one that a newer one has replaced."""
+    """A pair with its whole prefix, including a retracted one.
+
+    Raises NotFound for a correction of another project and for one that a newer one has replaced.
+    """
     views = _views(db, project_id, [pair_id], tail=None)
     if not views:
         raise NotFound("There is no such pair, or a newer one has taken its place.")

@@ -1,12 +1,12 @@
 """A regeneration's life, from the request in an annotator's transaction to its end.
 
-What is true about it stands in its row. A worker holds it by (id, attempt): every write of a
-worker asks for exactly that and for the state "running", so whoever lost it changes nothing. One
-that has written as much as is read soon, or offers candidates, waits: nobody holds it, its text is
-unfinished, and its annotator has it go on (resume, take).
+Its row is the only truth. A worker holds it by (id, attempt): every write of a worker requires
+exactly that and the state "running", so a worker that lost it changes nothing. A run that has
+written as far ahead as wanted, or offers candidates, waits: nobody holds it, its text is
+unfinished, and its annotator resumes it (resume, take).
 
 Lock order: an annotator's transaction locks the draft, then the regeneration. A worker locks
-regenerations only, in the order of their ids, and passes over a row that somebody holds.
+regenerations only, in the order of their ids, and skips rows that somebody else has locked.
 """
 
 from app.regenerations.attempts import (

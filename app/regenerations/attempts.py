@@ -44,19 +44,22 @@ _LOST = Message(
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """All that a worker needs to write a regeneration, as one attempt holds it.
+    """Input of one attempt.
 
-    prompt: what a model is asked with; its prefix is the path's text and what earlier attempts
-    have kept. cutting: of what is written behind the anchor. before: the path's text alone. kept:
-    that of earlier attempts, of which the first `cut` code points are segments; rest: the
-    cutting behind those. anchor_id: the segment that is continued. tries: attempts since
-    a person asked for text, this one included. behind: how far others are to be served before it.
-    room: how many more segments may be finished until the annotator is waited for; None: all.
-    candidates: the indices of the alternatives for the first segment that are still missing, or
-    None: then text is written. candidate: the index of the one that an engine is asked for.
-    adapter: the served name of the adapter that writes it, "" for the model itself. waited_s: from
-    the request to this attempt, in seconds. beginnings: how the outputs of the sample begin, the
-    first BEGINNING code points of each.
+    prompt: the model's input; its prefix is the path's text and what earlier attempts kept.
+    cutting: how the text after the anchor is cut.
+    before: the path's text alone.
+    kept: the text of earlier attempts, of which the first `cut` code points are segments.
+    rest: the cutting after those.
+    anchor_id: the segment that is continued.
+    tries: attempts since a person asked for text, this one included.
+    behind: priority penalty for annotators with several active runs.
+    room: how many more segments may be finished before the annotator is waited for; None: all.
+    candidates: indices of the missing alternatives for the first segment; None: text is written.
+    candidate: the index of the alternative that an engine is asked for.
+    adapter: the served name of the adapter that writes it, "" for the model itself.
+    waited_s: from the request to this attempt, in seconds.
+    beginnings: the first BEGINNING code points of each output of the sample.
     """
 
     regeneration_id: int
@@ -85,7 +88,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What recover() found: handed on, failed for good, written for too long, without a job."""
+    """What recover() found: handed on, failed for good, timed out, without a job."""
 
     requeued: tuple[int, ...] = ()
     failed: tuple[int, ...] = ()
@@ -97,7 +100,7 @@ class Recovered:
 
 
 def register_policy(db: Session, *, name: str, engine: str, **facts: str | int) -> int:
-    """The id of the policy of that name, written at the first call with these facts."""
+    """The id of the policy with that name; the first call creates it with these facts."""
     db.execute(
         insert(Policy)
         .values(name=name, engine=engine, **facts)
@@ -115,10 +118,10 @@ def start(
     lease_s: float,
     held: Collection[int] = (),
 ) -> Work | None:
-    """Take a queued regeneration: the next attempt, with a lease. None: it is not to be had.
+    """Take a queued regeneration: the next attempt, with a lease. None: it is not available.
 
-    policy_id: what it is written with, unless an earlier attempt began it with a policy that the
-    worker can write with too (held): then it stays with that.
+    policy_id: what writes it, unless an earlier attempt began with a policy that the worker also
+        has (held): then it stays with that one.
     """
     run = db.execute(
         _START,
@@ -180,11 +183,12 @@ def start(
 def give_back(
     db: Session, held: Sequence[tuple[int, int]], *, error: str | None = None, delay_s: float = 0
 ) -> set[int]:
-    """Let another worker go on with what these attempts (regeneration id, attempt) still hold.
+    """Let another worker continue what these attempts (regeneration id, attempt) still hold.
 
-    error: the attempt failed and this is why; after MAX_FAILURES the regeneration has failed with
-    that reason. delay_s: not to be taken up before so many seconds. Returns the ids handed on: not
-    those that were lost, nor one whose row somebody holds just now.
+    error: the attempt failed for this reason; after MAX_FAILURES the regeneration fails with it.
+    delay_s: seconds before it may be taken again.
+
+    Returns the ids handed on, without those that were lost or whose row is locked at the moment.
     """
     attempts = dict(held)
     rows = db.scalars(
@@ -201,7 +205,7 @@ def give_back(
 
 
 def put_off(db: Session, *, regeneration_id: int, delay_s: float) -> None:
-    """Give back a job that was not begun: another one after so many seconds."""
+    """Give back a job that was not begun; a new one runs after that many seconds."""
     priority = db.scalar(select(Regeneration.priority).where(Regeneration.id == regeneration_id))
     if priority is not None:
         defer(db, regeneration_id, priority, delay_s)
@@ -210,8 +214,9 @@ def put_off(db: Session, *, regeneration_id: int, delay_s: float) -> None:
 def recover(db: Session, *, timeout_s: float | None = None) -> Recovered:
     """Hand on what dead workers held, and defer again what waits without a job.
 
-    timeout_s: what has been written for longer, since a person asked for it, has failed; the time
-    between two attempts does not count, nor what it waited for its annotator. None: no limit.
+    timeout_s: writing time after which a run fails, counted since a person asked for it, without
+        gaps between attempts and waits for the annotator. None: no limit.
+
     Any number of workers may call it at any time.
     """
     timed_out = _give_up(db, timeout_s) if timeout_s is not None else ()
@@ -236,7 +241,7 @@ def recover(db: Session, *, timeout_s: float | None = None) -> Recovered:
 
 
 def _give_up(db: Session, timeout_s: float) -> tuple[int, ...]:
-    """Fail what has been written for too long; a worker that still holds it hears of it at once."""
+    """Fail runs that exceeded the time limit; a worker that still holds one is notified at once."""
     late = db.scalars(
         select(Regeneration)
         .where(
@@ -265,7 +270,7 @@ def _seconds_in_attempt() -> ColumnElement[Any]:
 
 
 def _hand_on(db: Session, run: Regeneration, *, error: str | None, delay_s: float = 0) -> None:
-    """Back to the queue, or failed for good; the row is locked by the caller."""
+    """Requeue, or fail for good; the caller has locked the row."""
     run.failures += error is not None
     if error is not None and run.failures >= MAX_FAILURES:
         _fail(db, run, error)

@@ -1,7 +1,7 @@
-"""Alternatives for the first segment of a regeneration, and which of them it goes on with.
+"""Candidates: alternatives for the first segment of a regeneration, and the choice among them.
 
-They are siblings below its anchor, in no path until one is taken: its text then is the first of
-the run's, as if the run had written it.
+They are siblings below its anchor and on no path until one is taken: its text then becomes the
+first of the run's, as if the run had written it.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ from app.regenerations.writing import Cut, Outcome, add_segments, segment_values
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What an attempt has to offer: the index-th (0-based) alternative, complete."""
+    """An attempt's complete alternative with its 0-based index."""
 
     regeneration_id: int
     attempt: int
@@ -43,7 +43,7 @@ class Candidate:
 
 
 def candidates(db: Session, run: Regeneration) -> Sequence[Segment]:
-    """The alternatives that there are so far, in the order in which they came."""
+    """The alternatives so far, in the order in which they came."""
     chain = select(Regeneration.id).where(
         Regeneration.draft_id == run.draft_id,
         or_(Regeneration.id == run.offer_id, Regeneration.candidates_of == run.offer_id),
@@ -60,7 +60,7 @@ def candidates(db: Session, run: Regeneration) -> Sequence[Segment]:
 
 
 def offered(db: Session, regeneration_ids: Sequence[int]) -> dict[int, int]:
-    """How many alternatives each of these regenerations has so far; none: not in it."""
+    """How many alternatives each of these regenerations has so far; absent: none."""
     if not regeneration_ids:
         return {}
     rows = db.execute(_OFFERED, {"ids": [*regeneration_ids]})
@@ -97,9 +97,9 @@ def offer(db: Session, candidate: Candidate) -> Outcome:
 
 
 def settle(db: Session, *, regeneration_id: int, attempt: int) -> Outcome:
-    """An attempt has offered all that it got: let the annotator choose, if there is a choice.
+    """Let the annotator choose among what the attempt has offered.
 
-    A single text is taken as it is. None at all means that the model had nothing to add.
+    A single text is taken without a choice. Without any, the model had nothing to add.
     """
     run, outcome = _held(db, regeneration_id, attempt)
     if run is None:
@@ -120,9 +120,9 @@ def settle(db: Session, *, regeneration_id: int, attempt: int) -> Outcome:
 def take(
     db: Session, *, draft: Draft, regeneration_id: int, segment_id: int
 ) -> tuple[Segment, Sequence[Segment]] | None:
-    """Go on with one of the candidates, even while others are being written.
+    """Continue with one of the candidates, even while others are being written.
 
-    Returns it and the others that there are; None when the run does not offer it (any more).
+    Returns it and the others so far; None when the run does not, or no longer, offers it.
     """
     run = locked(db, draft_id=draft.id, regeneration_id=regeneration_id, states=UNFINISHED)
     if run is None or not run.undecided:
@@ -137,9 +137,9 @@ def take(
 
 
 def offer_again(db: Session, *, draft: Draft, of: Regeneration) -> Regeneration:
-    """A new run in the place of `of`, which offers the same candidates; it becomes the draft's.
+    """A new run that replaces `of`, offers the same candidates and becomes the draft's.
 
-    What `of` has written stays as it is. Candidates that are missing are written first.
+    What `of` has written stays as it is. Missing candidates are written first.
     """
     supersede(db, draft_id=draft.id)
     complete = len(candidates(db, of)) > 1
@@ -170,7 +170,7 @@ def offer_again(db: Session, *, draft: Draft, of: Regeneration) -> Regeneration:
 
 
 def _take(db: Session, *, draft: Draft, run: Regeneration, segment: Segment) -> None:
-    """The candidate becomes the run's first segment; the row is locked by the caller."""
+    """Make the candidate the run's first segment; the caller has locked the row."""
     length = len(segment.text)
     db.execute(insert(Chunk).values(regeneration_id=run.id, start=0, text=segment.text))
     run.leaf_id, run.written, run.cut = segment.id, length, length
@@ -190,7 +190,7 @@ def _end(db: Session, run: Regeneration) -> None:
 
 
 def _held(db: Session, regeneration_id: int, attempt: int) -> tuple[Regeneration | None, Outcome]:
-    """The row, locked, if that attempt holds it; else whether somebody else's moment will pass."""
+    """The row, locked, if that attempt holds it; otherwise whether to try again shortly."""
     mine = (
         Regeneration.id == regeneration_id,
         Regeneration.attempt == attempt,

@@ -1,4 +1,4 @@
-"""How what is written for a sample is cut: by what it was cut by when it was imported."""
+"""How a sample's regenerated text is cut: by the rule that cut its import."""
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -7,11 +7,11 @@ from app.domain.segments import Cutting, Rule, RuleKind
 
 
 def cutting_of(db: Session, *, sample_id: int, behind_id: int) -> Cutting:
-    """How the text behind a segment of the sample is cut.
+    """How the text after a segment of the sample is cut.
 
-    The sample's own rule, else the project's; slide headings while the project has none. A sample
-    that is cut one part an image goes on from the segment's own image, or from that of the nearest
-    segment before it that speaks of one.
+    By the sample's own rule, otherwise the project's, or by slide headings while the project has
+    none. A sample with one part per image continues from the segment's own image, or from the image
+    of the nearest earlier segment that has one.
     """
     row = db.execute(_CUTTING, {"sample": sample_id, "behind": behind_id}).one()
     rule = Rule(RuleKind(row.rule), row.rule_words)

@@ -1,4 +1,4 @@
-"""How much waits and runs, at a cost that depends on just that and not on the history."""
+"""Queue metrics, at a cost that depends on live regenerations only and not on the history."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from app.models import UNFINISHED, RunState
 
 @dataclass(frozen=True, slots=True)
 class QueueFigures:
-    """Regenerations by state, each that has not ended; oldest_s: since when the first one waits."""
+    """Unfinished regenerations by state. oldest_s: the longest wait in the queue, in seconds."""
 
     counts: Mapping[RunState, int]
     oldest_s: float
 
 
 def queue_figures(connection: Connection) -> QueueFigures:
-    """What stands in the queue now. Read from a partial index that holds live ones only."""
+    """The present state of the queue. Read from a partial index that holds live ones only."""
     rows = {
         RunState(row.state): row
         for row in connection.execute(_FIGURES, {"live": [state.value for state in UNFINISHED]})

@@ -1,4 +1,4 @@
-"""What is new in regenerations since somebody last looked: text, finished segments, state."""
+"""What is new in regenerations since a reader's position: text, finished segments, state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from app.regenerations.texts import path_text, written_text
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a reader is: text up to `offset`, segments up to `cut`, both in code points."""
+    """A reader's position: text up to `offset`, segments up to `cut`, both in code points."""
 
     regeneration_id: int
     offset: int
@@ -24,7 +24,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A finished segment and where it stands in the regeneration's text."""
+    """A finished segment and its position in the regeneration's text."""
 
     segment_id: int
     start: int
@@ -35,9 +35,9 @@ class Followed:
 class News:
     """What a reader at a position does not have yet.
 
-    text begins at `start`: the position's offset or, when old text has been cleared away, later;
-    then the segments hold what is missing. candidates: how many are offered for the first segment
-    so far; 0 once one is taken.
+    start: where text begins: the position's offset, or later when old text has been cleared away;
+        the segments then hold what is missing.
+    candidates: how many are offered for the first segment so far; 0 once one is taken.
     """
 
     state: RunState
@@ -52,11 +52,11 @@ class News:
 def position(
     db: Session, *, regeneration_id: int, offset: int = 0, cut: int | None = None
 ) -> Position:
-    """Where somebody stands who has the text up to `offset`.
+    """The position of a reader who has the text up to `offset`.
 
-    cut: the end of the last segment that they have. If they do not say, they have every segment
-    that the rule could know of by then: a segment is cut only once the text behind it shows that
-    it is complete (segments.Splitter).
+    cut: the end of the reader's last segment. If it is not given, the reader is assumed to have
+        every segment that the rule could complete by then: a segment is cut only once later text
+        shows that it is complete (segments.Splitter).
     """
     if cut is not None or offset == 0:
         return Position(regeneration_id, offset, min(cut or 0, offset))

@@ -1,4 +1,4 @@
-"""What an annotator's transaction does to regenerations; its caller has locked the draft."""
+"""What an annotator's transaction does to regenerations; the caller has locked the draft."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -46,13 +46,16 @@ def request(
     ahead: int | None = None,
     deleted: list[list[Any]] | None = None,
 ) -> Regeneration:
-    """Have the draft continued after `anchor_id`, in place of what is being written now, if any.
+    """Request a continuation after `anchor_id`, superseding any active regeneration.
 
-    displaced_id and displaced_depth: the leaf of the path that this replaces, and the depth below
-    which it does. offers: candidates for the first segment come first, if the project wants any.
-    ahead: how many segments are written before it waits for its annotator; None: as many as the
-    project says; 0: it waits at once. deleted: see Regeneration. A worker starts once the caller's
-    transaction is committed.
+    displaced_id, displaced_depth: the leaf of the path that this replaces, and the depth below
+        which it does.
+    offers: write candidates for the first segment first, if the project wants any.
+    ahead: segments written before it waits for its annotator; None: the project's setting; 0: it
+        waits at once.
+    deleted: see Regeneration.
+
+    A worker starts once the caller's transaction is committed.
     """
     if draft.regeneration_id is not None:
         # Without one the draft has no live one either: whoever clears the pointer ends the run.
@@ -79,9 +82,9 @@ def request(
 
 
 def resume(db: Session, *, draft: Draft, regeneration_id: int) -> bool:
-    """Have a regeneration that waits for its annotator write on; False: it does not wait for that.
+    """Let a regeneration that waits for its annotator write on; False: it is not waiting for that.
 
-    Calling it twice asks once. One that waits for a choice goes on with the choice only.
+    Calling it twice requests once. A run that waits for a choice continues with the choice only.
     """
     run = locked(db, draft_id=draft.id, regeneration_id=regeneration_id, states=[RunState.WAITING])
     if run is None or run.undecided:
@@ -91,7 +94,7 @@ def resume(db: Session, *, draft: Draft, regeneration_id: int) -> bool:
 
 
 def go_on(db: Session, *, draft: Draft, run: Regeneration) -> None:
-    """Queue a regeneration that its annotator wants more of; the row is locked by the caller."""
+    """Queue a regeneration whose annotator wants more of it; the caller has locked the row."""
     ahead = run.settings.get("look_ahead")
     if isinstance(ahead, int) and run.wanted is not None:
         depths = select(Segment.id, Segment.depth).where(
@@ -111,13 +114,13 @@ def go_on(db: Session, *, draft: Draft, run: Regeneration) -> None:
 
 
 def supersede(db: Session, *, draft_id: int) -> None:
-    """End the draft's unfinished regeneration, if there is one, because its place is taken."""
+    """End the draft's unfinished regeneration, if any, because another replaces it."""
     for regeneration_id in db.scalars(_SUPERSEDE, {"draft": draft_id}).all():
         announce_end(db, draft_id, regeneration_id)
 
 
 def cancel(db: Session, *, draft_id: int, regeneration_id: int) -> None:
-    """Stop a regeneration; the text so far stays, its last piece as a segment. Once ended: nothing.
+    """Stop a regeneration; its text stays, and the tail becomes a segment. No effect once ended.
 
     A regeneration of another draft is left alone.
     """
@@ -134,9 +137,10 @@ def _cancel(db: Session, run: Regeneration) -> None:
 
 
 def cancel_all(db: Session, *, project_id: int) -> int:
-    """Stop all that is being written in a project, as cancel does; how many it was.
+    """Stop everything that is being written in a project, as cancel does; returns how many.
 
-    What waits for its annotator goes on waiting. Nobody may begin anything in it meanwhile.
+    Runs that wait for their annotator go on waiting. Nobody may start anything in the project
+    meanwhile.
     """
     runs = db.scalars(
         select(Regeneration)
@@ -163,7 +167,7 @@ def leaf(db: Session, draft: Draft) -> int:
 def locked(
     db: Session, *, draft_id: int, regeneration_id: int, states: Sequence[RunState]
 ) -> Regeneration | None:
-    """The draft's regeneration, locked and as it is now; None when it is in none of the states."""
+    """The draft's regeneration, locked and up to date; None when it is in none of the states."""
     return db.scalar(
         select(Regeneration)
         .where(
@@ -177,13 +181,13 @@ def locked(
 
 
 def priority_of(db: Session, draft: Draft) -> int:
-    """The priority of a draft's next job: less for each other text of its annotator's."""
+    """The priority of a draft's next job, lowered for each other active run of its annotator."""
     found: int = db.scalars(select(_PRIORITY), {"draft": draft.id, "user": draft.user_id}).one()
     return found
 
 
 def defer(db: Session, regeneration_id: int, priority: int, delay_s: float = 0) -> None:
-    """Have a worker take it up once this transaction is committed, not before `delay_s` seconds."""
+    """Let a worker take it once this transaction is committed, not before `delay_s` seconds."""
     jobs.defer(
         db,
         jobs.Task.REGENERATE,
@@ -233,7 +237,7 @@ def _number(setting: str) -> ColumnElement[int]:
 
 
 # Built once: putting such a statement together costs more than running it.
-# The insert knows nothing of the ORM, which would make a statement anew each time (1.5 ms).
+# A plain insert: the ORM would compose the statement again on each call (1.5 ms).
 _INSERT = select(Regeneration).from_statement(
     insert(table_of(Regeneration))
     .values(

@@ -44,7 +44,7 @@ def written_text(db: Session, regeneration_id: int, since: int = 0) -> str:
 
 
 def clear_chunks(db: Session, *, older_than: timedelta = timedelta(hours=1)) -> int:
-    """Delete the text of ended regenerations that is in segments by now; how many rows it was.
+    """Delete chunks of ended regenerations whose text is in segments; returns how many rows.
 
     A stream that is still open by then finds the segments.
     """
@@ -65,10 +65,10 @@ def clear_chunks(db: Session, *, older_than: timedelta = timedelta(hours=1)) -> 
 
 
 def keep_tail(db: Session, run: Regeneration) -> None:
-    """Make the text that is no segment yet the last one, as it stands; blanks alone are left.
+    """Turn the text that is not cut yet into the last segment; a whitespace-only tail is dropped.
 
-    For a regeneration that ends before its text does: what an annotator has read stays, and can
-    be edited. The row is locked by the caller.
+    For a regeneration that ends before its text does: what an annotator has read stays and can be
+    edited. The caller has locked the row.
     """
     tail = written_text(db, run.id, run.cut)
     if not tail.strip():

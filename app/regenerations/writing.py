@@ -1,4 +1,4 @@
-"""A worker's text into the database: one short transaction for all that it is writing."""
+"""Writes a worker's text to the database: one short transaction for all its streams."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from app.models import Regeneration, RunState, Segment, table_of
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A segment that is complete. end: where it ends in the regeneration's text, code points.
+    """A complete segment. end: its end in the regeneration's text, in code points.
 
     certainty: None where it is not known.
     """
@@ -30,9 +30,9 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an attempt ends: stop_reason is the engine's, or error says why it failed.
+    """How an attempt ends: stop_reason comes from the engine, or error says why it failed.
 
-    waits: nothing has ended but this attempt; the annotator is waited for, and another goes on.
+    waits: only this attempt has ended; the annotator is waited for, and another attempt continues.
     """
 
     stop_reason: str | None = None
@@ -41,7 +41,7 @@ class Ending:
 
     @property
     def state(self) -> RunState:
-        """The state that the regeneration is in from then on."""
+        """The state that the regeneration is in afterwards."""
         if self.waits:
             return RunState.WAITING
         return RunState.DONE if self.error is None else RunState.FAILED
@@ -54,10 +54,10 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """What an attempt has to write: text from code point `start` on, and segments now complete.
+    """What an attempt has to write: text from code point `start` on, and newly complete segments.
 
-    Without any it renews the lease. With an ending that is final, the last cut is the last of the
-    output.
+    Without either it renews the lease. With an ending that is final, the last cut is the last of
+    the output.
     """
 
     regeneration_id: int
@@ -69,12 +69,12 @@ class Portion:
 
     @property
     def renews_only(self) -> bool:
-        """Nothing is new but that the worker lives."""
+        """The portion is empty and only renews the lease."""
         return not self.text and not self.cuts and self.ending is None
 
 
 class Outcome(Enum):
-    """What became of a portion."""
+    """The result of writing a portion."""
 
     WRITTEN = auto()
     # Somebody else's transaction holds the row for a moment: try again with the next batch.
@@ -88,10 +88,10 @@ Held = Row[*tuple[Any, ...]]
 
 
 def append(db: Session, portions: Sequence[Portion], *, lease_s: float) -> dict[int, Outcome]:
-    """Write what each attempt still holds and renew its lease; the outcome for each regeneration.
+    """Write what each attempt still holds and renew its lease; returns the outcome by regeneration.
 
-    A portion may come twice (its COMMIT was sent and the connection died): what the row already
-    has is left off. So no text can be doubled, left out or put out of order.
+    A portion may come twice (its COMMIT was sent and the connection died): what the row already has
+    is skipped. So no text can be doubled, left out or put out of order.
     """
     asked = {portion.regeneration_id: portion for portion in portions}
     held = _lock(db, asked)
@@ -222,7 +222,7 @@ def add_segments(db: Session, values: Sequence[dict[str, Any]]) -> Sequence[int]
 
 
 def _row(row: Held, portion: Portion, leaf_id: int, cut: int) -> dict[str, Any]:
-    """What becomes of a row, and who is to hear of it."""
+    """The new values of a row, and which listeners to notify."""
     ending = portion.ending
     return {
         "ids": row.id,
@@ -238,7 +238,7 @@ def _row(row: Held, portion: Portion, leaf_id: int, cut: int) -> dict[str, Any]:
     }
 
 
-# Of the table, built once: the ORM would put the statement together anew each time.
+# Built once, on the table: the ORM would compose the statement again on each call.
 _ADD = insert(table_of(Segment)).returning(table_of(Segment).c.id, sort_by_parameter_order=True)
 
 _LOCK = text(

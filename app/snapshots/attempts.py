@@ -1,6 +1,6 @@
-"""Attempts at building a snapshot: taken by one builder, kept by its lease, fenced in every write.
+"""Attempts at building a snapshot: one builder takes it, a lease keeps it, every write is fenced.
 
-As with regenerations, the queue only dispatches. A builder that was thought dead and is not finds
+As with regenerations, the queue only dispatches. A builder that was wrongly believed dead finds
 that its attempt no longer counts, and nothing that it writes is kept.
 """
 
@@ -24,8 +24,11 @@ MAX_FAILURES = 3
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """All that a builder needs to know, as one attempt holds it. project: its name. own_template:
-    a model's own, which the store keeps, renders the rows."""
+    """Input of one attempt.
+
+    project: its name.
+    own_template: a model's own template, which the store keeps, renders the rows.
+    """
 
     snapshot_id: int
     attempt: int
@@ -41,7 +44,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of it: the facts that a ready snapshot keeps."""
+    """The facts that a ready snapshot keeps."""
 
     counts: Mapping[str, Any]
     content_hash: str
@@ -52,7 +55,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """Snapshots whose builder had died: waiting again, failed for good, given a job again."""
+    """Snapshots whose builder died: requeued, failed for good, or given a new job."""
 
     requeued: tuple[int, ...] = ()
     failed: tuple[int, ...] = ()
@@ -68,7 +71,7 @@ def defer(db: Session, snapshot_id: int) -> None:
 
 
 def start(db: Session, *, snapshot_id: int, worker: str, lease_s: float) -> Work | None:
-    """Take a queued snapshot: the next attempt, with a lease. None: it is not to be had."""
+    """Take a queued snapshot: the next attempt, with a lease. None: it is not available."""
     row = db.execute(
         _its(snapshot_id)
         .where(Snapshot.state == SnapshotState.QUEUED)
@@ -115,7 +118,7 @@ def start(db: Session, *, snapshot_id: int, worker: str, lease_s: float) -> Work
 
 
 def advance(db: Session, work: Work, *, stage: str, done: int, total: int, lease_s: float) -> bool:
-    """Say how far it is and renew the lease. False: the attempt counts no longer, stop."""
+    """Report progress and renew the lease. False: the attempt no longer counts, stop."""
     return _held(
         db,
         work,
@@ -127,7 +130,7 @@ def advance(db: Session, work: Work, *, stage: str, done: int, total: int, lease
 
 
 def holds(db: Session, *, snapshot_id: int, worker: str) -> bool:
-    """Whether that builder holds the snapshot, its lease not being over."""
+    """Whether that builder holds the snapshot and its lease has not expired."""
     held = select(Snapshot.id).where(
         Snapshot.id == snapshot_id,
         Snapshot.worker == worker,
@@ -137,7 +140,7 @@ def holds(db: Session, *, snapshot_id: int, worker: str) -> bool:
 
 
 def finish(db: Session, work: Work, result: Result) -> bool:
-    """Make it ready, for ever. False: the attempt counts no longer, drop its files."""
+    """Mark it ready, permanently. False: the attempt no longer counts, drop its files."""
     return _held(
         db,
         work,
@@ -156,7 +159,7 @@ def finish(db: Session, work: Work, result: Result) -> bool:
 
 
 def fail(db: Session, work: Work, error: str) -> bool:
-    """Say why it cannot be built. False: the attempt counts no longer."""
+    """Record why it cannot be built. False: the attempt no longer counts."""
     return _held(
         db,
         work,
@@ -169,9 +172,9 @@ def fail(db: Session, work: Work, error: str) -> bool:
 
 
 def give_back(db: Session, *, snapshot_id: int, worker: str) -> bool:
-    """Let another builder begin anew: this one has to stop, through no fault of the snapshot.
+    """Return it to the queue: this builder has to stop for reasons unrelated to the snapshot.
 
-    False: it does not hold it.
+    False: the builder does not hold it.
     """
     held = db.scalar(
         _its(snapshot_id)
@@ -185,9 +188,9 @@ def give_back(db: Session, *, snapshot_id: int, worker: str) -> bool:
 
 
 def died(db: Session, *, snapshot_id: int, worker: str) -> bool:
-    """Count the death of a builder, whether it had taken the snapshot or not yet.
+    """Count the death of a builder, whether or not it had taken the snapshot.
 
-    False: somebody else has it, or nobody needs it any more.
+    False: another builder has it, or nobody needs it any more.
     """
     theirs = db.scalar(
         select(Snapshot)
@@ -208,7 +211,7 @@ def died(db: Session, *, snapshot_id: int, worker: str) -> bool:
 
 
 def recover(db: Session) -> Recovered:
-    """Hand on what dead builders held, and defer again what waits without a job.
+    """Requeue what dead builders held, and defer again what waits without a job.
 
     Any number of workers may call it at any time.
     """
@@ -235,7 +238,7 @@ def recover(db: Session) -> Recovered:
 
 
 def _count(lost: Snapshot) -> None:
-    """A builder of it has died: another may try, unless too many have."""
+    """Count a builder's death: another may try, unless too many have died."""
     lost.worker = lost.lease_until = None
     lost.failures += 1
     if lost.failures < MAX_FAILURES:
@@ -250,7 +253,7 @@ def _count(lost: Snapshot) -> None:
 
 
 def _held(db: Session, work: Work, **values: object) -> bool:
-    """Write, if the attempt still counts. Its lease may be over: nobody has taken it yet."""
+    """Write if the attempt still counts: its lease may have expired, if nobody has taken it."""
     result = db.execute(
         _its(work.snapshot_id)
         .where(Snapshot.attempt == work.attempt, Snapshot.state == SnapshotState.BUILDING)

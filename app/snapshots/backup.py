@@ -1,4 +1,4 @@
-"""The files of snapshots in a backup: which belong in it, and how they come back."""
+"""Snapshot files in a backup: which ones belong in it, and how they are restored."""
 
 import hashlib
 import re
@@ -18,9 +18,10 @@ NAME = re.compile(rf"\d{{1,19}}/(\d{{1,9}}/({re.escape(ARCHIVE)}|{INDEX})|{MODEL
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What there is of all snapshots of a database.
+    """The files of all snapshots of a database.
 
-    paths: by name beneath FOLDER. archives: the SHA-256 that the database knows, by the same names.
+    paths: by name beneath FOLDER.
+    archives: the SHA-256 that the database holds, by the same names.
     whole, lost: how many ready snapshots have all their files, and how many do not.
     """
 
@@ -31,7 +32,7 @@ class Files:
 
 
 def snapshot_files(db: psycopg.Connection, root: Path) -> Files:
-    """Those of the snapshots that the transaction sees; what builders are at is left out."""
+    """The files of the snapshots that the transaction sees, without those being built."""
     rows = db.execute("SELECT id, attempt, archive_sha256 FROM snapshots ORDER BY id").fetchall()
     paths, archives, whole, lost = {}, {}, 0, 0
     for number, attempt, sha256 in rows:
@@ -51,9 +52,9 @@ def snapshot_files(db: psycopg.Connection, root: Path) -> Files:
 
 
 def bring_back(db: psycopg.Connection, root: Path, scratch: Path, names: Collection[str]) -> None:
-    """Move the files from a backup to their places, and remove what stands in their way.
+    """Move the files from a backup to their places, replacing what is there.
 
-    Files that were there before stay where they are those that the database now means.
+    Existing files that the database refers to stay.
     """
     for number in sorted({name.partition("/")[0] for name in names}):
         shutil.rmtree(root / number, ignore_errors=True)

@@ -192,7 +192,7 @@ def _facts(
 def _keep(
     sessions: Sessions, work: Work, store: SnapshotStore, folder: Path, result: Result
 ) -> bool:
-    """Files first, then the row: a row that says ready has files."""
+    """Store the files first, then the row: a row that says ready has files."""
     store.keep(folder, work.snapshot_id, work.attempt)
     with sessions.begin() as db:
         kept = attempts.finish(db, work, result)
@@ -202,7 +202,7 @@ def _keep(
 
 
 def _follow(steps: Generator[int, None, Tally], pulse: Pulse, before: int, total: int) -> Tally:
-    """The tally of an export, once it is written; the pulse hears how far it is."""
+    """The tally of an export, once it is written; reports progress through the heartbeat."""
     with closing(steps):
         while True:
             try:

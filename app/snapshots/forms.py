@@ -1,4 +1,4 @@
-"""The form of a new snapshot: as it is shown, and as it is sent."""
+"""The form for a new snapshot: rendering and parsing."""
 
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
@@ -20,7 +20,7 @@ ALLOWABLE = tuple(check for check in Check if check not in NEVER_ALLOWED)
 
 @dataclass(frozen=True, slots=True)
 class SnapshotForm:
-    """What was typed, as text, and what is wrong with it by field. words: of the filter."""
+    """What was typed, as text, and the errors by field. words: of the filter."""
 
     words: tuple[tuple[str, str], ...] = ()
     name: str = ""

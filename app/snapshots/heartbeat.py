@@ -1,4 +1,4 @@
-"""A builder's sign of life: says how far it is, renews the lease, hears that it has lost it."""
+"""Builder heartbeat: report progress, renew the lease, detect its loss."""
 
 import threading
 from types import TracebackType
@@ -15,13 +15,13 @@ _BEAT_S = 0.5
 
 
 class LostError(Exception):
-    """Another builder has taken over, or the snapshot was deleted: nothing more may be kept."""
+    """Another builder has taken over, or the snapshot was deleted: keep nothing more."""
 
 
 class Pulse:
-    """Beats in a thread of its own while a snapshot is built; use it as a context.
+    """Renews the lease from a thread while a snapshot is built; use it as a context.
 
-    So a long query or a large image costs no lease.
+    So a long query or a large image cannot cost the lease.
     """
 
     def __init__(self, sessions: Sessions, work: Work, *, lease_s: float) -> None:
@@ -50,7 +50,7 @@ class Pulse:
         self._thread.join()
 
     def at(self, stage: str, done: int, total: int) -> None:
-        """Note how far it is. Raises LostError as soon as it is known that all is in vain."""
+        """Note the progress. Raises LostError once the lease is known to be lost."""
         if self._lost.is_set():
             raise LostError
         self._at = (stage, done, total)

@@ -1,4 +1,4 @@
-"""What a snapshot says of itself: counts by split, and the files with their hashes."""
+"""A snapshot's manifest: counts by split, and the files with their hashes."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ _ABOUT_ROWS = frozenset({"dataset_info.json"})
 
 
 def data_files(files: Sequence[FileSum]) -> list[FileSum]:
-    """The files that a trainer learns from: rows and images. They make the content hash."""
+    """The files that a trainer learns from: rows and images. They determine the content hash."""
     return [file for file in files if _is_image(file) or _holds_rows(file)]
 
 
@@ -29,7 +29,7 @@ def counts(
     division: Division,
     languages: Mapping[str, int],
 ) -> dict[str, Any]:
-    """How much there is, all in all and by split. files: see data_files."""
+    """Counts in total and by split. files: see data_files."""
     left_out: Counter[str] = Counter()
     for tally in tallies.values():
         left_out.update({check.value: count for check, count in tally.left_out.items()})
@@ -53,8 +53,10 @@ def counts(
 def manifest(
     order: Order, tallies: Mapping[Split, Tally], files: Sequence[FileSum]
 ) -> dict[str, Any]:
-    """What was asked for, what was left out with the first pairs of each check, which files came of
-    it. The images' hashes stand in SHA256SUMS only: there may be very many."""
+    """What was asked for, what was left out (with the first pairs of each check), and the files.
+
+    The images' hashes are in SHA256SUMS only: there may be very many.
+    """
     nouns, ids = str(order.kind.nouns), f"first_{order.kind.noun}_ids"
     policies: Counter[str] = Counter()
     left_out: dict[str, dict[str, Any]] = {}
@@ -93,7 +95,7 @@ def facts(
     wanted: PairFilter,
     plan: SplitPlan,
 ) -> SnapshotFacts:
-    """The snapshot as its documents tell of it. counted: see counts."""
+    """The snapshot's facts for its documents. counted: see counts."""
     return SnapshotFacts(
         name=name,
         project=project,

@@ -21,9 +21,11 @@ from app.security import Actor
 
 @dataclass(frozen=True, slots=True)
 class SnapshotView:
-    """A snapshot as lists show it. progress: 0 to 1. created_by: None for the command line.
+    """A snapshot as lists show it.
 
-    counts, content_hash, archive_sha256, size: None until it is ready.
+    progress: 0 to 1.
+    created_by: None for the command line. counts, content_hash, archive_sha256, size: None until it
+        is ready.
     """
 
     id: int
@@ -64,7 +66,7 @@ class SnapshotView:
 
     @property
     def live(self) -> bool:
-        """Whether it will still change by itself."""
+        """Whether its state will still change without a person."""
         return self.state in (SnapshotState.QUEUED, SnapshotState.BUILDING)
 
 
@@ -89,7 +91,7 @@ def snapshot_view(db: Session, *, snapshot_id: int, actor: Actor | None = None) 
 
 
 def manifest_of(db: Session, *, snapshot_id: int) -> Mapping[str, Any] | None:
-    """What a ready snapshot says of itself at length; None before it is ready."""
+    """The manifest of a ready snapshot; None before it is ready."""
     return db.scalar(select(Snapshot.manifest).where(Snapshot.id == snapshot_id))
 
 
@@ -114,8 +116,8 @@ def comparison(
 ) -> Comparison:
     """How one ready snapshot differs from another, with at most `shown` ids of each kind.
 
-    Raises Conflict when one of them is not ready or holds something else,
-    NotFound when its files are gone.
+    Raises Conflict when one of them is not ready or holds something else, NotFound when its files
+    are gone.
     """
     for snapshot in (before, after):
         if snapshot.state is not SnapshotState.READY:

@@ -1,4 +1,4 @@
-"""What people do with snapshots: make one, try again, delete it."""
+"""What people can do with snapshots: create, retry, delete."""
 
 import re
 
@@ -34,13 +34,14 @@ def create(
     actor_id: int | None,
     model: ModelTemplate | None = None,
 ) -> Snapshot:
-    """A new snapshot, which a worker builds once this transaction is committed.
+    """Create a snapshot, which a worker builds once this transaction is committed.
 
-    format: the name of one that is registered (app/exports/formats.py). model: renders the rows in
-    place of the gate's template, by which tokens are still counted. filter: its project counts
-    for nothing, the snapshot is of `project`. Raises Invalid for a name of another form, an
-    unknown format or a filter that cannot be asked of what it is made of, Conflict when the
-    project has one of that name.
+    format: the name of a registered format (app/exports/formats.py).
+    model: renders the rows instead of the gate's template, which still counts tokens.
+    filter: its project is ignored, the snapshot belongs to `project`.
+
+    Raises Invalid for a malformed name, an unknown format or a filter that does not apply to the
+    format's items, Conflict when the project already has that name.
     """
     if not _NAME.fullmatch(name):
         raise Invalid(
@@ -94,7 +95,7 @@ def create(
 
 
 def try_again(db: Session, *, store: SnapshotStore, snapshot: Snapshot) -> None:
-    """Have a failed snapshot built anew. Raises Conflict for one that has not failed."""
+    """Build a failed snapshot again. Raises Conflict for one that has not failed."""
     _lock(db, snapshot)
     if snapshot.state is not SnapshotState.FAILED:
         raise Conflict("This snapshot has not failed.")
@@ -107,7 +108,7 @@ def try_again(db: Session, *, store: SnapshotStore, snapshot: Snapshot) -> None:
 
 
 def delete(db: Session, *, store: SnapshotStore, snapshot: Snapshot, actor_id: int | None) -> None:
-    """Remove a snapshot and, once this is committed, its files; who builds it stops.
+    """Delete a snapshot and, after the commit, its files; its builder stops.
 
     The audit log keeps its name, its content hash and its size: the same filter on the same data
     gives the same content again.

@@ -1,4 +1,4 @@
-"""Which pairs of a selection go into which split."""
+"""Assigns the pairs of a selection to splits."""
 
 from array import array
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ _BATCH = 10_000
 
 
 def divide_project(db: Session, plan: SplitPlan, *, project_id: int) -> Division:
-    """Where the samples of a project are, by a plan."""
+    """Assign each sample of a project to a split, by a plan."""
     if not (plan.divides and plan.separate_images):
         return divide(plan)
     shared = db.execute(_SHARED, {"project": project_id}).scalars()
@@ -45,9 +45,10 @@ def divide_project(db: Session, plan: SplitPlan, *, project_id: int) -> Division
 def divide_selection(
     db: Session, selection: Selection, division: Division, *, held_in: str = "corrections"
 ) -> Mapping[Split, Selection]:
-    """The selection's pairs by split, in the selection's order; all splits are there.
+    """The selection's ids by split, in the selection's order; every split is present.
 
-    held_in: the table that the selection's ids are of."""
+    held_in: the table that the selection's ids belong to.
+    """
     parts = {split: (array("q"), array("q")) for split in Split}
     for at, ids in enumerate((selection.ids, selection.taken_back)):
         for start in range(0, len(ids), _BATCH):

@@ -1,4 +1,4 @@
-"""A zip file of which every byte follows from its contents: no times, one order, one form.
+"""A reproducible zip file: its bytes depend on its contents only (no times, one order, one form).
 
 Images are stored as they are; text is deflated. It is a sink of an export (app/exports/sinks.py)
 that knows the hash of every file and, once it is closed, its own.
@@ -46,9 +46,10 @@ class _Hashed:
 
 
 class Zip:
-    """A zip file that is being written; entries stand in the order in which they come.
+    """A zip file that is being written; entries are in the order in which they come.
 
-    sums: what it holds so far. top: the folder that everything in it is in.
+    sums: the hashes of the files so far.
+    top: the folder that contains everything.
     """
 
     def __init__(self, file: IO[bytes], top: str) -> None:
@@ -112,7 +113,7 @@ class Zip:
 
 
 class Part:
-    """A folder of a zip, as a sink for one export. A file into which nothing is written is none."""
+    """A folder of a zip, as a sink for one export. An empty file is not written."""
 
     def __init__(self, archive: Zip, folder: str) -> None:
         self._archive = archive
@@ -131,7 +132,7 @@ class Part:
 
 
 class _Late:
-    """A file that begins with its first byte."""
+    """A file that is created with its first byte."""
 
     def __init__(self, begin: Callable[[], IO[bytes]]) -> None:
         self._begin = begin
