@@ -1,8 +1,8 @@
 """The client for trainers: pairs as they come, or as a dataset with their images.
 
-    from iterdpo.client import iter_pairs, load_pairs
+    from iterdpo import load_pairs, stream_pairs
 
-    for pair in iter_pairs("https://studio.example", token, "lectures", on_policy=True):
+    for pair in stream_pairs("https://studio.example", token, "lectures", on_policy=True):
         ...
     dataset = load_pairs("https://studio.example", token, "lectures", format="trl")
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import datasets
 
 
-def iter_pairs(
+def stream_pairs(
     url: str, token: str, project: str, *, after: int = 0, **filters: Filter
 ) -> Generator[dict[str, Any], None, None]:
     """The project's pairs as they come: the fields of GET /api/v1/pairs. Needs no `datasets`.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from iterdpo.client import iter_pairs, load_pairs
+from iterdpo import load_pairs, stream_pairs
 from iterdpo.config import read_config
 from iterdpo.pulling import pull
 from iterdpo.refusals import StudioRefusal
@@ -31,7 +31,7 @@ from tests.iterdpo.breaking import TOKEN, Fake, serving, some_pairs
 def test_what_would_be_passed_over_is_refused(filters: Mapping[str, Any], said: str) -> None:
     with serving(Fake(some_pairs(3))) as fake:
         with pytest.raises(StudioRefusal, match=said):
-            list(iter_pairs(fake.url, TOKEN, "lectures", **filters))
+            list(stream_pairs(fake.url, TOKEN, "lectures", **filters))
         assert fake.asked == []
 
 
@@ -48,7 +48,7 @@ def test_a_pull_takes_filters_alone(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("url", ["studio.example", "localhost:8000", "", "ftp://studio.example"])
 def test_what_is_no_address_is_refused_at_once(url: str) -> None:
     with pytest.raises(StudioRefusal, match=r"no address of a studio"):
-        list(iter_pairs(url, TOKEN, "lectures"))
+        list(stream_pairs(url, TOKEN, "lectures"))
 
 
 def test_a_problem_is_told_once() -> None:
@@ -56,7 +56,7 @@ def test_a_problem_is_told_once() -> None:
     body = json.dumps({"detail": "A day is needed.", "errors": [fault]}).encode()
     with serving(Fake([], answers=[(422, {})], refusal=body)) as fake:
         with pytest.raises(StudioRefusal) as refusal:
-            list(iter_pairs(fake.url, TOKEN, "lectures", since="x"))
+            list(stream_pairs(fake.url, TOKEN, "lectures", since="x"))
         assert str(refusal.value).endswith("answered 422: since: A day is needed.")
 
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from iterdpo.client import iter_pairs, load_pairs
+from iterdpo import load_pairs, stream_pairs
 from iterdpo.images import ImageCache
 from iterdpo.refusals import StudioRefusal
 from iterdpo.retrying import LONGEST_ASKED_S, asked_wait_s
@@ -212,7 +212,7 @@ def test_a_name_that_is_no_sha256_is_no_path(tmp_path: Path, name: str) -> None:
 
 def test_the_streaming_form_is_a_plain_loop() -> None:
     with serving(Fake(some_pairs(4))) as fake:
-        pairs = iter_pairs(fake.url, TOKEN, "lectures", after=3)
+        pairs = stream_pairs(fake.url, TOKEN, "lectures", after=3)
         assert next(pairs)["pair_id"] == "2"
         pairs.close()
 

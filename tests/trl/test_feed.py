@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from app.settings import ROOT
-from iterdpo.client import load_pairs
+from iterdpo import load_pairs
 from tests.trl.annotated import written
 from tests.trl.conftest import House
 

@@ -91,7 +91,8 @@ cutoff_len: 32768
 output_dir: out
 per_device_train_batch_size: 1
 gradient_accumulation_steps: 16
-learning_rate: 3.0e-6
+# An adapter's; all weights (finetuning_type: full) take 3.0e-6.
+learning_rate: 1.0e-4
 lr_scheduler_type: cosine
 warmup_ratio: 0.1
 num_train_epochs: 3.0
