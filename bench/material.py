@@ -12,10 +12,20 @@ that students see why loss falls when context grows and rewards become sparse"""
 
 
 def write_lectures(
-    folder: Path, *, samples: int, segments: int, images: int, words: int = 110
+    folder: Path,
+    *,
+    samples: int,
+    segments: int,
+    images: int,
+    words: int = 110,
+    places: int | None = None,
 ) -> Path:
-    """lectures.jsonl in `folder`: that many samples of as many slides, sharing so many images."""
+    """lectures.jsonl in `folder`: that many samples of as many slides, sharing so many images.
+
+    places: how many images a sample has; None: one for each slide.
+    """
     rng = random.Random(7)
+    places = segments if places is None else places
     names = [_draw_slide(folder, number) for number in range(1, images + 1)]
     file = folder / "lectures.jsonl"
     with file.open("w", encoding="utf-8") as out:
@@ -26,7 +36,7 @@ def write_lectures(
             row = {
                 "id": f"lecture-{sample:06}",
                 "instruction": "Write a lecture script for these slides, slide by slide.",
-                "images": [names[number % len(names)] for number in range(segments)],
+                "images": [names[number % len(names)] for number in range(places)],
                 "output": "\n\n".join(slides),
             }
             out.write(json.dumps(row) + "\n")

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
-from sqlalchemy import ARRAY, BigInteger, Select, bindparam, func, insert, select
+import orjson
+from sqlalchemy import ARRAY, BigInteger, Select, bindparam, func, insert, select, text
 from sqlalchemy.orm import Session
 
 from app.domain.certainty import from_rows, shifted, to_rows, within
@@ -89,6 +90,37 @@ _SOME = (
     .where(_SEGMENTS.c.id == func.any(bindparam("ids", type_=ARRAY(BigInteger))))
 )
 _ADD = insert(_SEGMENTS).returning(_SEGMENTS.c.id)
+# Inserts all copies in one round trip. Each is the parent of the next, so the ids are drawn first.
+# Origin, image, policy, author and regeneration come from the source.
+_COPY = text(
+    """
+    WITH given AS (
+        SELECT nextval('segments_id_seq') AS id, copy.*
+        FROM unnest(
+            CAST(:sources AS bigint[]), CAST(:own AS boolean[]), CAST(:texts AS text[]),
+            CAST(:ends AS boolean[]), CAST(:spans AS jsonb[]),
+            CAST(:certainty AS double precision[]), CAST(:weak_words AS jsonb[])
+        ) WITH ORDINALITY
+            AS copy (source, own, text, ends_output, spans, certainty, weak_words, place)
+    ), copies AS (
+        INSERT INTO segments (
+            id, sample_id, parent_id, depth, text, origin, ends_output, image_index, copied_from,
+            policy_id, author_id, regeneration_id, certainty, weak_words, spans)
+        OVERRIDING SYSTEM VALUE
+        SELECT
+            given.id, :sample, lag(given.id, 1, CAST(:parent AS bigint)) OVER (ORDER BY place),
+            :depth + place, coalesce(given.text, source.text), source.origin, given.ends_output,
+            source.image_index, source.id, source.policy_id, source.author_id,
+            source.regeneration_id,
+            CASE WHEN own THEN given.certainty ELSE source.certainty END,
+            CASE WHEN own THEN given.weak_words ELSE source.weak_words END,
+            given.spans
+        FROM given JOIN segments AS source ON source.id = given.source
+        RETURNING id, depth
+    )
+    SELECT id FROM copies ORDER BY depth
+    """
+)
 
 
 def steps_of(db: Session, ids: Iterable[int]) -> dict[int, Step]:
@@ -166,17 +198,23 @@ def add_human(
     spans: Spans,
 ) -> Step:
     """Add a segment that a person wrote, below `parent`. spans: 0 names its own text."""
-    return _add(
-        db,
-        sample_id,
-        parent,
+    added = Step(
+        id=0,
+        parent_id=parent.id,
+        depth=parent.depth + 1,
         text=text,
         origin=Origin.HUMAN,
         ends_output=ends_output,
         image_index=image_index,
+        copied_from=None,
+        policy_id=None,
         author_id=author_id,
-        spans=stored(spans),
+        regeneration_id=None,
+        stored_spans=stored(spans),
     )
+    values: dict[str, Any] = {name: getattr(added, name) for name in _FIELDS[1:-1]}
+    values |= {"sample_id": sample_id, "spans": added.stored_spans}
+    return replace(added, id=db.execute(_ADD, values).scalar_one())
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,27 +237,54 @@ def add_copies(
     db: Session, *, sample_id: int, parent: Step, copies: Sequence[Copy]
 ) -> tuple[Step, ...]:
     """Insert copies below `parent`, each below the one before it; each names its source."""
+    if not copies:
+        return ()
+    # The database has the text of an unchanged copy: only new text is sent there.
+    own = [copy if _is_other(copy) else None for copy in copies]
+    values = {
+        "sample": sample_id,
+        "parent": parent.id,
+        "depth": parent.depth,
+        "sources": [copy.source.id for copy in copies],
+        "own": [copy is not None for copy in own],
+        "texts": [copy and copy.text for copy in own],
+        "ends": [copy.ends_output for copy in copies],
+        "spans": [_json(stored(copy.spans) if copy.spans is not None else None) for copy in copies],
+        "certainty": [copy and copy.certainty for copy in own],
+        "weak_words": [copy and _json(copy.weak_words) for copy in own],
+    }
     added: list[Step] = []
-    for copy in copies:
-        source = copy.source
-        parent = _add(
-            db,
-            sample_id,
-            parent,
+    for copy, made in zip(copies, db.execute(_COPY, values).all(), strict=True):
+        parent = replace(
+            copy.source,
+            id=made.id,
+            parent_id=parent.id,
+            depth=parent.depth + 1,
             text=copy.text,
-            origin=source.origin,
             ends_output=copy.ends_output,
-            image_index=source.image_index,
-            copied_from=source.id,
-            policy_id=source.policy_id,
-            author_id=source.author_id,
-            regeneration_id=source.regeneration_id,
+            copied_from=copy.source.id,
             certainty=copy.certainty,
             weak_words=copy.weak_words,
-            spans=stored(copy.spans) if copy.spans is not None else None,
+            candidate=None,
+            stored_spans=stored(copy.spans) if copy.spans is not None else None,
+            engine=None,
         )
         added.append(parent)
     return tuple(added)
+
+
+def _is_other(copy: Copy) -> bool:
+    """Whether the text, or what is known of its words, differs from the source's."""
+    source = copy.source
+    return (copy.text, copy.certainty, copy.weak_words) != (
+        source.text,
+        source.certainty,
+        source.weak_words,
+    )
+
+
+def _json(value: Stored) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()
 
 
 def whole(steps: Iterable[Step]) -> list[Copy]:
@@ -252,41 +317,3 @@ def joined(source: Step, first: Step, second: Step) -> Copy:
     text = first.text + second.text
     spans = (*first.spans, *second.spans)
     return Copy(source, text, second.ends_output, spans, weak_words=to_rows(weak) or None)
-
-
-def _add(
-    db: Session,
-    sample_id: int,
-    parent: Step,
-    *,
-    text: str,
-    origin: Origin,
-    ends_output: bool,
-    image_index: int | None,
-    copied_from: int | None = None,
-    policy_id: int | None = None,
-    author_id: int | None = None,
-    regeneration_id: int | None = None,
-    certainty: float | None = None,
-    weak_words: list[list[float]] | None = None,
-    spans: Stored = None,
-) -> Step:
-    added = Step(
-        id=0,
-        parent_id=parent.id,
-        depth=parent.depth + 1,
-        text=text,
-        origin=origin,
-        ends_output=ends_output,
-        image_index=image_index,
-        copied_from=copied_from,
-        policy_id=policy_id,
-        author_id=author_id,
-        regeneration_id=regeneration_id,
-        certainty=certainty,
-        weak_words=weak_words,
-        stored_spans=spans,
-    )
-    values: dict[str, Any] = {name: getattr(added, name) for name in _FIELDS[1:-1]}
-    values |= {"sample_id": sample_id, "spans": spans}
-    return replace(added, id=db.execute(_ADD, values).scalar_one())
