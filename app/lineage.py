@@ -12,7 +12,7 @@ from app.domain.spans import Slice
 from app.domain.tree import Origin
 
 
-class Standing(NamedTuple):
+class TextInPlace(NamedTuple):
     """A text in its present position.
 
     slices: where its parts were first written.
@@ -62,23 +62,23 @@ _WRITTEN = text(
 )
 
 
-def wrote_here(db: Session, texts: Sequence[Standing]) -> list[bool]:
+def wrote_here(db: Session, texts: Sequence[TextInPlace]) -> list[bool]:
     """For each text, whether one policy (not the replay) wrote it itself directly after its prefix.
 
     A half keeps the position in which it was written, a copy may have moved, a joined text may have
     two authors.
     """
-    slices = [one for standing in texts for one in standing.slices]
+    slices = [one for text_here in texts for one in text_here.slices]
     if not slices:
         return [False] * len(texts)
     asked = {"ids": [one.segment for one in slices], "starts": [one.start for one in slices]}
     rows = iter(db.execute(_WRITTEN, asked).all())
     found = []
-    for standing in texts:
+    for text_here in texts:
         writers, at, here = set(), 0, True
-        for one in standing.slices:
+        for one in text_here.slices:
             row = next(rows)
-            before = standing.prefix + standing.text[:at]
+            before = text_here.prefix + text_here.text[:at]
             here = (
                 here
                 and is_on_policy(Origin(row.origin), False, row.engine)

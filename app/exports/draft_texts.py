@@ -19,7 +19,7 @@ from app.domain.corrections import Verdict, is_on_policy
 from app.domain.spans import join, read
 from app.domain.tree import Origin
 from app.exports.reader import image_file
-from app.lineage import Standing, wrote_here
+from app.lineage import TextInPlace, wrote_here
 
 # A draft of 26 slides is 30 kB of text.
 BATCH = 32
@@ -154,7 +154,7 @@ def _on_policy(db: Session, rows: Sequence[Row[Any]]) -> set[tuple[int, int]]:
             if row.origin == Origin.MODEL and row.copied_from is not None:
                 spans = read(row.spans, segment_id=row.id, length=len(row.text))
                 slices = join(span.text for span in spans)
-                copies[draft_id, row.id] = Standing(slices, row.text, prefix)
+                copies[draft_id, row.id] = TextInPlace(slices, row.text, prefix)
             elif is_on_policy(Origin(row.origin), False, row.engine):
                 found.add((draft_id, row.id))
             prefix += row.text

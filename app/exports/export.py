@@ -23,7 +23,7 @@ from app.domain.quality import CHECKS, Check, Gate, Inspection
 from app.domain.text import SPECIAL_STRINGS
 from app.exports.counts import Tally
 from app.exports.formats import Format, Rendering
-from app.exports.items import Kind, Leaving
+from app.exports.items import ExportItem, ItemKind
 from app.exports.model_template import ModelTemplate
 from app.exports.reader import OpenSession
 from app.exports.selection import Selection
@@ -33,7 +33,7 @@ from app.images.normalising import Originals
 from app.refusals import Conflict, Invalid
 
 OnProgress = Callable[[int, int], None]
-OnPair = Callable[[Leaving], None]
+OnPair = Callable[[ExportItem], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Order:
         object.__setattr__(self, "gate", gate)
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ItemKind:
         """The kind of item that the format exports."""
         return self.format.kind
 

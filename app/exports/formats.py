@@ -15,7 +15,7 @@ from app.domain.formats import Pair, Reader, Stream, Summary, Target, Unheld
 from app.domain.messages import Message
 from app.domain.prompts import Renderer, Template
 from app.exports.counts import Tally
-from app.exports.items import KINDS, PAIRS, Kind
+from app.exports.items import KINDS, PAIRS, ItemKind
 from app.refusals import Invalid
 
 Row = Mapping[str, object]
@@ -23,23 +23,24 @@ Row = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """What rows depend on beside the pair. image_url: the address of an image by its SHA-256 (the
-    API); None: rows name files beside them. image_file: such a file by the SHA-256 of the original;
-    None: as the pair names it. folder: what the export's directory is called."""
+    """What rows depend on besides the pair."""
 
     renderer: Renderer = Template.QWEN2_5_VL
+    #: Address of an image by its SHA-256 (the API); None: rows name files in the export.
     image_url: Callable[[str], str] | None = None
+    #: Name of the export's directory.
     folder: str = "export"
     project: str = ""
+    #: File of an image in the export by the original's SHA-256; None: the pair's own name.
     image_file: Callable[[str], str] | None = None
 
     @property
     def target(self) -> Target:
-        """The same for a row."""
+        """The part of it that a single row depends on."""
         return Target(self.renderer, self.image_url, self.image_file)
 
 
-# The rows of what a format is made of, in order.
+# The rows of an item in a format, in order.
 Rows = Callable[[Any, Rendering], Sequence[Row]]
 
 
@@ -49,29 +50,31 @@ def _as_it_is(line: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format of exports.
-
-    title: a sentence of what it is for. kind: what it is made of. files: its files of rows, in
-    order, with what makes their rows. table: they are Parquet, and not one JSON object a line.
-    verbatim: rows hold the pair's prefix, chosen and rejected text only as they are, whole or
-    joined with other text, so that lines can be written quickly (app/exports/jsonl.py). documents:
-    the other text files of the export by name, README.md among them. reserved: strings that none
-    of its files can hold. images_first: rows without images stand last. text_only: what becomes of
-    a line in an export without any image. reader: whom its images must suit. refusal: why a
-    renderer cannot render it, None if it can.
-    """
+    """A format of exports."""
 
     name: str
+    #: A sentence that says what it is for.
     title: Message
-    kind: Kind
+    #: The kind of item that it exports.
+    kind: ItemKind
+    #: Its files of rows, in order, each with the function that makes its rows.
     files: Mapping[str, Rows]
+    #: The other text files of the export by name, README.md among them.
     documents: Callable[[Tally, Rendering], Mapping[str, str]]
+    #: Why a renderer cannot render it; None if it can.
     refusal: Callable[[Renderer], str | None]
+    #: Its files are Parquet instead of one JSON object a line.
     table: bool = False
+    #: Rows hold a pair's texts unchanged, whole or joined with other text, so that lines can be
+    #: written quickly (app/exports/jsonl.py).
     verbatim: bool = True
+    #: Strings that none of its files can hold.
     reserved: tuple[str, ...] = ()
+    #: Rows without images come last.
     images_first: bool = False
+    #: Converts a line for an export without any image.
     text_only: Callable[[bytes], bytes] = _as_it_is
+    #: The kind of reader that its images must suit.
     reader: Reader = Reader.BYTES
 
     @property
@@ -91,7 +94,7 @@ class Format:
 
     @property
     def rows(self) -> Rows:
-        """What makes the rows of the first file."""
+        """The function that makes the rows of the first file."""
         return self.files[self.file]
 
 

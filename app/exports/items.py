@@ -35,7 +35,7 @@ _OF_DRAFTS = frozenset(
 )
 
 
-class Leaving(Protocol):
+class ExportItem(Protocol):
     """An item of an export.
 
     key: its id, numbers with dashes between.
@@ -60,7 +60,7 @@ class Leaving(Protocol):
     def digest(self) -> str: ...
 
 
-class Said(NamedTuple):
+class TextItem(NamedTuple):
     """An export item that has one text after a prefix: a judgement or a whole output.
 
     about: what distinguishes two rows with equal texts.
@@ -76,17 +76,17 @@ class Said(NamedTuple):
 
     @property
     def ends_output(self) -> bool:
-        """See Leaving."""
+        """See ExportItem."""
         return self.item.ends_output
 
     @property
     def accepted(self) -> bool | None:
-        """See Leaving."""
+        """See ExportItem."""
         return self.item.accepted if isinstance(self.item, Judgement) else None
 
     @property
     def digest(self) -> str:
-        """See Leaving."""
+        """See ExportItem."""
         before = b"%d %d %d" % (self.prefix.length, *self.prefix.checksums)
         end = b"end" if self.ends_output else b""
         parts = (before, self.sample.setting.content, self.text.json, self.about.encode(), end)
@@ -94,7 +94,7 @@ class Said(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ItemKind:
     """A kind of export item.
 
     noun, nouns: its name, singular and plural.
@@ -113,7 +113,7 @@ class Kind:
     comes: Message
     batch: int
     select: Callable[[Session, PairFilter, Sequence[int]], Selection]
-    read: Callable[[Session, Sequence[int], PairFilter, Template], Sequence[Leaving]]
+    read: Callable[[Session, Sequence[int], PairFilter, Template], Sequence[ExportItem]]
     find: Callable[[Any, Inspection], Check | None]
 
     def refuse(self, wanted: PairFilter) -> None:
@@ -132,7 +132,7 @@ class Kind:
                 strange[0],
             )
 
-    def passing(self, items: Iterable[Leaving], inspection: Inspection) -> Iterator[Leaving]:
+    def passing(self, items: Iterable[ExportItem], inspection: Inspection) -> Iterator[ExportItem]:
         """The items that pass the gate; the others are counted by what the gate found."""
         return (item for item in items if self.find(item, inspection) is None)
 
@@ -142,7 +142,7 @@ class Kind:
         selection: Selection,
         wanted: PairFilter,
         gate: Gate,
-        on_passed: Callable[[Leaving], None] = lambda _: None,
+        on_passed: Callable[[ExportItem], None] = lambda _: None,
     ) -> Inspection:
         """Dry run: what the gate finds in a selection, without writing anything.
 
@@ -160,20 +160,20 @@ class Kind:
 
 def _read_pairs(
     db: Session, ids: Sequence[int], _wanted: PairFilter, template: Template
-) -> Sequence[Leaving]:
+) -> Sequence[ExportItem]:
     return read_batch(db, ids, template=template)
 
 
 def _read_judgements(
     db: Session, ids: Sequence[int], wanted: PairFilter, template: Template
-) -> Sequence[Leaving]:
+) -> Sequence[ExportItem]:
     by: frozenset[str] | None = None
     if wanted.policy or wanted.round:
         by = frozenset(db.scalars(policies(wanted, Policy.name)))
     found = [one for one in judgements(db, ids) if _meets(one[1], wanted, by)]
     samples = read_samples(db, {draft.sample_id for draft, _ in found}, template)
     return [
-        Said(
+        TextItem(
             judgement.judgement_id,
             samples[draft.sample_id],
             judgement,
@@ -205,11 +205,11 @@ def _day(judgement: Judgement) -> date:
 
 def _read_outputs(
     db: Session, ids: Sequence[int], _wanted: PairFilter, template: Template
-) -> Sequence[Leaving]:
+) -> Sequence[ExportItem]:
     found = list(outputs(db, ids))
     samples = read_samples(db, {draft.sample_id for draft, _ in found}, template)
     return [
-        Said(
+        TextItem(
             str(output.draft_id),
             samples[draft.sample_id],
             output,
@@ -223,7 +223,7 @@ def _read_outputs(
     ]
 
 
-def _find(said: Said, inspection: Inspection) -> Check | None:
+def _find(said: TextItem, inspection: Inspection) -> Check | None:
     return inspection.find_text(
         said.key,
         setting=said.sample.setting,
@@ -233,7 +233,7 @@ def _find(said: Said, inspection: Inspection) -> Check | None:
     )
 
 
-PAIRS = Kind(
+PAIRS = ItemKind(
     Message("pair"),
     Message("pairs"),
     Message("Pairs"),
@@ -245,7 +245,7 @@ PAIRS = Kind(
     _read_pairs,
     inspect,
 )
-JUDGEMENTS = Kind(
+JUDGEMENTS = ItemKind(
     Message("judgement"),
     Message("judgements"),
     Message("Judgements"),
@@ -257,7 +257,7 @@ JUDGEMENTS = Kind(
     _read_judgements,
     _find,
 )
-OUTPUTS = Kind(
+OUTPUTS = ItemKind(
     Message("output"),
     Message("outputs"),
     Message("Outputs"),

@@ -21,7 +21,7 @@ import orjson
 from app.domain.formats.rows import iso
 from app.domain.jsonlines import json_of
 from app.exports.formats import Format, Rendering, Rows
-from app.exports.items import Leaving
+from app.exports.items import ExportItem
 from app.exports.reader import Found
 
 # PostgreSQL stores no NUL, and JSON writes one as \u0000. Two in a row cannot be read out of any
@@ -52,12 +52,12 @@ def lines_of(form: Format, rows: Rows, rendering: Rendering) -> Lines:
     """The function that turns items of this format into JSON lines, one item at a time."""
     if form.verbatim:
         return QuickLines(rows, rendering)
-    return lambda leaving: plain_lines(leaving, rows, rendering)
+    return lambda item: plain_lines(item, rows, rendering)
 
 
-def plain_lines(leaving: Leaving, rows: Rows, rendering: Rendering) -> list[bytes]:
+def plain_lines(item: ExportItem, rows: Rows, rendering: Rendering) -> list[bytes]:
     """The rows of an item as JSON lines."""
-    return [json_of(row) + b"\n" for row in rows(leaving.item, rendering)]
+    return [json_of(row) + b"\n" for row in rows(item.item, rendering)]
 
 
 class QuickLines:

@@ -27,7 +27,7 @@ from app.domain.spans import join, read
 from app.domain.tree import Origin
 from app.exports.draft_texts import DraftPath, draft_paths
 from app.exports.pair_sides import Sides
-from app.lineage import Standing, wrote_here
+from app.lineage import TextInPlace, wrote_here
 
 # Each deleted segment with the text before it, in pieces by depth; its own is the last.
 _DELETED = text(
@@ -141,7 +141,7 @@ def _on_policy(db: Session, deleted: Row[Any], prefix: str) -> bool:
         return is_on_policy(Origin.MODEL, False, deleted.engine)
     spans = read(deleted.spans, segment_id=deleted.id, length=len(deleted.text))
     slices = join(span.text for span in spans)
-    return wrote_here(db, [Standing(slices, deleted.text, prefix)])[0]
+    return wrote_here(db, [TextInPlace(slices, deleted.text, prefix)])[0]
 
 
 def _deleted(db: Session, drafts: list[int]) -> Mapping[int, list[list[Row[Any]]]]:

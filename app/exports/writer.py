@@ -13,7 +13,7 @@ from app.domain.formats import Reader, Unheld
 from app.domain.formats.parquet import IMAGES
 from app.exports.counts import Tally
 from app.exports.formats import Format, Rendering
-from app.exports.items import Leaving
+from app.exports.items import ExportItem
 from app.exports.jsonl import lines_of
 from app.exports.parquet import pair_table, write_images
 from app.exports.reader import image_file, image_kind
@@ -35,7 +35,7 @@ class Writer(Protocol):
     @property
     def images(self) -> dict[str, Path]: ...
 
-    def add(self, leaving: Leaving) -> None:
+    def add(self, item: ExportItem) -> None:
         """Write the rows of one. Raises NotFound for an image that is missing."""
         ...
 
@@ -76,15 +76,15 @@ class _Counting:
     def _finish(self) -> None:
         raise NotImplementedError
 
-    def _count(self, leaving: Leaving) -> None:
-        sample, tally = leaving.sample, self._tally
+    def _count(self, item: ExportItem) -> None:
+        sample, tally = item.sample, self._tally
         tally.pairs += 1
-        tally.last += leaving.ends_output
-        tally.policies[leaving.policy or ""] += 1
+        tally.last += item.ends_output
+        tally.policies[item.policy or ""] += 1
         tally.with_images += bool(sample.images)
-        if leaving.accepted is not None:
-            tally.accepted += leaving.accepted
-            tally.rejected += not leaving.accepted
+        if item.accepted is not None:
+            tally.accepted += item.accepted
+            tally.rejected += not item.accepted
         if sample.id not in tally.samples:
             tally.samples.add(sample.id)
             for sha256, file in zip(sample.images, sample.image_files, strict=True):
@@ -134,13 +134,13 @@ class LineWriter(_Counting):
         """See Writer."""
         return {name: image.path for name, image in self._found.values()}
 
-    def add(self, leaving: Leaving) -> None:
+    def add(self, item: ExportItem) -> None:
         """See Writer."""
-        self._count(leaving)
-        late = self._format.images_first and not leaving.sample.images
+        self._count(item)
+        late = self._format.images_first and not item.sample.images
         for name, lines_of_one in self._lines.items():
             try:
-                lines = lines_of_one(leaving)
+                lines = lines_of_one(item)
             except Unheld:
                 if len(self._lines) == 1:
                     raise
@@ -193,10 +193,10 @@ class TableWriter(_Counting):
         self._open = ExitStack()
         self._table = self._open.enter_context(pair_table(self._file))
 
-    def add(self, leaving: Leaving) -> None:
+    def add(self, item: ExportItem) -> None:
         """See Writer."""
-        self._count(leaving)
-        for row in self._format.rows(leaving.item, self._rendering):
+        self._count(item)
+        for row in self._format.rows(item.item, self._rendering):
             self._tally.rows_of[self._format.file] += 1
             self._table.add(dict(row))
 

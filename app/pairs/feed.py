@@ -33,12 +33,11 @@ from app.exports.filtering import selected
 from app.models import Correction
 from app.models.live import is_live_pair
 
-# A reader gives no more places than this at once, so that the first bytes of a feed that nobody has
-# read yet come in half a second; what is left behind stands behind its window, and gets its place
-# from whoever reads on.
+# At most this many pairs get their position at once, so that the first bytes of a feed that nobody
+# has read yet come in half a second. Remaining pairs are numbered by later requests.
 AT_ONCE = 10_000
 _LOCK = 0x1DF_FEED
-_PLACES = Sequence("feed_positions")
+_POSITIONS = Sequence("feed_positions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +68,18 @@ def read_on(
     never empty then.
     """
     while True:
-        waiting = give_places(db, at_most=AT_ONCE) == AT_ONCE
+        waiting = assign_positions(db, at_most=AT_ONCE) == AT_ONCE
         found = window(db, wanted, projects, after=after, limit=limit)
         if found.ids or not waiting:
             return replace(found, more=found.more or waiting)
 
 
-def give_places(db: Session, *, at_most: int) -> int:
-    """Append pairs that have no place yet, the oldest first; returns how many: fewer than asked
-    for, and there are no others. Commit before reading on.
+def assign_positions(db: Session, *, at_most: int) -> int:
+    """Append pairs that have no feed position yet, oldest first; returns how many.
 
-    A correction that some annotator's transaction is changing right now is left for the next
-    reader: nobody waits for anybody's save, and the two cannot deadlock.
+    Fewer than `at_most` means that none are left. Commit before reading on. A correction that an
+    annotator's transaction is changing right now is left for the next reader: nobody waits for
+    another's save, and the two cannot deadlock.
     """
     free = select(Correction.id).where(Correction.feed_position.is_(None), is_live_pair())
     gone = select(Correction.id).where(_may_have_left(), ~is_live_pair())
@@ -92,10 +91,10 @@ def give_places(db: Session, *, at_most: int) -> int:
     db.execute(_moving().where(Correction.id == left.c.id).values(feed_position=None))
     oldest = free.order_by(Correction.id).limit(at_most)
     new = oldest.with_for_update(key_share=True, skip_locked=True).cte("new")
-    # A sequence, not max + 1: a place that was given back is never given again.
-    places = select(new.c.id, _PLACES.next_value().label("place")).subquery("places")
+    # A sequence, not max + 1: a position is never used twice.
+    positions = select(new.c.id, _POSITIONS.next_value().label("position")).subquery("positions")
     result = db.execute(
-        _moving().where(Correction.id == places.c.id).values(feed_position=places.c.place)
+        _moving().where(Correction.id == positions.c.id).values(feed_position=positions.c.position)
     )
     return cast(CursorResult[tuple[()]], result).rowcount
 
@@ -112,12 +111,12 @@ def window(
         .limit(limit + 1)
     ).all()
     more, rows = len(rows) > limit, rows[:limit]
-    places = array("q", [row[0] for row in rows])
+    positions = array("q", [row[0] for row in rows])
     return Window(
         ids=array("q", [row[1] for row in rows]),
-        until=places[-1] if places else after,
+        until=positions[-1] if positions else after,
         more=more,
-        digest=sha256(places.tobytes()).hexdigest()[:32],
+        digest=sha256(positions.tobytes()).hexdigest()[:32],
         newest_at=max((row[2] for row in rows), default=None),
     )
 

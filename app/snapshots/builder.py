@@ -27,7 +27,7 @@ from app.domain.sums import SUMS, content_hash, sums_text
 from app.exports.counts import Tally
 from app.exports.export import OnPair, Order, exporting, nothing
 from app.exports.formats import Rendering, format_named
-from app.exports.items import Leaving
+from app.exports.items import ExportItem
 from app.exports.model_template import restore_template
 from app.exports.snapshot_store import ARCHIVE, INDEX, SnapshotStore
 from app.images.normalising import Originals
@@ -123,7 +123,7 @@ def _build(
     languages: Counter[str] = Counter()
 
     def note(split: Split) -> OnPair:
-        def on_pair(found: Leaving) -> None:
+        def on_pair(found: ExportItem) -> None:
             index.append(IndexedRow(found.key, split, found.digest))
             languages[found.sample.setting.language] += 1
 

@@ -91,7 +91,7 @@ def test_a_window_says_where_it_ends_and_whether_more_follows(desk: Desk) -> Non
     project_id = project_of(desk)
     for number in (1, 2, 3):
         desk.correct(number, f"## Slide {number}\nCorrected.")
-    feed.give_places(desk.db, at_most=10)
+    feed.assign_positions(desk.db, at_most=10)
     two = feed.window(desk.db, PairFilter(), [project_id], after=0, limit=2)
     rest = feed.window(desk.db, PairFilter(), [project_id], after=two.until, limit=2)
     assert (len(two.ids), two.more, len(rest.ids), rest.more) == (2, True, 1, False)
@@ -105,7 +105,7 @@ def test_a_window_says_where_it_ends_and_whether_more_follows(desk: Desk) -> Non
 def test_places_are_given_to_the_oldest_so_many_at_once(desk: Desk) -> None:
     for number in (1, 2, 3):
         desk.correct(number, f"## Slide {number}\nCorrected.")
-    assert [feed.give_places(desk.db, at_most=2) for _ in range(3)] == [2, 1, 0]
+    assert [feed.assign_positions(desk.db, at_most=2) for _ in range(3)] == [2, 1, 0]
     places = select(Correction.id).order_by(Correction.feed_position)
     assert list(desk.db.scalars(places)) == [pair.id for pair in desk.pairs]
 
@@ -205,11 +205,11 @@ def test_two_readers_give_each_pair_one_place(sessions: Sessions) -> None:
     with sessions.begin() as db:
         correct(db, first_draft)
     with sessions() as one, sessions.begin() as db:
-        assert feed.give_places(one, at_most=10) == 1
+        assert feed.assign_positions(one, at_most=10) == 1
         correct(db, second_draft)
         one.commit()
     with sessions.begin() as two:
-        assert feed.give_places(two, at_most=10) == 1
+        assert feed.assign_positions(two, at_most=10) == 1
         places = [place for place, _ in read(two, project_id)]
     assert places == sorted(set(places))
     assert len(places) == 2

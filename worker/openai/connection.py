@@ -41,12 +41,12 @@ class Patience:
     next_s: float = 60.0
 
     def before_text(self, tokens: float) -> float:
-        """Seconds that the first text of a prompt of so many tokens may take."""
+        """Seconds that the first text may take after a prompt of that many tokens."""
         return self.first_s + min(tokens * self.a_token_s, self.reading_s)
 
 
-class Told(Protocol):
-    """What the reader of a stream has been told so far."""
+class StreamProgress(Protocol):
+    """How far the reader of a stream is."""
 
     @property
     def length(self) -> int:
@@ -104,12 +104,16 @@ class Connection:
 
     @asynccontextmanager
     async def stream(
-        self, path: str, content: bytes, *, model: str, told: Told, tokens: float
+        self, path: str, content: bytes, *, model: str, progress: StreamProgress, tokens: float
     ) -> AsyncIterator[AsyncIterator[list[bytes]]]:
-        """Post a JSON body; the events of the answer, as many at a time as arrive together.
+        """Post a JSON body; yields the events of the answer, those that arrive together as one
+        list.
 
-        told: reads them. tokens: of the prompt, about. Leaving the context closes the connection,
-        by which the server stops. Raises EngineError, or CacheMiss.
+        progress: how far the caller has read them.
+        tokens: about how many the prompt has.
+
+        Leaving the context closes the connection, which makes the server stop. Raises EngineError,
+        or CacheMiss.
         """
         clock = asyncio.get_running_loop()
         until = clock.time() + self.patience.before_text(tokens)
@@ -127,7 +131,7 @@ class Connection:
         try:
             if response.status_code != 200:
                 raise refusal(response.status_code, await _beginning(response), model=model)
-            yield self._events(response, told, until)
+            yield self._events(response, progress, until)
         finally:
             await response.aclose()
 
@@ -145,7 +149,7 @@ class Connection:
             raise broken(error, begun=False) from error
 
     async def _events(
-        self, response: httpx.Response, told: Told, until: float
+        self, response: httpx.Response, progress: StreamProgress, until: float
     ) -> AsyncIterator[list[bytes]]:
         """until: when the first text must have come, by the clock of the loop."""
         clock = asyncio.get_running_loop()
@@ -169,11 +173,11 @@ class Connection:
                     return
                 if found := events.feed(portion):
                     yield found
-                if told.over and not over:
+                if progress.over and not over:
                     over, until = True, clock.time() + _LAST_S
-                elif told.length > length:
+                elif progress.length > length:
                     until = clock.time() + self.patience.next_s
-                length = told.length
+                length = progress.length
         except NoEventsError as error:
             raise no_stream(error.beginning + await _beginning(portions)) from error
         finally:

@@ -44,7 +44,9 @@ class Exchange:
         Raises EngineError, and CacheMiss before the first delta.
         """
         try:
-            stream = self.connection.stream(path, content, model=model, told=reader, tokens=tokens)
+            stream = self.connection.stream(
+                path, content, model=model, progress=reader, tokens=tokens
+            )
             async with stream as portions:
                 async for events in portions:
                     for event in events:

@@ -8,7 +8,7 @@ from app.annotation.edits.path import Copy, Path, Step, add_copies, add_human, p
 from app.domain.corrections import is_on_policy
 from app.domain.spans import Change, How, Slice, Span, as_change, cut
 from app.domain.tree import Origin
-from app.lineage import Standing, wrote_here
+from app.lineage import TextInPlace, wrote_here
 from app.models import Draft
 
 
@@ -89,4 +89,4 @@ def wrote_it_here(db: Session, step: Step, *, prefix: str) -> bool:
     """Whether one policy wrote this text itself, directly after this prefix."""
     if step.copied_from is None:
         return is_on_policy(step.origin, False, step.engine)
-    return wrote_here(db, [Standing(step.slices, step.text, prefix)])[0]
+    return wrote_here(db, [TextInPlace(step.slices, step.text, prefix)])[0]
