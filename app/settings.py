@@ -213,3 +213,8 @@ class Settings(BaseSettings):
     def snapshots(self) -> Path:
         """Directory of the snapshots' files."""
         return self.data / "snapshots"
+
+    @property
+    def uploads(self) -> Path:
+        """Directory of files on their way into projects."""
+        return self.data / "uploads"

@@ -23,9 +23,10 @@ from worker import candidates, metrics
 from worker.database import THREADS, Database, first_line, is_away
 from worker.engine import Engine, EngineError, Failure
 from worker.engines import engine_for
+from worker.import_supervisor import ImportSupervisor
 from worker.policies import Policies
 from worker.queue import Queue, is_news, writing
-from worker.snapshot_supervisor import Packing
+from worker.snapshot_supervisor import SnapshotSupervisor
 from worker.streams import Release, Stream
 from worker.vllm import Launch
 from worker.writer import Writer, about
@@ -126,24 +127,34 @@ class _Worker:
             lease_s=self.lease_s,
             takes=lambda: not self.doubted.is_set(),
         )
-        self.packing = Packing(settings, url, hub, database)
+        # Beside the streams, and without an engine.
+        self.supervisors = (
+            SnapshotSupervisor(settings, url, hub, database),
+            ImportSupervisor(settings, url, hub, database),
+        )
         self.log = structlog.get_logger("worker").bind(worker=self.name)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Write and pack until `stop` is set. Packing does not wait for an engine."""
-        packing = asyncio.create_task(self.packing.run(), name="packing")
+        """Write, pack and import until `stop` is set. Only writing waits for an engine."""
+        aside = [asyncio.create_task(each.run(), name=f"{each.noun}s") for each in self.supervisors]
         writing = asyncio.create_task(self.write(stop), name="writing")
         try:
-            await asyncio.wait((packing, writing), return_when=asyncio.FIRST_COMPLETED)
-            if packing.done():
-                # It never returns by itself: a fault that a restart may heal.
-                packing.result()
+            await asyncio.wait((*aside, writing), return_when=asyncio.FIRST_COMPLETED)
+            for task in aside:
+                if task.done():
+                    # It never returns by itself: a fault that a restart may heal.
+                    task.result()
             await writing
         finally:
-            self.packing.stop()
-            await asyncio.wait((packing,), timeout=self.lease_s)
-            await _end(packing, writing)
+            self.stop_aside()
+            await asyncio.wait(aside, timeout=self.lease_s)
+            await _end(*aside, writing)
             self.database.close()
+
+    def stop_aside(self) -> None:
+        """Have the supervisors take nothing more."""
+        for each in self.supervisors:
+            each.stop()
 
     async def write(self, stop: asyncio.Event) -> None:
         """Regenerate until `stop` is set."""
@@ -351,7 +362,7 @@ class _Worker:
     async def drain(self, queue: asyncio.Task[None]) -> None:
         """Take nothing more, write what has come, give the rest back to other workers."""
         self.stopping = True
-        self.packing.stop()
+        self.stop_aside()
         self.queue.stop()
         self.log.info("stopping", streams=len(self.writer.streams))
         for stream in self.writer.streams.values():

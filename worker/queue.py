@@ -19,8 +19,8 @@ from app.database.notifications import Hub
 from worker.database import is_away
 
 # How long a job waits at most whose notification was lost or whose delay has ended. Nobody watches
-# a snapshot grow word by word.
-_POLL_S = {jobs.Line.WRITING: 4.0, jobs.Line.PACKING: 8.0}
+# a snapshot or an import grow word by word.
+_POLL_S = {jobs.Line.WRITING: 4.0, jobs.Line.PACKING: 8.0, jobs.Line.IMPORTING: 8.0}
 _LOOK_AGAIN_S = 0.03
 _LOOK_OFTEN_S = 0.5
 _FIRST_PAUSE_S = 0.2
@@ -70,6 +70,22 @@ def packing(snapshot: Job, sweep: Tidy) -> Register:
         @app.periodic(cron="37 * * * *")
         @app.task(name=jobs.Task.SWEEP.value, queue=jobs.Line.PACKING.value)
         async def sweep_up(timestamp: int) -> None:
+            await sweep()
+
+    return register
+
+
+def importing(import_one: Job, sweep: Tidy) -> Register:
+    """The jobs of jobs.Line.IMPORTING, done by these."""
+
+    def register(app: procrastinate.App) -> None:
+        @app.task(name=jobs.Task.IMPORT.value, queue=jobs.Line.IMPORTING.value)
+        async def do_one(import_id: int) -> None:
+            await import_one(import_id)
+
+        @app.periodic(cron="47 * * * *")
+        @app.task(name=jobs.Task.CLEAR_UPLOADS.value, queue=jobs.Line.IMPORTING.value)
+        async def clear_uploads(timestamp: int) -> None:
             await sweep()
 
     return register

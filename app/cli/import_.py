@@ -111,8 +111,6 @@ def import_samples(
         f"Added {report.added} samples with {report.segments} segments and {report.images} images; "
         f"{report.unchanged} were there already."
     )
-    if report.choice:
-        note(str(report.choice.reason))
     for notice in report.notices:
         note(notice)
     if report.recut:

@@ -25,16 +25,21 @@ class Task(StrEnum):
     SNAPSHOT = "snapshot"
     # The same for the files of snapshots.
     SWEEP = "sweep"
+    IMPORT = "import"
+    # The same for the files of imports.
+    CLEAR_UPLOADS = "clear_uploads"
 
 
 class Line(StrEnum):
-    """Who waits behind whom. Packing needs no engine, and no regeneration waits for it."""
+    """Who waits behind whom. Packing and importing need no engine, no regeneration waits for them,
+    and neither waits for the other: both may take hours."""
 
     WRITING = "default"
     PACKING = "packing"
+    IMPORTING = "importing"
 
 
-_LINES = {Task.SNAPSHOT: Line.PACKING}
+_LINES = {Task.SNAPSHOT: Line.PACKING, Task.IMPORT: Line.IMPORTING}
 
 
 class Priority(IntEnum):

@@ -13,6 +13,7 @@ from app.models.accounts import (
     Role,
     User,
 )
+from app.models.imports import Import, ImportState
 from app.models.samples import Image, Membership, Policy, Project, Sample, SampleImage, Segment
 from app.models.schema import Base, now, table_of
 from app.models.snapshots import Snapshot, SnapshotState
@@ -44,6 +45,8 @@ __all__ = [
     "Draft",
     "DraftVerdict",
     "Image",
+    "Import",
+    "ImportState",
     "LoginDevice",
     "LoginFailure",
     "LoginSession",

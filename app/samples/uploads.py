@@ -2,21 +2,25 @@
 
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from shutil import copyfileobj
 from typing import Annotated, BinaryIO
 
 from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from app.access import project_named, project_of
 from app.domain.messages import Message
-from app.refusals import Forbidden, Invalid
+from app.refusals import Forbidden, Invalid, LoginRequired
 from app.samples.importing.mapping import MAPPED
 from app.security import Actor
-from app.web.dependencies import AdminUser, token_user
+from app.web.dependencies import Id, briefly, credentials_of, optional_user, token_user
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,53 +42,80 @@ class Upload:
     columns: Mapping[str, str] = field(default_factory=dict)
 
 
-async def uploaded(request: Request, _actor: AdminUser) -> AsyncIterator[Upload]:
+async def uploaded(request: Request, project_id: Id) -> AsyncIterator[Upload]:
     """The files of the form as files on disk, gone when the request ends.
 
     FastAPI would read the whole body before it asks who sends it; this reads nothing before the
-    admin is known, and never more than the setting allows. Raises Invalid.
+    admin is known, and never more than the setting allows. While the body arrives no slot of the
+    database is held: a route asks for this first, and for its session and its admin behind it,
+    whose rights may have ended meanwhile. Raises Invalid.
     """
-    settings = request.app.state.settings
-    limit = settings.max_upload_mb * 2**20
-    folder = settings.data / "uploads"
-    folder.mkdir(parents=True, exist_ok=True)
-    form = await _form(request, limit)
-    try:
-        with tempfile.TemporaryDirectory(dir=folder) as own:
-            yield await run_in_threadpool(_kept, form, Path(own))
-    finally:
-        await form.close()
+    async with briefly(request) as db:
+        await run_in_threadpool(_admit_admin, request, db, project_id)
+    async with _arriving(request) as (folder, limit):
+        form = await _form(request, limit)
+        try:
+            yield await run_in_threadpool(_kept, form, folder)
+        finally:
+            await form.close()
 
 
 Uploaded = Annotated[Upload, Depends(uploaded, scope="function")]
 
 
-async def sent(
-    request: Request, actor: Annotated[Actor, Depends(token_user("imports:write"))]
-) -> AsyncIterator[Upload]:
+async def sent(request: Request, project_name: str) -> AsyncIterator[Upload]:
     """The same over the API: a form with the file, or the file alone as the body.
 
     The name of a body is the address's `name`. Raises Forbidden for all but admins, Invalid.
     """
-    if not actor.is_admin:
-        raise Forbidden("Only an admin can do this.")
-    settings = request.app.state.settings
-    limit = settings.max_upload_mb * 2**20
-    folder = settings.data / "uploads"
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as own:
+    credentials = await credentials_of(request)
+    async with briefly(request) as db:
+        await run_in_threadpool(_admit_token, request, db, credentials, project_name)
+    async with _arriving(request) as (folder, limit):
         if request.headers.get("content-type", "").startswith("multipart/form-data"):
             form = await _form(request, limit)
             try:
-                upload = await run_in_threadpool(_kept, form, Path(own))
+                yield await run_in_threadpool(_kept, form, folder)
             finally:
                 await form.close()
         else:
-            upload = await _body(request, limit, Path(own) / "upload")
-        yield upload
+            yield await _body(request, limit, folder / "upload")
 
 
 Sent = Annotated[Upload, Depends(sent, scope="function")]
+
+
+def _admit_admin(request: Request, db: Session, project_id: int) -> None:
+    actor = optional_user(request, db)
+    if actor is None:
+        raise LoginRequired
+    _refuse_others(actor)
+    project_of(db, actor, project_id)
+
+
+def _admit_token(
+    request: Request,
+    db: Session,
+    credentials: HTTPAuthorizationCredentials | None,
+    project_name: str,
+) -> None:
+    actor = token_user("imports:write")(request, db, credentials)
+    _refuse_others(actor)
+    project_named(db, actor, project_name)
+
+
+def _refuse_others(actor: Actor) -> None:
+    if not actor.is_admin:
+        raise Forbidden("Only an admin can do this.")
+
+
+@asynccontextmanager
+async def _arriving(request: Request) -> AsyncIterator[tuple[Path, int]]:
+    """A folder for what arrives, gone afterwards, and how many bytes may arrive."""
+    settings = request.app.state.settings
+    settings.uploads.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.uploads) as own:
+        yield Path(own), settings.max_upload_mb * 2**20
 
 
 async def _body(request: Request, limit: int, path: Path) -> Upload:

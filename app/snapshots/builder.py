@@ -15,7 +15,9 @@ from typing import Any
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
+from app.database.heartbeat import Heartbeat, LostError
 from app.database.sessions import Sessions
 from app.domain.datasetcard import SnapshotFacts, snapshot_readme
 from app.domain.messages import Message
@@ -34,11 +36,12 @@ from app.images.normalising import Originals
 from app.refusals import Conflict, Refusal
 from app.snapshots import attempts, manifest
 from app.snapshots.attempts import Result, Work
-from app.snapshots.heartbeat import LostError, Pulse
 from app.snapshots.splitting import divide_project, divide_selection
 from app.snapshots.zipping import Part, Zip
 
 PAIRS, CLOSING = "pairs", "closing"
+# Its stage, how much of it is done, of how much.
+Pulse = Heartbeat[tuple[str, int, int]]
 
 
 def build(
@@ -62,7 +65,7 @@ def build(
     log = structlog.get_logger("snapshots").bind(snapshot=snapshot_id, attempt=work.attempt)
     log.info("building", format=work.format)
     try:
-        with Pulse(sessions, work, lease_s=lease_s) as pulse:
+        with _pulse(sessions, work, lease_s) as pulse:
             kept = _build(sessions, work, pulse, store, images)
     except LostError:
         log.warning("lost")
@@ -92,6 +95,14 @@ def build(
     return kept
 
 
+def _pulse(sessions: Sessions, work: Work, lease_s: float) -> Pulse:
+    def advance(db: Session, at: tuple[str, int, int]) -> bool:
+        stage, done, total = at
+        return attempts.advance(db, work, stage=stage, done=done, total=total, lease_s=lease_s)
+
+    return Pulse(sessions, advance, ("", 0, 0), snapshot=work.snapshot_id, attempt=work.attempt)
+
+
 def _fail(sessions: Sessions, work: Work, error: str) -> None:
     with sessions.begin() as db:
         attempts.fail(db, work, error)
@@ -117,7 +128,7 @@ def _build(
         division = divide_project(db, work.plan, project_id=work.project_id)
         parts = divide_selection(db, selection, division, held_in=kind.held_in)
     total = len(selection)
-    pulse.at(PAIRS, 0, total)
+    pulse.at((PAIRS, 0, total))
     tallies: dict[Split, Tally] = {}
     index: list[IndexedRow] = []
     languages: Counter[str] = Counter()
@@ -154,7 +165,7 @@ def _build(
                 before += len(part)
             if not any(tally.rows for tally in tallies.values()):
                 raise Conflict(nothing(order, *tallies.values()))
-            pulse.at(CLOSING, total, total)
+            pulse.at((CLOSING, total, total))
             rows = manifest.data_files(archive.sums)
             counts = manifest.counts(tallies, rows, division, languages)
             archive.text(SUMS, sums_text(rows))
@@ -210,4 +221,4 @@ def _follow(steps: Generator[int, None, Tally], pulse: Pulse, before: int, total
             except StopIteration as end:
                 tally: Tally = end.value
                 return tally
-            pulse.at(PAIRS, before + done, total)
+            pulse.at((PAIRS, before + done, total))

@@ -1,6 +1,6 @@
 """What a route asks for: the transaction of the request and the user behind it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import cache
@@ -81,10 +81,19 @@ async def get_session(request: Request) -> AsyncIterator[Session]:
 SessionDep = Annotated[Session, Depends(get_session, scope="function")]
 
 
+@asynccontextmanager
+async def briefly(request: Request) -> AsyncIterator[Session]:
+    """A transaction of its own, over before the request goes on: for what must be known before a
+    body is read or something is waited for, which must not hold a slot of the database meanwhile.
+    """
+    async with asynccontextmanager(get_session)(request) as db:
+        yield db
+
+
 async def recognise(request: Request) -> None:
     """Who asks, for the page about an address that no route serves: no dependency has run then."""
     if SESSION_COOKIE in request.cookies:
-        async with asynccontextmanager(get_session)(request) as db:
+        async with briefly(request) as db:
             await run_in_threadpool(optional_user, request, db)
 
 
@@ -124,8 +133,13 @@ CurrentUser = Annotated[Actor, Depends(current_user)]
 AdminUser = Annotated[Actor, Depends(admin_user)]
 
 
+async def credentials_of(request: Request) -> HTTPAuthorizationCredentials | None:
+    """The bearer token that a request brings, for token_user where no route asks for it."""
+    return await _BEARER(request)
+
+
 @cache
-def token_user(scope: str) -> Callable[..., Actor | Awaitable[Actor]]:
+def token_user(scope: str) -> Callable[..., Actor]:
     """A dependency: the trainer or admin whose bearer token has this scope.
 
     Raises LoginRequired for a token that is missing, unknown, expired or revoked, Forbidden for

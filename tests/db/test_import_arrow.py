@@ -172,3 +172,13 @@ def test_what_datasets_saves_to_disk_is_imported(
     datasets.DatasetDict({"train": lectures}).save_to_disk(str(tmp_path / "saved"))
     report = importer(tmp_path / "saved")
     assert (report.added, report.images) == (5, 2)
+
+
+def test_an_arrow_file_in_an_archive_is_read_from_the_archive_alone(
+    importer: Importer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A file of the entry's name in the working directory is not what was sent.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data.arrow").write_bytes(arrow_stream(LONGWRITER_V, LECTURES))
+    own = arrow_stream(LONGWRITER_V, LECTURES[:2])
+    assert importer(archive(tmp_path / "saved.zip", {"data.arrow": own})).added == 2

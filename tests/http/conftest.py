@@ -7,19 +7,35 @@ from datetime import timedelta
 import pytest
 from fastapi import FastAPI
 from pydantic import PostgresDsn
+from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
 
 from app.accounts import service as accounts
+from app.database import heartbeat
 from app.domain.filters import PairFilter
 from app.domain.quality import Gate
 from app.domain.splits import SplitPlan
 from app.exports.snapshot_store import SnapshotStore
 from app.main import create_app
-from app.models import Correction, Draft, LoginSession, Project, Role, Sample, Snapshot, User, now
+from app.models import (
+    Correction,
+    Draft,
+    Import,
+    ImportState,
+    LoginSession,
+    Project,
+    Role,
+    Sample,
+    Snapshot,
+    User,
+    now,
+)
+from app.samples.imports.running import run
+from app.samples.imports.upload_store import UploadStore
 from app.security import SESSION_COOKIE, digest, new_secret
 from app.settings import Settings
-from app.snapshots import heartbeat, service
+from app.snapshots import service
 from app.snapshots.builder import build
 from tests.support.factories import add_draft, add_policy, add_project, add_sample, add_user
 from tests.support.pairing import add_pair, show_images
@@ -221,7 +237,7 @@ def make(
 ) -> Make:
     """Makes a snapshot of a project with three pairs; ready unless told otherwise."""
     # All sessions of these tests are one connection, which no second thread may use.
-    monkeypatch.setattr(heartbeat, "_BEAT_S", 3600)
+    monkeypatch.setattr(heartbeat, "BEAT_S", 3600)
     for number in range(3):
         sample = add_sample(db, project=world.project, source_id=f"slides-{number}")
         show_images(db, app.state.image_store, sample, f"#0{number}4080")
@@ -264,3 +280,28 @@ def token(db: Session, world: World) -> dict[str, str]:
     )
     db.commit()
     return {"Authorization": f"Bearer {made}"}
+
+
+Work = Callable[[], None]
+
+
+@pytest.fixture
+def work(db: Session, app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Work:
+    """Does what imports wait, as a worker's process does."""
+    # All sessions of these tests are one connection, which no second thread may use.
+    monkeypatch.setattr(heartbeat, "BEAT_S", 3600)
+
+    def done() -> None:
+        waiting = select(Import.id).where(Import.state == ImportState.WAITING).order_by(Import.id)
+        for import_id in db.scalars(waiting).all():
+            run(
+                app.state.sessions,
+                import_id=import_id,
+                worker="test",
+                store=app.state.image_store,
+                uploads=UploadStore(app.state.settings.uploads),
+                lease_s=60,
+            )
+        db.expire_all()
+
+    return done

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 
 from app import regenerations
 from app.accounts import service
-from app.models import Base, Membership, SampleImage, Segment, Snapshot
+from app.models import Base, Import, Membership, SampleImage, Segment, Snapshot
 from tests.http.conftest import World
 
 # No log-in needed. (A wrong invitation is a 404; the API's description holds no data.)
@@ -96,7 +96,10 @@ def doors(app: FastAPI, world: World, db: Session) -> list[Door]:
     )
     service.create_token(db, user_id=world.trainer.id, name="x", scopes=["pairs:read"], days=1)
     snapshot = Snapshot(project_id=world.project.id, name="s", format="trl", template="qwen2.5-vl")
-    db.add(snapshot)
+    imported = Import(
+        project_id=world.project.id, source="s", upload="x", policy="imported", instruction="Write."
+    )
+    db.add_all((snapshot, imported))
     db.commit()
     known = {
         "draft_id": world.draft.id,
@@ -112,6 +115,7 @@ def doors(app: FastAPI, world: World, db: Session) -> list[Door]:
         "pair_id": 1,
         "policy_id": db.scalar(text("SELECT max(id) FROM policies")),
         "snapshot_id": snapshot.id,
+        "import_id": imported.id,
         "token": "x" * 43,
         "version": "x",
         "path": "x",

@@ -2,7 +2,13 @@
 
 from app.samples.importing.faults import ImportRefused
 from app.samples.importing.incoming import RowError
-from app.samples.importing.service import ImportReport, Progress, import_path, import_samples
+from app.samples.importing.service import (
+    ImportReport,
+    ImportRunningError,
+    Progress,
+    import_path,
+    import_samples,
+)
 from app.samples.importing.sources import INSTRUCTION, ImportOptions
 
 __all__ = [
@@ -10,6 +16,7 @@ __all__ = [
     "ImportOptions",
     "ImportRefused",
     "ImportReport",
+    "ImportRunningError",
     "Progress",
     "RowError",
     "import_path",

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from app.domain.messages import Message
 from app.refusals import Invalid
@@ -84,6 +85,24 @@ class ImportRefused(Invalid):
         if self.kinds and rest:
             lines.append(f"{rest:,} errors of other kinds.")
         super().__init__("\n".join(lines))
+
+    @property
+    def shown(self) -> list[dict[str, Any]]:
+        """The errors, or the first of each frequent kind, as plain values: for pages and to be
+        kept. times: how many there are of the kind."""
+        found = [(1, error) for error in self.errors]
+        found += [(kind.count, kind.first) for kind in self.kinds]
+        return [
+            {
+                "times": times,
+                "file": error.where.file,
+                "number": error.where.number,
+                "place": error.place,
+                "field": error.field,
+                "message": str(error.message),
+            }
+            for times, error in found
+        ]
 
     @property
     def faults(self) -> tuple[tuple[str, str], ...]:

@@ -9,6 +9,7 @@ from app.domain.rules import choose_rule
 from app.domain.segments import Rule, RuleKind
 from app.domain.text import language
 from app.refusals import Invalid
+from app.samples.importing.failed_answers import failed_answers, is_failed_answer
 from app.samples.importing.faults import Faults, ImportRefused
 from app.samples.importing.incoming import IncomingSample, RowError, Where
 from app.samples.importing.mapping import MAPPED, columns_of
@@ -19,13 +20,6 @@ SHOWN = 3
 # As many outputs as an import looks at to choose a new project's rule.
 _LOOKED_AT = 200
 _START = 200
-_API_ERRORS = (
-    "i'm sorry, but i can't assist with that",
-    "i\u2019m sorry, but i can\u2019t assist with that",
-    "error code: ",
-    "rate limit reached",
-    "openai.error",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +94,7 @@ class _Seen:
         self._images += len(item.images)
         self._without += not item.output
         self._context += bool(item.context)
-        self._strange += _is_api_error(item.output)
+        self._strange += is_failed_answer(item.output)
         self._languages[language(item.output or item.instruction)] += 1
         if len(self._first) < SHOWN:
             self._first.append(item)
@@ -136,20 +130,9 @@ class _Seen:
             columns=columns,
             mapped=tuple((field, column) for field, column in mapped if column),
             first=first,
-            warnings=tuple(self._warnings()),
+            warnings=(failed_answers(self._strange),) if self._strange else (),
             refused=ImportRefused(self._faults) if self._faults.count else None,
         )
-
-    def _warnings(self) -> list[Message]:
-        found = []
-        if self._strange:
-            found.append(
-                Message(
-                    "Outputs that look like an error of an API, not like a text: %(count)s.",
-                    count=self._strange,
-                )
-            )
-        return found
 
 
 def _shown(sample: IncomingSample, rule: Rule) -> SamplePreview:
@@ -162,10 +145,6 @@ def _shown(sample: IncomingSample, rule: Rule) -> SamplePreview:
         images=len(sample.images),
         segments=tuple(_start(piece.text) for piece in cut.pieces),
     )
-
-
-def _is_api_error(output: str) -> bool:
-    return len(output) < 500 and output.strip().lower().startswith(_API_ERRORS)
 
 
 def _start(text: str) -> str:

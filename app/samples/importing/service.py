@@ -18,6 +18,7 @@ from app.images.inspection import ImageFacts
 from app.images.store import ImageStore
 from app.models import Policy, Project, Sample
 from app.refusals import Conflict, Invalid
+from app.samples.importing.failed_answers import failed_answers, is_failed_answer
 from app.samples.importing.faults import Faults, ImportRefused
 from app.samples.importing.incoming import IncomingSample, RowError, Where, id_error
 from app.samples.importing.pictures import Pictures
@@ -42,12 +43,19 @@ class Progress:
     seconds_left: float | None = None
 
 
+class ImportRunningError(Conflict):
+    """Another import into the project is running: this one can be tried again when it is done."""
+
+    def __init__(self) -> None:
+        super().__init__("Another import into this project is running. Try again when it is done.")
+
+
 @dataclass(frozen=True, slots=True)
 class ImportReport:
     """What an import did. images: different ones that its samples show. segments: written ones.
     recut: samples that the project's rule did not divide, so that another rule did. choice: the
-    rule that the project has from now on, when this import chose it. notices: what else the user
-    should know, a sentence each."""
+    rule that the project has from now on, when this import chose it. notices: what the user should
+    know, a sentence each; the rule that was chosen is one."""
 
     added: int
     unchanged: int
@@ -71,8 +79,8 @@ def import_path(
     """Add the samples of a folder, table, zip archive or PDF deck to a project.
 
     A sample whose id and content are there already is left as it is and counted as unchanged.
-    Raises ImportRefused with all that is wrong, having written nothing; Conflict while another
-    import into the project is running.
+    Raises ImportRefused with all that is wrong, having written nothing; ImportRunningError while
+    another import into the project is running.
     """
     options = options or ImportOptions()
     name = options.name or path.name
@@ -113,7 +121,7 @@ def import_samples(
         raise Invalid("The name of the model needs 1 to 200 printable characters.", "policy")
     key = func.hashtextextended(f"iterdpo import {project.id}", 0)
     if not db.scalar(select(func.pg_try_advisory_xact_lock(key))):
-        raise Conflict("Another import into this project is running. Try again when it is done.")
+        raise ImportRunningError
     if db.scalar(select(Project.archived_at).where(Project.id == project.id)) is not None:
         raise Conflict("This project is archived. Take it back into the queues, then import.")
     run = _Import(db, project, store, progress or (lambda _: None))
@@ -152,6 +160,7 @@ class _Import:
         self._faults = Faults()
         self._seen: dict[str, Where] = {}
         self._unchanged = self._added = self._segments = self._recut = self._images = 0
+        self._failed_answers = 0
         self._fraction = self._ahead = self._share = 0.0
         self._began = time.monotonic()
         self.pictures = Pictures(db, store, taken=self._image_taken)
@@ -160,8 +169,8 @@ class _Import:
         """Check everything and write it batch by batch; ImportRefused when anything is wrong."""
         for batch in _batches(self._unique(reading)):
             self._ahead = batch[-1].progress
-            if self._project.rule is None:
-                self._choose(batch)
+            if self._project.rule is None and self._choice is None:
+                self._choice = choose_rule(sample.output for sample in batch)
             new = self._checked(batch)
             # After an error the rest is only checked, so that one look shows all that is wrong.
             if not self._faults.count:
@@ -169,12 +178,17 @@ class _Import:
             self._added += len(new)
             self._segments += sum(len(sample.pieces) for sample in new)
             self._recut += sum(sample.recut for sample in new)
+            self._failed_answers += sum(is_failed_answer(sample.output) for sample in batch)
             self._fraction = batch[-1].progress
             self._report_progress()
         if self._faults.count:
             raise ImportRefused(self._faults)
         if not self._seen:
             raise Invalid("There are no samples in it.")
+        if self._choice is not None:
+            # Last: until the import is committed, nobody else could change the project's row.
+            self._project.rule = self._choice.kind
+            self._db.flush()
         return ImportReport(
             self._added,
             self._unchanged,
@@ -185,14 +199,11 @@ class _Import:
             tuple(self._notices()),
         )
 
-    def _choose(self, batch: list[IncomingSample]) -> None:
-        """Give the project the rule that fits the outputs; none as long as there are no outputs."""
-        self._choice = choose_rule(sample.output for sample in batch)
-        if self._choice is not None:
-            self._project.rule = self._choice.kind
-            self._db.flush()
-
     def _notices(self) -> Iterator[Message]:
+        if self._choice is not None:
+            yield self._choice.reason
+        if self._failed_answers:
+            yield failed_answers(self._failed_answers)
         if count := self.pictures.animations:
             yield Message(
                 "Animated images: %(count)s. People and models are shown the first frame of each.",
@@ -224,7 +235,8 @@ class _Import:
             Sample.source_id.in_([sample.source_id for sample in batch]),
         )
         known = {row.source_id: row.content_hash for row in self._db.execute(there)}
-        rule = Rule(self._project.rule or RuleKind.SLIDES, self._project.rule_words)
+        kind = self._project.rule or (self._choice.kind if self._choice else RuleKind.SLIDES)
+        rule = Rule(kind, self._project.rule_words)
         new = []
         for sample in batch:
             images = self._facts(sample)

@@ -6,6 +6,7 @@ pyarrow is an extra (app.exports.parquet says why): it is loaded when such a fil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from io import BufferedReader
 from typing import Any, BinaryIO
 
 from app.domain.messages import Message
@@ -38,7 +39,8 @@ def read_table(
                     progress = number / max(rows, number)
                     yield Record(Where(label, row=number), values, images, progress)
     except (arrow.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
-        reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
+        said = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
+        reason = said.rstrip(".")
         where = Where(label, row=number + 1) if number else Where(label)
         yield RowError(
             where, None, Message("The file is damaged or cut off: %(reason)s.", reason=reason)
@@ -66,11 +68,11 @@ def _batches(arrow: Any, file: BinaryIO, kind: FileKind) -> Iterator[tuple[int, 
 @contextmanager
 def _mapped(arrow: Any, file: BinaryIO) -> Iterator[Any]:
     """The file as memory that the system may drop at any time, where it is one on disk."""
-    name = getattr(file, "name", None)
-    if getattr(file, "fileno", None) is None or not isinstance(name, str):
+    # An entry of an archive has a name and a fileno as well, but it is no file of that name.
+    if not isinstance(file, BufferedReader):
         yield file
         return
-    with arrow.memory_map(name) as mapped:
+    with arrow.memory_map(file.name) as mapped:
         yield mapped
 
 
