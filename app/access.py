@@ -1,7 +1,7 @@
-"""May this user touch this object? Every route that names an object by id asks here first.
+"""Access checks: every route that names an object by id asks here first.
 
-Admins see everything, members their projects, an annotator the own drafts. Whatever a user may
-not see does not exist: NotFound, never Forbidden.
+Admins see everything, members see their projects, annotators see only their own drafts. What a user
+may not see does not exist for them: NotFound, never Forbidden.
 """
 
 from dataclasses import dataclass
@@ -86,8 +86,10 @@ def draft_of(
     """The draft, for its annotator (while a member of the project) or an admin.
 
     write: locks the row until the transaction ends, and is for its annotator alone.
-    Raises NotFound; Forbidden for an admin who would write in another's draft; Conflict for who
-    would write while the project is archived, unless that is meant (archived).
+    archived: allow writing in an archived project.
+
+    Raises NotFound; Forbidden for an admin who would write in another's draft; Conflict for a write
+    in an archived project.
     """
     draft, archived_at = _draft_row(db, actor, draft_id, write=write)
     if write and draft.user_id != actor.id:

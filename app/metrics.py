@@ -1,4 +1,4 @@
-"""The app's figures for Prometheus. Labels come from closed sets: routes, methods, states."""
+"""The app's Prometheus metrics. Labels come from closed sets: routes, methods, states."""
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST

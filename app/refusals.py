@@ -1,4 +1,4 @@
-"""What services say no with: a sentence for the user, nothing of HTTP (that is in errors.py)."""
+"""Domain exceptions: each has a sentence for the user and knows nothing of HTTP."""
 
 from app.domain.messages import Message
 
@@ -37,7 +37,7 @@ class Forbidden(Refusal):
 
 
 class Conflict(Refusal):
-    """It cannot be done as things stand."""
+    """The present state does not allow it."""
 
 
 class Outdated(Conflict):

@@ -1,7 +1,7 @@
-"""Where the files lie that the code reads: pages, static files, migrations, catalogues, demo data.
+"""Locations of files that the code reads: pages, static files, migrations, catalogues, demo data.
 
-In the repository three of these directories stand at its top, for the people who work on them. An
-installed wheel has them inside the package `app` (setup.py), so that it takes no common name like
+In the repository these directories are at the top level, for the people who work on them. An
+installed wheel has them inside the package `app` (setup.py), so that it claims no common name like
 `static` among everybody's packages.
 """
 

@@ -1,4 +1,4 @@
-"""Several ways to go on, asked for at once: each is read to the end of its first segment."""
+"""Requests several candidates at once and reads each to the end of its first segment."""
 
 import asyncio
 from collections.abc import Callable

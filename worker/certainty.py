@@ -1,4 +1,4 @@
-"""The tokens of a stream on their way into segments: kept until their segment is cut, no longer."""
+"""Collects a stream's tokens until their segment is cut, and computes its certainty."""
 
 from collections import deque
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What the worker asks of an engine: to go on from a prefix, as a stream of text."""
+"""The engine interface: continue a prefix as a stream of text."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass

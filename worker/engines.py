@@ -1,4 +1,4 @@
-"""Which engine a worker has: the one that its settings or its command line ask for."""
+"""Selects the engine from the settings or the command line."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

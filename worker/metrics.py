@@ -1,4 +1,4 @@
-"""A worker's figures for Prometheus, on a port of their own when one is set."""
+"""The worker's Prometheus metrics, on a port of their own when one is set."""
 
 import time
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
-"""What this worker writes with: the active adapter where its server takes it, else what was before.
+"""Policies of this worker: the active adapter if its server loads it, otherwise an earlier one.
 
 Adapters are loaded when the worker starts, when an admin activates one, and after every failure of
-the server, which may have been a restart. What was begun with an adapter goes on with it.
+the server, which may have been a restart. A run that began with an adapter continues with it.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The worker process: put together, kept going, stopped without losing a word."""
+"""The worker process: start-up, main loop, and a shutdown that loses no word."""
 
 import asyncio
 import logging

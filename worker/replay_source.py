@@ -1,9 +1,9 @@
-"""What a replayed regeneration goes on with: the text that it displaced, and what followed that.
+"""The text that a replayed regeneration writes: the displaced text, and what followed it.
 
-A regeneration takes the place of a continuation. Replaying writes that continuation again, in the
-model's own words (an annotator's later corrections and insertions are left out: a model would not
-know of them), with the corrections before it carried on. Where the displaced text is itself the
-beginning of a replay that was stopped or superseded, the rest of that one follows.
+A regeneration replaces a continuation. Replaying writes that continuation again, in the model's own
+words, with the corrections before it carried on. Later corrections and insertions are left out: a
+model would not know of them. Where the displaced text is itself the beginning of a replay that was
+stopped or superseded, the rest of that one follows.
 """
 
 from dataclasses import dataclass

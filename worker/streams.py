@@ -1,4 +1,4 @@
-"""Text on its way from the engine to the database: what each stream still has to write."""
+"""Streams between engine and database: the text that each stream still has to write."""
 
 import asyncio
 from collections import deque

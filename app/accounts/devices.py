@@ -1,8 +1,8 @@
-"""Browsers in which somebody has logged in before: each has a count of failures of its own.
+"""Known browsers: each browser in which an account has logged in has its own failure count.
 
-Whoever guesses passwords behind a shared address (an office, a proxy) must not lock out the people
-at work there. It is the device cookie of OWASP ("Slow Down Online Guessing Attacks with Device
-Cookies") with a random secret in place of a signature, because there is no server secret.
+Password guessing behind a shared address (an office, a proxy) must not lock out the people at work
+there. It is the device cookie of OWASP ("Slow Down Online Guessing Attacks with Device Cookies")
+with a random secret instead of a signature, because there is no server secret.
 """
 
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What users change about themselves: name, password, preferences, API tokens."""
+"""Account pages: name, password, preferences, API tokens."""
 
 from typing import Annotated, Any, Literal
 

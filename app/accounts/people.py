@@ -1,4 +1,4 @@
-"""The page on which admins add people and give them links to set a password."""
+"""Admin pages to add people and to send them links that set a password."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""What the pages about people and tokens show."""
+"""Queries for the pages about people and tokens."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Slows down who guesses passwords, without locking anybody out for long."""
+"""Login throttling: back off on repeated failures, with no permanent lockout."""
 
 from datetime import datetime, timedelta
 from ipaddress import IPv6Address, ip_address
@@ -21,7 +21,7 @@ SKEW = timedelta(minutes=1)
 
 
 def source(host: str | None) -> str:
-    """What counts as one address: an IPv6 user has a whole /64 to try from."""
+    """The key that counts as one address: an IPv6 user has a whole /64 to try from."""
     try:
         address = ip_address(host or "")
     except ValueError:
@@ -34,9 +34,9 @@ def source(host: str | None) -> str:
 
 
 def browser(device_id: int) -> str:
-    """What counts as the address of a browser in which this account has logged in before.
+    """The key of a browser in which this account has logged in before.
 
-    Its failures count there and nowhere else: what others do behind its address leaves it alone.
+    Its failures count there and nowhere else: other people behind its address do not affect it.
     """
     return f"device:{device_id}"
 

@@ -1,7 +1,8 @@
-"""Who waits for a change hears of it: NOTIFY in the changing transaction, one LISTEN a process.
+"""Change notifications over LISTEN/NOTIFY.
 
-A key names what changed ("draft:7", "regeneration:12"), never how: whoever is woken reads the
-database. A lost notification is therefore only a delay, and every wait has a time-out.
+A transaction notifies, and one connection per process listens. A key names what changed ("draft:7",
+"regeneration:12"), never how: the woken process reads the database. A lost notification is
+therefore only a delay, and every wait has a time-out.
 """
 
 import asyncio
@@ -51,9 +52,9 @@ _NOTIFY = text(
 
 
 class Hub:
-    """The one connection by which a process hears of changes; use it as an async context.
+    """The one connection by which a process receives notifications; use it as an async context.
 
-    It comes back by itself after the database was gone, and then wakes everyone, since nobody
+    It reconnects by itself after an outage of the database, and then wakes everyone, since nobody
     knows what was missed.
     """
 
@@ -91,7 +92,7 @@ class Hub:
         return self._task is not None and not self._released
 
     def release(self) -> None:
-        """The process is about to end: let everybody go who waits."""
+        """The process is about to end: wake everyone who waits."""
         self._released = True
         self._wake(self._watches)
 

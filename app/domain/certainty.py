@@ -12,7 +12,7 @@ from app.domain.words import tokens as units
 
 # Below this, three to one, the model would have written something else in this place.
 WEAK = math.log(0.25)
-# A hint at everything is no hint: in each segment at most so many words, the weakest.
+# Marking everything helps nobody: at most this many words of a segment, the weakest.
 MOST_WEAK = 8
 
 
@@ -82,7 +82,7 @@ def within(weak: Iterable[WeakWord], start: int, end: int) -> tuple[WeakWord, ..
 
 
 def shifted(weak: Iterable[WeakWord], by: int) -> tuple[WeakWord, ...]:
-    """The words of a text that has come to stand so many code points further on."""
+    """The words of a text that has moved that many code points further on."""
     return tuple(WeakWord(word.start + by, word.end + by, word.logprob) for word in weak)
 
 

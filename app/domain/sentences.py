@@ -1,4 +1,4 @@
-"""Cuts a growing text into groups of sentences of about so many words."""
+"""Cuts a growing text into groups of sentences of about a given number of words."""
 
 import unicodedata
 

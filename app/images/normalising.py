@@ -1,8 +1,8 @@
-"""Images for readers that take pixels as a file stores them.
+"""Normalised images, for readers that take pixels as a file stores them.
 
-People, and trainers that go through datasets and transformers, see an image upright and on white.
-A reader that opens it with Pillow and converts it to RGB, as LLaMA-Factory and ms-swift do, sees a
-photograph lie on its side, a transparent slide black, and 16 bits a channel white.
+People, and trainers that use datasets and transformers, see an image upright and on white. A reader
+that opens it with Pillow and converts it to RGB, as LLaMA-Factory and ms-swift do, sees a
+photograph on its side, a transparent slide black, and a 16-bit channel white.
 """
 
 import hashlib

@@ -10,9 +10,10 @@ Corrections = type[Correction] | AliasedClass[Correction]
 
 
 def is_live_pair(of: Corrections = Correction) -> ColumnElement[bool]:
-    """True for corrections that trainers get.
+    """The condition that a correction is a pair which trainers get.
 
-    No admin took it back, no newer one replaced it, and the annotator's text holds what it chose;
-    each step of the annotator settles that for all corrections of the draft (annotation.pairing).
+    No admin retracted it, no newer one replaced it, and the annotator's text contains what it
+    chose; each revision of a draft settles that for all of its corrections
+    (annotation.edits.pairing).
     """
     return and_(of.retracted_at.is_(None), of.superseded_by.is_(None), of.rested_at.is_(None))

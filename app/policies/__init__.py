@@ -1,1 +1,1 @@
-"""Policies: what model texts are written with, adapters that are added, activated and loaded."""
+"""Policies: the models that write texts; adapters that are added, activated and loaded."""

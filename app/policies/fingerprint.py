@@ -1,4 +1,4 @@
-"""What an adapter is: a directory in PEFT's form, named by the hash of what a model reads of it."""
+"""Adapter fingerprints: the hash of what a model reads from a directory in PEFT's form."""
 
 import hashlib
 import json

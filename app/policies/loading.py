@@ -1,4 +1,4 @@
-"""What workers ask and say about policies: which adapters to load, what came of it."""
+"""The workers' side of policies: which adapters to load, and reports of what is loaded."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

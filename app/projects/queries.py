@@ -1,4 +1,4 @@
-"""Lists for admins and trainers: the projects with their figures, and who may be added to one."""
+"""Project lists for admins and trainers, and the accounts that can be added as members."""
 
 from collections.abc import Sequence
 

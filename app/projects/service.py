@@ -1,4 +1,4 @@
-"""Adding projects, changing their settings, and who belongs to them."""
+"""Create projects, change their settings and members."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -130,7 +130,7 @@ def add_member(db: Session, *, project: Project, name: str, actor_id: int | None
 def remove_member(
     db: Session, *, project: Project, user_id: int, actor_id: int | None = None
 ) -> None:
-    """Take a user out. The work done stays and counts. Raises NotFound for who is no member."""
+    """Remove a member; their work stays and counts. Raises NotFound if the user is not a member."""
     member = db.get(Membership, (project.id, user_id))
     if member is None:
         raise NotFound("This user is no member of the project.")

@@ -1,4 +1,4 @@
-"""What a route asks for: the transaction of the request and the user behind it."""
+"""Route dependencies: the request's transaction, and the authenticated user."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -91,7 +91,7 @@ async def briefly(request: Request) -> AsyncIterator[Session]:
 
 
 async def recognise(request: Request) -> None:
-    """Who asks, for the page about an address that no route serves: no dependency has run then."""
+    """The user, for error pages of addresses that no route serves: no dependency has run then."""
     if SESSION_COOKIE in request.cookies:
         async with briefly(request) as db:
             await run_in_threadpool(optional_user, request, db)
@@ -240,11 +240,11 @@ def _touch_token(db: Session, token_id: int, at: datetime) -> None:
 def _renew(
     request: Request, db: Session, session_id: int, expires_at: datetime, at: datetime
 ) -> None:
-    """Move the end of the log-in on, at most once per twentieth of its life; or back, where it is
-    farther away than that life, since a clock was ahead or the setting is lower now.
+    """Extend the log-in, at most once per twentieth of its life.
 
-    The new cookie leaves by the headers' middleware (app/web/middleware.py): FastAPI drops a
-    dependency's headers where the route returns a response of its own.
+    Also shortens it when it ends later than its life allows: a clock was ahead or the setting is
+    lower now. The new cookie leaves by the headers' middleware (app/web/middleware.py): FastAPI
+    drops a dependency's headers where the route returns a response of its own.
     """
     life = timedelta(hours=request.app.state.settings.session_hours)
     if life * 0.95 < expires_at - at <= life:

@@ -53,9 +53,10 @@ class Fault:
 
 
 def install(app: FastAPI, *, recognise: Callable[[Request], Awaitable[None]]) -> None:
-    """Answer refusals, wrong requests and a database in trouble in the form the request wants.
+    """Answer refusals, wrong requests and database failures in the form that the request wants.
 
-    recognise: finds out who asks, where no route has; a page shows them the way on.
+    recognise: authenticates requests that matched no route, so that a page shows the right
+        navigation.
     """
     app.state.recognise = recognise
     for kind in (Refusal, RequestValidationError, HTTPException, DBAPIError, PoolTimeout):
@@ -63,10 +64,10 @@ def install(app: FastAPI, *, recognise: Callable[[Request], Awaitable[None]]) ->
 
 
 class Faults:
-    """ASGI: answers what nobody expected with a 500 in the form the request wants.
+    """ASGI: answers unexpected errors with a 500 in the form that the request wants.
 
-    Starlette's own handler for it stands outside all other middleware: its answer would lack the
-    security headers.
+    Starlette's own handler is outside all other middleware: its answer would lack the security
+    headers.
     """
 
     def __init__(self, app: ASGIApp) -> None:

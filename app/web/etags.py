@@ -1,4 +1,4 @@
-"""Whether who asks has it already."""
+"""ETag matching for conditional requests."""
 
 
 def matches(if_none_match: str | None, etag: str) -> bool:

@@ -1,4 +1,4 @@
-"""By which names this site answers, and the address that its links begin with."""
+"""The host names that this site answers to, and the base address of its links."""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit

@@ -1,4 +1,4 @@
-"""What stands before every route: headers that tell browsers what to allow, and the CSRF check.
+"""Middleware around every route: security headers, timing, and the CSRF check.
 
 Plain ASGI, so that streams pass through untouched.
 """

@@ -1,4 +1,4 @@
-"""GET /metrics: the app's figures, for who has the token that is set for it."""
+"""GET /metrics: the app's metrics, for requests with the token that is set for it."""
 
 import time
 from hmac import compare_digest

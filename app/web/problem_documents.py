@@ -1,4 +1,4 @@
-"""What OpenAPI says of refusals: each is a problem document (RFC 9457, app/web/errors.py)."""
+"""Error responses in OpenAPI: each is a problem document (RFC 9457, app/web/errors.py)."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

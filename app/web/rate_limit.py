@@ -1,12 +1,12 @@
-"""The rate limit of the API: so many requests a minute for each token, told in every answer.
+"""The rate limit of the API: requests per minute and token, reported in every answer.
 
-A request that its token lets in counts for that token, every other one for the address that it
-came from. Only a token that has been let in is remembered, so made-up ones neither have windows of
-their own nor push anybody's out. Each app process counts for itself.
+A request with an accepted token counts for that token, every other one for the client's address.
+Only accepted tokens are remembered, so made-up ones neither have windows of their own nor displace
+others. Each app process counts separately.
 
 The headers are those of the IETF's draft "RateLimit header fields for HTTP"
-(draft-ietf-httpapi-ratelimit-headers): RateLimit-Policy says what is granted, RateLimit what is
-left of it (r) and in how many seconds it is granted anew (t).
+(draft-ietf-httpapi-ratelimit-headers): RateLimit-Policy states the quota, RateLimit the requests
+that remain (r) and the seconds until the quota resets (t).
 """
 
 import ipaddress
@@ -29,21 +29,21 @@ LET_IN = "token_let_in"
 _PATH = "/api/v1/"
 _FREE = frozenset({"/api/v1/openapi.json", "/api/v1/docs"})
 _NAME = "requests"
-# Windows are kept of so many addresses: whoever has many must not fill the memory.
+# Cap tracked addresses, so that one client cannot exhaust memory.
 _MANY = 10_000
 # Of the IANA's registry of problem types, by the same draft.
 _PROBLEM = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
 
 class Left(NamedTuple):
-    """requests: how many more are granted; negative: this one was not. reset_s: for how long."""
+    """requests: how many remain; negative: this one was refused. reset_s: seconds to the reset."""
 
     requests: int
     reset_s: int
 
 
 class Windows:
-    """How many requests each sender has made in its minute; of `most` senders, if that is set."""
+    """Requests of each sender in its minute; `most` limits the number of senders, if set."""
 
     def __init__(self, quota: int, clock: Callable[[], float], most: int | None = None) -> None:
         self.quota = quota

@@ -1,8 +1,8 @@
-"""A long answer ends when the right to it does: log-out, disabling, removal, revocation, expiry.
+"""Ends a long answer when the right to it ends: log-out, disabling, removal, revocation, expiry.
 
-A route decides once who may have its answer. What is still being sent seconds later (events, a
-feed, a large file) is looked at again: every two seconds, and at once when a transaction says that
-rights have changed (changes.RIGHTS). One query looks for all answers of a process.
+A route checks access once. What is still being sent seconds later (events, a feed, a large file) is
+checked again: every two seconds, and at once when a transaction notifies that rights have changed
+(notifications.RIGHTS). One query checks all answers of a process.
 """
 
 import asyncio
@@ -63,7 +63,8 @@ def claim(
 class Right:
     """The right to one answer that is being sent.
 
-    seen_at: when it last held (time.monotonic). scope: what ends the answer, also one that waits.
+    seen_at: when it was last confirmed (time.monotonic).
+    scope: cancels the answer, even while it waits.
     """
 
     def __init__(self, claim: Claim, seen_at: float, scope: anyio.CancelScope) -> None:

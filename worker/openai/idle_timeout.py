@@ -1,4 +1,4 @@
-"""Time-outs for a task that waits a thousand times a minute."""
+"""Idle time-outs for a task that waits a thousand times a minute."""
 
 import asyncio
 from types import TracebackType
@@ -6,10 +6,10 @@ from typing import Self
 
 
 class Silence:
-    """Ends a wait of the present task that lasts too long, with TimeoutError; see asyncio.timeout.
+    """Ends a wait of the current task that lasts too long, with TimeoutError; see asyncio.timeout.
 
-    That one makes a timer for each wait: a tenth of what a token costs. Here one timer serves all
-    waits of a stream: it looks whether the wait that goes on is over, and sets itself anew.
+    asyncio.timeout makes a timer for each wait: a tenth of what a token costs. Here one timer
+    serves all waits of a stream: it checks whether the current wait is over, and sets itself again.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Silence:
         self._cancelling = 0
 
     def at_most(self, wait_s: float) -> Self:
-        """Enter it around a wait of so many seconds at most."""
+        """Enter it around a wait of at most that many seconds."""
         self._until = self._clock.time() + wait_s
         if self._timer is None or self._timer.when() > self._until:
             self._look_at(self._until)

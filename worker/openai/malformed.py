@@ -1,7 +1,7 @@
-"""Answers that are no chat completion: each kind is told in a sentence of its own.
+"""Answers that are not chat completions: a separate sentence for each kind.
 
 None of them is worth another attempt by itself: TCP does not garble text, so the server or a proxy
-before it wrote this, and would write it again after what is kept.
+before it wrote this, and would write it again after the kept text.
 """
 
 import html
@@ -19,7 +19,7 @@ _SHOWN = 80
 
 
 def no_stream(body: bytes) -> EngineError:
-    """An answer with status 200 that is no event stream. body: its beginning, or all of it."""
+    """An answer with status 200 that is not an event stream. body: its beginning, or all of it."""
     if _PAGE.match(body):
         title = _TITLE.search(body.decode(errors="replace"))
         return _malformed(

@@ -1,8 +1,8 @@
-"""What a server is and can do, found out before the first job.
+"""Probes a server before the first job: what it is, and whether it continues a prefix.
 
-The question that matters: does it go on from the assistant's last message as it stands? Some
-servers take both flags and close the message all the same, silently, and every continuation would
-then be a second answer. Three proofs, the strongest that the server allows:
+The question that matters: does it continue the assistant's last message unchanged? Some servers
+accept both flags and silently close the message all the same; every continuation would then be a
+second answer. Three proofs, the strongest that the server allows:
 
 1. vLLM shows the prompt it has made (return_prompt_text): its end is the prefix, or it is not.
 2. The length of the prompt: closing a message and opening another costs tokens (Qwen 5, Llama 5),

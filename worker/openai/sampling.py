@@ -1,4 +1,4 @@
-"""How a project wants its text sampled, read from its generation settings and checked."""
+"""Sampling options of a project, read from its generation settings and validated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

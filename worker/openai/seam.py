@@ -1,13 +1,13 @@
-"""Where a continuation begins: is it one, or does the server repeat what it was to continue?
+"""Checks that an answer continues the prefix instead of repeating it.
 
 A server may continue the probe and not the text: behind one address there are several servers, it
-was started again with another template, a proxy drops a field. It then repeats the text, or begins
-its answer again, and either would become the model's own words.
+was restarted with another template, a proxy drops a field. It then repeats the text, or begins its
+answer again, and either would become the model's own words.
 
-Models repeat themselves too. So only an exact repetition counts that no honest text has: a long one
-(LONG code points, or all of a beginning of at least WHOLE), of words that stand in the text once (a
-text that is in a loop goes on in it), and none where the server has shown that its prompt ends in
-the text. Words are held back only while they may still become such a repetition: a few, as a rule.
+Models repeat themselves, too. So only an exact repetition counts that no honest text has: a long
+one (LONG code points, or all of a beginning of at least WHOLE), of words that are in the text once
+(a text that is in a loop continues it), and none where the server has shown that its prompt ends in
+the text. Words are held back only while they may still become such a repetition: usually a few.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ WHOLE = 64
 FAR = 4000
 # So much another output and the present text must have in common to be taken for the same one.
 _ALIKE = 20
-# Places are searched by so many code points.
+# Length, in code points, of the strings that are searched for.
 _HEAD = 16
 
 

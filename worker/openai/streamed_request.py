@@ -1,4 +1,4 @@
-"""One streamed answer from its request to its end, and what becomes of it when it is left early."""
+"""One streamed request, from sending it to its end, and its abort when it is left early."""
 
 import asyncio
 from collections.abc import AsyncGenerator

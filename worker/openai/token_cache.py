@@ -1,8 +1,8 @@
-"""The token ids of texts that a server has written, so that it can go on from the very same ids.
+"""A cache of the token ids of texts that a server wrote, to continue from the very same ids.
 
-The ids that a model sampled need not be those that the text of them encodes to. Sent back as text,
-such a passage is another one to the server: its cache does not hold it, and the model did not
-write it in these steps.
+The ids that a model sampled need not be those that its text encodes to. Sent back as text, such a
+passage differs for the server: its cache does not hold it, and the model did not write it in these
+steps.
 """
 
 from array import array

@@ -25,7 +25,7 @@ _SILENT_S = 180.0
 _STOP_S = keeper.STOP_S + 5.0
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
-# So many ends in a row, each before it has served for a while, and it is given up.
+# Give up after this many consecutive early exits.
 _ATTEMPTS = 5
 _STABLE_S = 600.0
 _LOG_LIMIT = 50_000_000

@@ -1,4 +1,4 @@
-"""The routes beside the text: what is typed and not saved, the note, the image of a segment."""
+"""Routes for unsaved text, notes and the image of a segment."""
 
 from datetime import datetime
 from typing import Annotated
@@ -25,7 +25,7 @@ class Typed(BaseModel):
 
 
 class Kept(BaseModel):
-    """When the server took the text; None: it has a newer one."""
+    """When the server stored the text; None: it has a newer one."""
 
     kept_at: datetime | None
 
@@ -33,7 +33,7 @@ class Kept(BaseModel):
 @router.put("/drafts/{draft_id}/segments/{segment_id}/unsaved")
 def keep(draft_id: Id, segment_id: Id, typed: Typed, db: SessionDep, actor: CurrentUser) -> Kept:
     """Keep what is typed for a segment until it is saved."""
-    # In an archived project too: it is no work that counts, and nobody is to lose it.
+    # Also in an archived project: unsaved text changes no result, and nobody should lose it.
     draft = draft_of(db, actor, draft_id, write=True, archived=True)
     kept_at = unsaved.keep_unsaved(
         db,

@@ -1,7 +1,7 @@
-"""A regeneration as it is written, for the page: server-sent events over the durable rows.
+"""Streams a regeneration to the page: server-sent events over the durable rows.
 
-Any app process can serve any stream, and a reader may come back at any time: each event's id is
-<regeneration>:<offset>:<cut>, what the reader has by then, and goes into ?after= or Last-Event-ID.
+Any app process can serve any stream, and a reader may reconnect at any time. Each event's id is
+<regeneration>:<offset>:<cut>, the reader's position, and goes into ?after= or Last-Event-ID.
 """
 
 import re
@@ -26,7 +26,7 @@ from app.web.pages import locale_of
 from app.web.rights import claim
 
 HEARTBEAT_S = 15.0
-# A notification can be lost with its connection; then the next look finds what it told of.
+# A notification can be lost with its connection; the next read finds the change.
 LOOK_AGAIN_S = 2.0
 # Nothing comes until the annotator asks for it; many pages may wait so for hours.
 LOOK_AGAIN_WAITING_S = 15.0
@@ -45,7 +45,7 @@ def follow(
     after: str | None = Query(default=None),
     last_event_id: str | None = Header(default=None),
 ) -> Response:
-    """Follow a regeneration; 204 when it has ended and the reader was told so."""
+    """Follow a regeneration; 204 when it has ended and the reader knows."""
     reading = reading_of(db, actor, draft_id)
     claim(request, draft_id=draft_id)
     run = db.get(Regeneration, regeneration_id)

@@ -1,4 +1,4 @@
-"""What streams send: read for all of them at once, and rendered as the page shows it."""
+"""Reads and renders new text once for all streams of this process."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -17,9 +17,9 @@ _AT_ONCE = 2
 
 
 class Reader:
-    """Reads for all streams of this process: whoever asks while a read runs shares the next.
+    """Batches reads: streams that ask while a read runs share the next one.
 
-    sessions: such that each statement is a transaction of its own (db.make_reading_sessions).
+    sessions: each statement must be a transaction of its own (make_reading_sessions).
     """
 
     def __init__(self, sessions: Callable[[], Session]) -> None:

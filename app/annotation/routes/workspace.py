@@ -1,7 +1,7 @@
-"""The workspace as pages and fragments that are read.
+"""The workspace: its page and the fragments that it reads.
 
-What changes a draft stands beside it: saves.py (the text), steering.py (runs, undo, the
-end), remarks.py (typed text, notes, images).
+The routes that change a draft are beside it: edits.py (the text), runs.py (runs, undo, the end) and
+notes.py (unsaved text, notes, images).
 """
 
 from itertools import groupby
@@ -76,7 +76,7 @@ def workspace(request: Request, draft_id: Id, db: SessionDep, actor: CurrentUser
 
 @router.get("/drafts/{draft_id}/version")
 def version(draft_id: Id, db: SessionDep, actor: CurrentUser) -> Version:
-    """Which version of the draft is the present one."""
+    """The draft's current version."""
     reading = reading_of(db, actor, draft_id)
     draft = reading.draft
     return Version(
@@ -97,7 +97,7 @@ def unsaved(request: Request, draft_id: Id, db: SessionDep, actor: CurrentUser) 
 def segment(
     request: Request, draft_id: Id, segment_id: Id, db: SessionDep, actor: CurrentUser
 ) -> HTMLResponse:
-    """A segment as it is read."""
+    """A segment for reading."""
     reading = reading_of(db, actor, draft_id)
     context = {
         "draft_id": draft_id,
@@ -134,7 +134,7 @@ def insertion(
     actor: CurrentUser,
     side: Annotated[Literal["before", "after"], Query()],
 ) -> HTMLResponse:
-    """The card in which a segment is written that stands before or after this one."""
+    """The card for writing a segment before or after this one."""
     draft = draft_of(db, actor, draft_id, write=True)
     context = {
         "draft_id": draft.id,

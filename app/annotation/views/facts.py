@@ -1,4 +1,4 @@
-"""Small facts that a fragment needs, read without the whole path."""
+"""Small queries that do not load the full path."""
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased

@@ -1,4 +1,4 @@
-"""What the workspace shows: frozen values that templates render and nothing else reads from."""
+"""The values that the workspace's templates render: frozen, and read by nothing else."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from app.models import BEING_WRITTEN, UNFINISHED, Action, RunState
 
 
 class State(StrEnum):
-    """How a segment stands for its annotator; the words of the icons and rails."""
+    """The state of a segment; also names the icons and rails."""
 
     UNTOUCHED = "untouched"
     ACCEPTED = "accepted"
@@ -179,7 +179,7 @@ class Progress:
 
 
 class OpenEnd(StrEnum):
-    """How a text stands that is not at its end and that nobody writes: the way on is offered."""
+    """The state of an unfinished text that no run is writing: the page offers to continue it."""
 
     EMPTY = "empty"
     STOPPED = "stopped"
@@ -255,7 +255,7 @@ class ComparisonView:
 
 @dataclass(frozen=True, slots=True)
 class VersionView:
-    """A text that stands or stood at one place of the draft."""
+    """A present or past text in one position of the draft."""
 
     segment_id: int
     text: str

@@ -1,4 +1,4 @@
-"""What the workspace reads: one draft, one segment, what a save changes."""
+"""Queries for the workspace: one draft, one segment, what a save changes."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -216,7 +216,7 @@ def displaced(db: Session, *, draft: Draft, run: Regeneration) -> SupersededView
 
 
 def conflict(db: Session, *, draft: Draft, segment_id: int, mine: str) -> ConflictView:
-    """Both versions of a segment after a stale save: what stands there now, and what was typed."""
+    """Both versions of a segment after a stale save: the present text, and the typed one."""
     reading = _Reading(db, draft)
     parent_id = db.scalar(select(Segment.parent_id).where(Segment.id == segment_id))
     line = next((line for line in reading.path if line.parent_id == parent_id), None)
@@ -234,7 +234,7 @@ def conflict(db: Session, *, draft: Draft, segment_id: int, mine: str) -> Confli
 
 
 def run_number(db: Session, regeneration_id: int | None) -> int:
-    """The number of a run; 1 stands for the imported output."""
+    """The number of a run; 1 is the imported output."""
     if regeneration_id is None:
         return 1
     return db.scalar(_NUMBER, {"run": regeneration_id}) or 1
@@ -319,7 +319,7 @@ class _Reading:
             after_number=self._around.anchor_depth or 0,
             segments=len(written),
             words=count,
-            # Between two attempts nothing was written, for who knows how long.
+            # The gap between attempts is unknown, so report no speed.
             words_per_s=_speed(count, run.first_text_at, run.finished_at)
             if run.attempt <= 1
             else None,

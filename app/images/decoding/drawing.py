@@ -22,7 +22,7 @@ _WEBP_SIDE = 16383
 _QUALITY = 82
 # A slide with flat areas has fewer colours; a photograph of the same size has ten times as many.
 _FLAT_COLOURS = 8192
-# So many pixels of a large image are converted at a time.
+# Pixels of a large image that are converted at a time.
 _STRIP_PIXELS = 4_000_000
 # Bytes that decoding a pixel takes at most: of WebP Pillow keeps four pictures of 4 bytes, a
 # progressive JPEG keeps its coefficients as well.

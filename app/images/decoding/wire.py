@@ -28,7 +28,7 @@ def send(file: IO[bytes], head: dict[str, Any], *parts: bytes) -> None:
 
 
 def receive_head(read: Callable[[int], bytes]) -> tuple[dict[str, Any], list[int]]:
-    """A head and the lengths of the parts behind it. read: exactly so many bytes, or it raises."""
+    """A head and the lengths of the parts after it. read: gives exactly that many bytes."""
     length = int.from_bytes(read(4), "big")
     if length > MAX_HEAD:
         raise WireError("The head is too long.")

@@ -1,4 +1,4 @@
-"""What kind of file this is, told by its first bytes and never by its name alone."""
+"""Detects the kind of a file by its first bytes, never by its name alone."""
 
 import zipfile
 from collections.abc import Callable
