@@ -28,7 +28,7 @@ import psutil
 from sqlalchemy import select
 
 from app.annotation.edits.assignment import open_draft
-from app.annotation.edits.revision import standing
+from app.annotation.edits.revision import draft_state
 from app.images.store import ImageStore
 from app.models import Draft, Project, Role, Sample, User
 from app.projects import service as projects
@@ -227,7 +227,7 @@ def correction_of(
     """Address and form of a correction of a segment (1-based; below 0 from the end)."""
     with house.sessions() as db:
         draft = db.get_one(Draft, draft_id)
-        segment = standing(db, draft).path.steps[number]
+        segment = draft_state(db, draft).path.steps[number]
         text = f"{segment.text.rstrip()} Corrected {time.monotonic_ns()}."
     return (
         f"/drafts/{draft_id}/segments/{segment.id}/correction",

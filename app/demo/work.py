@@ -3,7 +3,7 @@
 from sqlalchemy.orm import Session
 
 from app.annotation.edits import assignment, correction
-from app.annotation.edits.revision import standing
+from app.annotation.edits.revision import draft_state
 from app.models import Draft
 
 # Segment, what the model wrote, what the slide shows.
@@ -21,7 +21,7 @@ def correct_water_lecture(db: Session, *, sample_id: int, user_id: int) -> Draft
     """
     draft = assignment.open_draft(db, sample_id=sample_id, user_id=user_id)
     for number, wrong, right in _MISTAKES:
-        step = standing(db, draft).path.steps[number]
+        step = draft_state(db, draft).path.steps[number]
         correction.correct(
             db,
             draft=draft,
@@ -31,7 +31,7 @@ def correct_water_lecture(db: Session, *, sample_id: int, user_id: int) -> Draft
             text=step.text.rstrip("\r\n").replace(wrong, right),
             rewrite=False,
         )
-    now = standing(db, draft)
+    now = draft_state(db, draft)
     for step in now.path.segments:
         if step.id not in now.verdicts:
             correction.accept(db, draft=draft, base_version=draft.version, segment_id=step.id)

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import select
 
 from app.annotation.edits.path import Path
-from app.annotation.edits.revision import standing
+from app.annotation.edits.revision import draft_state
 from app.database.postgres import embedded
 from app.database.sessions import make_engine, make_sessions
 from app.images.store import ImageStore
@@ -55,7 +55,7 @@ class Annotator(threading.Thread):
     def _save(self, client: httpx.Client) -> None:
         with self.house.sessions() as db:
             draft = db.get_one(Draft, self.draft_id)
-            segment = standing(db, draft).path.steps[1]
+            segment = draft_state(db, draft).path.steps[1]
             version = draft.version
         text = f"## Slide 1\n{self.user.name} writes this, 第 {len(self.sent)} 次."
         self.sent.append(text)
@@ -159,7 +159,7 @@ def check(url: str, data: File, before: dict[int, list[str]], sent: dict[int, se
                 written = {text.rstrip("\n") for text in chosen}
                 assert {text.rstrip("\n") for text in texts} <= written
                 assert written <= {text.rstrip("\n") for text in sent[draft_id]}
-                assert standing(db, draft).path.steps[1].text.rstrip("\n") in written
+                assert draft_state(db, draft).path.steps[1].text.rstrip("\n") in written
             for segment_id in db.scalars(select(Segment.id)).all():
                 Path.load(db, segment_id)
             store = ImageStore(data / "images")
@@ -198,7 +198,7 @@ def goes_on(house: Studio, url: str, data: File, annotator: Annotator) -> None:
 
         def written() -> bool:
             with other.sessions() as db:
-                return standing(db, db.get_one(Draft, annotator.draft_id)).unfinished is False
+                return draft_state(db, db.get_one(Draft, annotator.draft_id)).unfinished is False
 
         until(written)
     finally:

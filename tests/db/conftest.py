@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from app import regenerations
 from app.annotation.edits import choice, correction, reversal, structure
-from app.annotation.edits.path import Step
-from app.annotation.edits.revision import Standing, standing
+from app.annotation.edits.path import PathSegment
+from app.annotation.edits.revision import DraftState, draft_state
 from app.models import BEING_WRITTEN, Correction, Draft, Regeneration, RunState, Segment, User
 from app.models.live import is_live_pair
 from app.refusals import Conflict
@@ -26,10 +26,10 @@ class Desk:
     user: User
 
     @property
-    def now(self) -> Standing:
-        return standing(self.db, self.draft)
+    def now(self) -> DraftState:
+        return draft_state(self.db, self.draft)
 
-    def at(self, number: int) -> Step:
+    def at(self, number: int) -> PathSegment:
         """The segment with that number on the path."""
         return self.now.path.steps[number]
 

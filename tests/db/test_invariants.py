@@ -179,15 +179,15 @@ def _tree(desk: Desk) -> dict[int, tuple[int | None, str]]:
 
 
 def _check_path(desk: Desk) -> None:
-    standing = desk.now
-    steps = standing.path.steps
+    state = desk.now
+    steps = state.path.steps
     assert steps[0].text == ""
     assert all(step.parent_id == above.id for above, step in itertools.pairwise(steps))
     assert [step.depth for step in steps] == list(range(len(steps)))
-    seen = lines(desk.db, desk.draft, standing.path.leaf.id)
-    assert [line.text for line in seen] == [step.text for step in standing.path.segments]
+    seen = lines(desk.db, desk.draft, state.path.leaf.id)
+    assert [line.text for line in seen] == [step.text for step in state.path.segments]
     assert not any(step.ends_output for step in steps[:-1]), "the output ends before its end"
-    assert set(standing.verdicts.values()) <= set(Verdict)
+    assert set(state.verdicts.values()) <= set(Verdict)
 
 
 def _check_run(desk: Desk) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.annotation.edits import correction, reversal
-from app.annotation.edits.revision import standing
+from app.annotation.edits.revision import draft_state
 from app.database.sessions import Sessions, make_engine, make_sessions
 from app.domain.filters import PairFilter
 from app.exports.reader import read_pairs
@@ -157,7 +157,7 @@ def two_drafts(sessions: Sessions) -> tuple[int, int, int]:
 
 def correct(db: Session, draft_id: int) -> int:
     draft = db.get_one(Draft, draft_id, with_for_update=True)
-    segment = standing(db, draft).path.steps[1]
+    segment = draft_state(db, draft).path.steps[1]
     correction.correct(
         db,
         draft=draft,

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.annotation.edits import assignment
-from app.annotation.edits.revision import standing
+from app.annotation.edits.revision import draft_state
 from app.backup import restore
 from app.database import migrate
 from app.database.sessions import make_engine, make_sessions
@@ -84,7 +84,7 @@ def texts(url: str) -> dict[int, tuple[str, ...]]:
     try:
         with make_sessions(engine)() as db:
             return {
-                draft.id: tuple(step.text for step in standing(db, draft).path.segments)
+                draft.id: tuple(step.text for step in draft_state(db, draft).path.segments)
                 for draft in db.scalars(select(Draft).order_by(Draft.id))
             }
     finally:

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from app.annotation.edits import correction
-from app.annotation.edits.revision import standing
+from app.annotation.edits.revision import draft_state
 from app.models import Membership, Sample, now
 from app.projects import queue_queries
 from app.projects.queue_queries import my_drafts, my_projects, open_samples
@@ -23,7 +23,7 @@ def test_reviewed_segments_are_counted_on_the_present_path(
     owner: TestClient, db: Session, world: World
 ) -> None:
     draft = world.draft
-    first, second = standing(db, draft).path.segments[:2]
+    first, second = draft_state(db, draft).path.segments[:2]
     correction.accept(db, draft=draft, base_version=draft.version, segment_id=first.id)
     correction.correct(
         db,

@@ -4,8 +4,8 @@ from sqlalchemy.orm import Session
 
 from app import regenerations
 from app.annotation.edits import pairing
-from app.annotation.edits.path import Path, steps_of
-from app.annotation.edits.revision import begin, record, standing
+from app.annotation.edits.path import Path, segments_of
+from app.annotation.edits.revision import begin, draft_state, record
 from app.models import Action, Draft
 from app.refusals import Outdated
 
@@ -19,7 +19,7 @@ def choose(
     Returns the segment's id. Raises Conflict when the candidate is no longer offered.
     """
     begin(draft, base_version)
-    before = standing(db, draft)
+    before = draft_state(db, draft)
     taken = None
     if draft.regeneration_id == regeneration_id:
         taken = regenerations.take(
@@ -32,7 +32,7 @@ def choose(
     segment, others = taken
     after = Path.load(db, segment.id)
     chosen = after.leaf
-    preferred = steps_of(db, [other.id for other in others])
+    preferred = segments_of(db, [other.id for other in others])
     pairing.choose(db, draft=draft, chosen=chosen, others=[*preferred.values()])
     record(
         db,

@@ -12,14 +12,14 @@ from sqlalchemy.orm import Session
 
 from app import regenerations
 from app.annotation.edits import sides
-from app.annotation.edits.path import GONE, Copy, Step, add_copies, add_human, steps_of
+from app.annotation.edits.path import GONE, Copy, PathSegment, add_copies, add_human, segments_of
 from app.annotation.edits.revision import (
-    Standing,
+    DraftState,
     begin,
     carry_on,
+    draft_state,
     is_near_the_end,
     record,
-    standing,
     undoable,
 )
 from app.annotation.edits.unsaved import forget
@@ -35,7 +35,7 @@ class Original:
     """The model's text that a segment replaces: the text, its segments and its spans."""
 
     text: str
-    sources: Sequence[Step]
+    sources: Sequence[PathSegment]
     spans: Spans
 
 
@@ -50,8 +50,8 @@ def accept(db: Session, *, draft: Draft, base_version: int, segment_id: int) -> 
     Unsaved text for this segment stays in unsaved_edits: accepting must not lose it.
     """
     begin(draft, base_version)
-    before = standing(db, draft)
-    step = before.path.step(segment_id)
+    before = draft_state(db, draft)
+    segment = before.path.segment(segment_id)
     if before.verdicts.get(segment_id) is None:
         record(
             db,
@@ -59,10 +59,10 @@ def accept(db: Session, *, draft: Draft, base_version: int, segment_id: int) -> 
             action=Action.ACCEPT,
             before=before,
             after=before.path,
-            verdicts={step.id: Verdict.ACCEPTED},
-            segment_id=step.id,
+            verdicts={segment.id: Verdict.ACCEPTED},
+            segment_id=segment.id,
         )
-        if before.waits and is_near_the_end(step.depth, before.path.leaf.depth):
+        if before.waits and is_near_the_end(segment.depth, before.path.leaf.depth):
             regenerations.resume(db, draft=draft, regeneration_id=draft.regeneration_id or 0)
 
 
@@ -80,25 +80,25 @@ def correct(
     "text") for an empty or unusable text.
     """
     begin(draft, base_version)
-    before = standing(db, draft)
-    step = before.path.step(segment_id)
-    typed = typed_text(step, text)
-    if typed == step.text:
+    before = draft_state(db, draft)
+    segment = before.path.segment(segment_id)
+    typed = typed_text(segment, text)
+    if typed == segment.text:
         accept(db, draft=draft, base_version=base_version, segment_id=segment_id)
         forget(db, draft_id=draft.id, segment_id=segment_id)
-        return step.id
-    if (original := _models_text(db, before, step, typed)) is not None:
-        return _take_back(db, draft=draft, before=before, step=step, original=original)
-    following = before.path.after(step)
+        return segment.id
+    if (original := _models_text(db, before, segment, typed)) is not None:
+        return _take_back(db, draft=draft, before=before, segment=segment, original=original)
+    following = before.path.after(segment)
     chosen = add_human(
         db,
         sample_id=draft.sample_id,
-        parent=before.path.parent(step),
+        parent=before.path.parent(segment),
         text=typed,
         author_id=draft.user_id,
-        ends_output=step.ends_output and not following,
-        image_index=image_of(db, draft, step),
-        spans=put_in_place(step.spans, len(typed)),
+        ends_output=segment.ends_output and not following,
+        image_index=image_of(db, draft, segment),
+        spans=put_in_place(segment.spans, len(typed)),
     )
     after, verdicts = carry_on(
         db,
@@ -106,7 +106,7 @@ def correct(
         before=before,
         above=before.path.fork(chosen),
         following=following,
-        replaced_depth=step.depth,
+        replaced_depth=segment.depth,
         rewrite=rewrite,
     )
     record(
@@ -117,7 +117,7 @@ def correct(
         after=after,
         verdicts={chosen.id: Verdict.CORRECTED} | verdicts,
         segment_id=chosen.id,
-        forget_id=step.id,
+        forget_id=segment.id,
     )
     return chosen.id
 
@@ -128,29 +128,31 @@ def regenerate(db: Session, *, draft: Draft, base_version: int, segment_id: int)
     Raises Conflict after the last segment of a complete output: there is nothing to continue.
     """
     begin(draft, base_version)
-    before = standing(db, draft)
-    step = before.path.find(segment_id)
-    if step is None:
+    before = draft_state(db, draft)
+    segment = before.path.find(segment_id)
+    if segment is None:
         raise Outdated(GONE)
-    if step.ends_output:
+    if segment.ends_output:
         raise Conflict("The text ends here, so there is nothing to continue.")
     run = regenerations.request(
         db,
         draft=draft,
-        anchor_id=step.id,
+        anchor_id=segment.id,
         displaced_id=before.path.leaf.id,
-        displaced_depth=step.depth,
+        displaced_depth=segment.depth,
         offers=True,
-        deleted=stored(deleted) if (deleted := _deleted_after(db, draft, before, step)) else None,
+        deleted=stored(deleted)
+        if (deleted := _deleted_after(db, draft, before, segment))
+        else None,
     )
     record(
         db,
         draft=draft,
         action=Action.REGENERATE,
         before=before,
-        after=before.path.down_to(step),
+        after=before.path.down_to(segment),
         verdicts={},
-        segment_id=step.id if step.parent_id else None,
+        segment_id=segment.id if segment.parent_id else None,
     )
     return run
 
@@ -162,19 +164,19 @@ def stop(db: Session, *, draft: Draft, regeneration_id: int) -> None:
     regenerations.cancel(db, draft_id=draft.id, regeneration_id=regeneration_id)
 
 
-def typed_text(step: Step, typed: str) -> str:
+def typed_text(segment: PathSegment, typed: str) -> str:
     """Convert a textarea's text to the form in which segments are stored.
 
     The browser shows a segment without the newlines that end it, and a textarea uses LF only. Both
     are restored here, so an unchanged text is identical byte for byte. Newlines typed at the end
     replace the segment's own instead of adding to them.
     """
-    shown = step.text[: len(step.text) - len(step.separator)]
+    shown = segment.text[: len(segment.text) - len(segment.separator)]
     text = keep_newlines(shown, typed)
-    if step.separator:
-        text = text.rstrip("\r\n") + step.separator
-    if text != step.text:
-        check_text(text, leading_newline=step.text[:1] in ("\r", "\n"))
+    if segment.separator:
+        text = text.rstrip("\r\n") + segment.separator
+    if text != segment.text:
+        check_text(text, leading_newline=segment.text[:1] in ("\r", "\n"))
     return text
 
 
@@ -195,15 +197,15 @@ def check_text(text: str, *, leading_newline: bool = False) -> None:
         )
 
 
-def image_of(db: Session, draft: Draft, step: Step) -> int | None:
+def image_of(db: Session, draft: Draft, segment: PathSegment) -> int | None:
     """The image linked to a segment: the annotator's choice, otherwise the rule's."""
-    linked = db.scalar(_LINKED, {"draft": draft.id, "segment": step.id})
-    return step.image_index if linked is None else linked
+    linked = db.scalar(_LINKED, {"draft": draft.id, "segment": segment.id})
+    return segment.image_index if linked is None else linked
 
 
-def _deleted_after(db: Session, draft: Draft, before: Standing, step: Step) -> Spans:
+def _deleted_after(db: Session, draft: Draft, before: DraftState, segment: PathSegment) -> Spans:
     """What was deleted directly after a segment: new text in that position replaces it, too."""
-    following = before.path.after(step)
+    following = before.path.after(segment)
     if following:
         return head(following[0].spans)[0]
     if before.deleted_at_end:
@@ -211,14 +213,16 @@ def _deleted_after(db: Session, draft: Draft, before: Standing, step: Step) -> S
     last = undoable(db, draft)
     if last is None or last.action is not Action.DELETE or last.segment_id is None:
         return ()
-    gone = steps_of(db, [last.segment_id])[last.segment_id]
-    return take_out(gone.spans, None)[0] if gone.parent_id == step.id else ()
+    gone = segments_of(db, [last.segment_id])[last.segment_id]
+    return take_out(gone.spans, None)[0] if gone.parent_id == segment.id else ()
 
 
-def _models_text(db: Session, before: Standing, step: Step, typed: str) -> Original | None:
+def _models_text(
+    db: Session, before: DraftState, segment: PathSegment, typed: str
+) -> Original | None:
     """The model's text in the position of a person's segment, if that is what was typed."""
-    marks, rest = head(step.spans)
-    following = before.path.after(step)
+    marks, rest = head(segment.spans)
+    following = before.path.after(segment)
     goes_on = bool(following) and following[0].spans[0].tied
     if len(rest) != 1 or rest[0].how is not How.CHANGED or rest[0].tied or goes_on:
         return None
@@ -230,22 +234,22 @@ def _models_text(db: Session, before: Standing, step: Step, typed: str) -> Origi
 
 
 def _take_back(
-    db: Session, *, draft: Draft, before: Standing, step: Step, original: Original
+    db: Session, *, draft: Draft, before: DraftState, segment: PathSegment, original: Original
 ) -> int:
     """Handle typed text that equals the model's: restore the model's text, accepted."""
-    parent, source = before.path.parent(step), original.sources[0]
+    parent, source = before.path.parent(segment), original.sources[0]
     if source.parent_id == parent.id and source.spans == original.spans:
         back = source
     else:
-        copy = Copy(source, original.text, step.ends_output, original.spans)
+        copy = Copy(source, original.text, segment.ends_output, original.spans)
         (back,) = add_copies(db, sample_id=draft.sample_id, parent=parent, copies=[copy])
     after, verdicts = carry_on(
         db,
         draft=draft,
         before=before,
         above=before.path.fork(back),
-        following=before.path.after(step),
-        replaced_depth=step.depth,
+        following=before.path.after(segment),
+        replaced_depth=segment.depth,
         rewrite=False,
     )
     record(
@@ -256,7 +260,7 @@ def _take_back(
         after=after,
         verdicts={back.id: Verdict.ACCEPTED} | verdicts,
         segment_id=back.id,
-        forget_id=step.id,
+        forget_id=segment.id,
         quiet=True,
     )
     return back.id

@@ -13,7 +13,7 @@ from sqlalchemy import Row, bindparam, func, insert, select, text
 from sqlalchemy.orm import Session
 
 from app.annotation.edits import sides
-from app.annotation.edits.path import Path, Step
+from app.annotation.edits.path import Path, PathSegment
 from app.domain.corrections import Kind, Verdict, is_on_policy
 from app.domain.distances import edited
 from app.domain.spans import Change, How, Slice, change_key, changes, join, overlap, read
@@ -72,7 +72,9 @@ def settle(
     return Settled(chosen, sum(one is None for one in gone.values()))
 
 
-def choose(db: Session, *, draft: Draft, chosen: Step, others: Sequence[Step]) -> None:
+def choose(
+    db: Session, *, draft: Draft, chosen: PathSegment, others: Sequence[PathSegment]
+) -> None:
     """Store that a candidate is preferred over the others. Choosing it again stores nothing new."""
     there = db.scalars(_CHOSEN, {"draft": draft.id, "chosen": chosen.id}).all()
     for other in others:
@@ -147,7 +149,12 @@ def _add(
 
 
 def _store(
-    db: Session, draft: Draft, chosen: Step, rejected: Step, kind: Kind, on_policy: bool
+    db: Session,
+    draft: Draft,
+    chosen: PathSegment,
+    rejected: PathSegment,
+    kind: Kind,
+    on_policy: bool,
 ) -> int:
     """Store a preference and return its id.
 

@@ -17,7 +17,7 @@ from app.refusals import Outdated
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PathSegment:
     """A segment on a path. depth: 0 for the root, whose text is empty."""
 
     id: int
@@ -58,8 +58,8 @@ GONE = Message(
     "This segment is no longer part of the text. Reload the page to see the current text."
 )
 
-# The fields of Step that are columns of segments; the last one, the engine, is its policy's.
-_FIELDS = tuple(field.name for field in fields(Step))[:-1]
+# The fields of PathSegment that are columns of segments; the last one, the engine, is its policy's.
+_FIELDS = tuple(field.name for field in fields(PathSegment))[:-1]
 _COLUMNS = (*_FIELDS[:-1], "spans")
 
 
@@ -123,82 +123,82 @@ _COPY = text(
 )
 
 
-def steps_of(db: Session, ids: Iterable[int]) -> dict[int, Step]:
+def segments_of(db: Session, ids: Iterable[int]) -> dict[int, PathSegment]:
     """The segments with these ids, on any path."""
-    found = (Step(*row) for row in db.execute(_SOME, {"ids": [*ids]}).all())
-    return {step.id: step for step in found}
+    found = (PathSegment(*row) for row in db.execute(_SOME, {"ids": [*ids]}).all())
+    return {segment.id: segment for segment in found}
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
     """The segments from the root to a leaf; their texts concatenate to the output exactly."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[PathSegment, ...]
 
     @classmethod
     def load(cls, db: Session, leaf_id: int) -> Self:
         """Read the path that ends at `leaf_id`, in one recursive query."""
-        return cls(tuple(Step(*row) for row in db.execute(_WALK, {"leaf": leaf_id}).all()))
+        return cls(tuple(PathSegment(*row) for row in db.execute(_WALK, {"leaf": leaf_id}).all()))
 
     @property
-    def leaf(self) -> Step:
+    def leaf(self) -> PathSegment:
         """The last segment, or the root of an empty output."""
         return self.steps[-1]
 
     @property
-    def segments(self) -> tuple[Step, ...]:
+    def segments(self) -> tuple[PathSegment, ...]:
         """All segments except the root."""
         return self.steps[1:]
 
-    def find(self, segment_id: int) -> Step | None:
+    def find(self, segment_id: int) -> PathSegment | None:
         """The segment with that id; None when it is not on this path."""
-        return next((step for step in self.steps if step.id == segment_id), None)
+        return next((segment for segment in self.steps if segment.id == segment_id), None)
 
-    def step(self, segment_id: int) -> Step:
+    def segment(self, segment_id: int) -> PathSegment:
         """The segment with that id. Raises Conflict when it is not, or no longer, on this path."""
         found = self.find(segment_id)
         if found is None or found.parent_id is None:
             raise Outdated(GONE)
         return found
 
-    def after(self, step: Step) -> tuple[Step, ...]:
-        """The segments that follow `step`, in order."""
-        return self.deeper_than(step.depth)
+    def after(self, segment: PathSegment) -> tuple[PathSegment, ...]:
+        """The segments that follow `segment`, in order."""
+        return self.deeper_than(segment.depth)
 
-    def deeper_than(self, depth: int) -> tuple[Step, ...]:
+    def deeper_than(self, depth: int) -> tuple[PathSegment, ...]:
         """The segments below `depth`, in order."""
-        return tuple(step for step in self.steps if step.depth > depth)
+        return tuple(segment for segment in self.steps if segment.depth > depth)
 
-    def parent(self, step: Step) -> Step:
-        """The segment before `step`; the root before the first segment."""
-        return self.steps[step.depth - 1]
+    def parent(self, segment: PathSegment) -> PathSegment:
+        """The segment before `segment`; the root before the first segment."""
+        return self.steps[segment.depth - 1]
 
-    def fork(self, *below: Step) -> "Path":
+    def fork(self, *below: PathSegment) -> "Path":
         """The path of the segments above the first of these, followed by these."""
         return Path((*self.steps[: below[0].depth], *below)) if below else self
 
-    def above(self, step: Step) -> "Path":
-        """The part of the path before `step`."""
-        return Path(self.steps[: step.depth])
+    def above(self, segment: PathSegment) -> "Path":
+        """The part of the path before `segment`."""
+        return Path(self.steps[: segment.depth])
 
-    def down_to(self, step: Step) -> "Path":
-        """The part of the path that ends with `step`."""
-        return Path(self.steps[: step.depth + 1])
+    def down_to(self, segment: PathSegment) -> "Path":
+        """The part of the path that ends with `segment`."""
+        return Path(self.steps[: segment.depth + 1])
 
 
 def add_human(
     db: Session,
     *,
     sample_id: int,
-    parent: Step,
+    parent: PathSegment,
     text: str,
     author_id: int,
     ends_output: bool,
     image_index: int | None,
     spans: Spans,
-) -> Step:
+) -> PathSegment:
     """Add a segment that a person wrote, below `parent`. spans: 0 names its own text."""
-    added = Step(
+    added = PathSegment(
         id=0,
         parent_id=parent.id,
         depth=parent.depth + 1,
@@ -225,7 +225,7 @@ class Copy:
     certainty, weak_words: a part has no known mean, but its weak words are known.
     """
 
-    source: Step
+    source: PathSegment
     text: str
     ends_output: bool
     spans: Spans | None
@@ -234,8 +234,8 @@ class Copy:
 
 
 def add_copies(
-    db: Session, *, sample_id: int, parent: Step, copies: Sequence[Copy]
-) -> tuple[Step, ...]:
+    db: Session, *, sample_id: int, parent: PathSegment, copies: Sequence[Copy]
+) -> tuple[PathSegment, ...]:
     """Insert copies below `parent`, each below the one before it; each names its source."""
     if not copies:
         return ()
@@ -253,7 +253,7 @@ def add_copies(
         "certainty": [copy and copy.certainty for copy in own],
         "weak_words": [copy and _json(copy.weak_words) for copy in own],
     }
-    added: list[Step] = []
+    added: list[PathSegment] = []
     for copy, made in zip(copies, db.execute(_COPY, values).all(), strict=True):
         parent = replace(
             copy.source,
@@ -287,28 +287,30 @@ def _json(value: Stored) -> str | None:
     return None if value is None else orjson.dumps(value).decode()
 
 
-def whole(steps: Iterable[Step]) -> list[Copy]:
+def whole(steps: Iterable[PathSegment]) -> list[Copy]:
     """Unchanged copies of the segments."""
-    return [copy_of(step) for step in steps]
+    return [copy_of(segment) for segment in steps]
 
 
-def copy_of(step: Step, spans: Spans | None = None) -> Copy:
+def copy_of(segment: PathSegment, spans: Spans | None = None) -> Copy:
     """A copy of a segment. spans: replaces the segment's own spans; the text is the same."""
     # Copies keep their candidate's number: a choice counts while its candidate is in the text.
-    if spans is None and (step.stored_spans is not None or step.candidate is not None):
-        spans = step.spans
-    return Copy(step, step.text, step.ends_output, spans, step.certainty, step.weak_words)
+    if spans is None and (segment.stored_spans is not None or segment.candidate is not None):
+        spans = segment.spans
+    return Copy(
+        segment, segment.text, segment.ends_output, spans, segment.certainty, segment.weak_words
+    )
 
 
-def part(step: Step, start: int, spans: Spans, *, ends_output: bool) -> Copy:
+def part(segment: PathSegment, start: int, spans: Spans, *, ends_output: bool) -> Copy:
     """A copy of the part of a segment that starts at `start` and has these spans."""
     end = start + sum(span.length for span in spans)
-    weak = within(from_rows(step.weak_words), start, end)
-    text = step.text[start:end]
-    return Copy(step, text, ends_output, spans, weak_words=to_rows(weak) or None)
+    weak = within(from_rows(segment.weak_words), start, end)
+    text = segment.text[start:end]
+    return Copy(segment, text, ends_output, spans, weak_words=to_rows(weak) or None)
 
 
-def joined(source: Step, first: Step, second: Step) -> Copy:
+def joined(source: PathSegment, first: PathSegment, second: PathSegment) -> Copy:
     """One copy of two segments, attributed to `source`, with the weak words of both."""
     weak = [
         *from_rows(first.weak_words),

@@ -3,8 +3,8 @@
 from sqlalchemy.orm import Session
 
 from app import regenerations
-from app.annotation.edits.path import Path, Step, add_copies, copy_of, whole
-from app.annotation.edits.revision import begin, record, standing, undoable, verdicts_of
+from app.annotation.edits.path import Path, PathSegment, add_copies, copy_of, whole
+from app.annotation.edits.revision import begin, draft_state, record, undoable, verdicts_of
 from app.domain.corrections import Verdict
 from app.domain.spans import head, take_out
 from app.models import Action, Draft, Regeneration, Revision, RunState
@@ -22,7 +22,7 @@ def undo(db: Session, *, draft: Draft, base_version: int) -> Revision | None:
     last = undoable(db, draft)
     if last is None:
         return None
-    before = after = standing(db, draft)
+    before = after = draft_state(db, draft)
     if _moved(db, last):
         regenerations.supersede(db, draft_id=draft.id)
         run = (
@@ -35,7 +35,7 @@ def undo(db: Session, *, draft: Draft, base_version: int) -> Revision | None:
         draft.regeneration_id = run.id if run is not None else None
         if run is not None and (last.action is Action.CHOOSE or _lost_its_choice(run)):
             regenerations.offer_again(db, draft=draft, of=run)
-        after = standing(db, draft)
+        after = draft_state(db, draft)
     verdicts = {
         int(segment): Verdict(verdict) if verdict else None
         for segment, verdict in last.previous_verdicts.items()
@@ -62,7 +62,7 @@ def restore(db: Session, *, draft: Draft, base_version: int, regeneration_id: in
     """
     begin(draft, base_version)
     run = run_of(db, draft, regeneration_id)
-    before = standing(db, draft)
+    before = draft_state(db, draft)
     anchor = before.path.find(run.anchor_id)
     if anchor is None:
         raise Outdated("The text before this continuation has changed, so it cannot be restored.")
@@ -106,8 +106,8 @@ def run_of(db: Session, draft: Draft, regeneration_id: int) -> Regeneration:
 
 
 def _below(
-    db: Session, *, draft: Draft, anchor: Step, displaced: Path, run: Regeneration
-) -> tuple[Step, ...]:
+    db: Session, *, draft: Draft, anchor: PathSegment, displaced: Path, run: Regeneration
+) -> tuple[PathSegment, ...]:
     """Copies of what a run displaced, below its anchor; deleted text stays deleted."""
     old = displaced.deeper_than(run.displaced_depth)
     copies = whole(old)

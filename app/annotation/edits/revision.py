@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app import regenerations
 from app.annotation.edits.pairing import settle
-from app.annotation.edits.path import Path, Step, add_copies, copy_of, whole
+from app.annotation.edits.path import Path, PathSegment, add_copies, copy_of, whole
 from app.database import notifications
 from app.domain.corrections import Verdict
 from app.domain.spans import Spans, read, stored
@@ -70,7 +70,7 @@ class Stale(Outdated):
 
 
 @dataclass(frozen=True)
-class Standing:
+class DraftState:
     """A draft before a revision: its path, its current run, its verdicts on the path."""
 
     path: Path
@@ -111,11 +111,11 @@ class Standing:
         return max(1, self.run.wanted - written)
 
 
-def standing(db: Session, draft: Draft) -> Standing:
+def draft_state(db: Session, draft: Draft) -> DraftState:
     """The path, the run and the verdicts of a draft."""
     run = db.get(Regeneration, draft.regeneration_id) if draft.regeneration_id else None
     path = Path.load(db, run.leaf_id if run else draft.head_id)
-    return Standing(path, run, lambda: verdicts_of(db, draft, path))
+    return DraftState(path, run, lambda: verdicts_of(db, draft, path))
 
 
 def verdicts_of(db: Session, draft: Draft, path: Path) -> dict[int, Verdict]:
@@ -138,7 +138,7 @@ def record(
     *,
     draft: Draft,
     action: Action,
-    before: Standing,
+    before: DraftState,
     after: Path,
     verdicts: Mapping[int, Verdict | None],
     segment_id: int | None,
@@ -198,7 +198,7 @@ def record(
 def _verdicts_after(
     db: Session,
     draft: Draft,
-    before: Standing,
+    before: DraftState,
     after: Path,
     changed: Mapping[int, Verdict | None],
 ) -> Mapping[int, Verdict]:
@@ -220,9 +220,9 @@ def carry_on(
     db: Session,
     *,
     draft: Draft,
-    before: Standing,
+    before: DraftState,
     above: Path,
-    following: Sequence[Step],
+    following: Sequence[PathSegment],
     replaced_depth: int,
     rewrite: bool,
     deleted: Spans | None = None,

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from app.annotation.edits.path import Copy, Path, Step, add_copies, add_human, part, steps_of
+from app.annotation.edits.path import (
+    Copy,
+    Path,
+    PathSegment,
+    add_copies,
+    add_human,
+    part,
+    segments_of,
+)
 from app.domain.corrections import is_on_policy
 from app.domain.spans import Change, How, Slice, Span, as_change, cut
 from app.domain.tree import Origin
@@ -12,27 +20,29 @@ from app.lineage import TextInPlace, wrote_here
 from app.models import Draft
 
 
-def parent_of(db: Session, *, draft: Draft, path: Path, change: Change) -> Step:
+def parent_of(db: Session, *, draft: Draft, path: Path, change: Change) -> PathSegment:
     """The segment after which a change begins; a new one where it begins inside a segment."""
     above, at = path.steps[change.start.index], change.start.offset
     if at == 0:
         return above
-    step = path.segments[change.start.index]
-    before = part(step, 0, cut(step.spans, at)[0], ends_output=False)
+    segment = path.segments[change.start.index]
+    before = part(segment, 0, cut(segment.spans, at)[0], ends_output=False)
     return add_copies(db, sample_id=draft.sample_id, parent=above, copies=[before])[0]
 
 
-def chosen_side(db: Session, *, draft: Draft, path: Path, parent: Step, change: Change) -> Step:
+def chosen_side(
+    db: Session, *, draft: Draft, path: Path, parent: PathSegment, change: Change
+) -> PathSegment:
     """The segment below `parent` whose text is exactly the change's."""
-    step = path.segments[change.start.index]
+    segment = path.segments[change.start.index]
     whole = change.start.offset == 0 and change.end.index == change.start.index
-    if whole and change.end.offset == len(step.text):
-        return step
+    if whole and change.end.offset == len(segment.text):
+        return segment
     last = path.segments[change.end.index]
     ends_output = last.ends_output and change.end.offset == len(last.text)
     if change.how is How.DELETED:
         at = change.start.offset
-        rest = part(step, at, cut(step.spans, at)[1], ends_output=ends_output)
+        rest = part(segment, at, cut(segment.spans, at)[1], ends_output=ends_output)
         return add_copies(db, sample_id=draft.sample_id, parent=parent, copies=[rest])[0]
     return add_human(
         db,
@@ -41,21 +51,21 @@ def chosen_side(db: Session, *, draft: Draft, path: Path, parent: Step, change: 
         text=change.text,
         author_id=draft.user_id,
         ends_output=ends_output,
-        image_index=step.image_index,
+        image_index=segment.image_index,
         spans=as_change(change.how, change.of, change.slices),
     )
 
 
 def model_text(
-    db: Session, of: Sequence[Slice], *, known: Sequence[Step]
-) -> tuple[str, Sequence[Step]]:
+    db: Session, of: Sequence[Slice], *, known: Sequence[PathSegment]
+) -> tuple[str, Sequence[PathSegment]]:
     """The model's text in these slices, and the segments that they come from.
 
     known: segments that need not be read.
     """
-    steps = {step.id: step for step in known}
+    steps = {segment.id: segment for segment in known}
     if missing := {one.segment for one in of} - steps.keys():
-        steps |= steps_of(db, missing)
+        steps |= segments_of(db, missing)
     texts = (steps[one.segment].text[one.start : one.end] for one in of)
     return "".join(texts), [steps[one.segment] for one in of]
 
@@ -64,29 +74,29 @@ def rejected_side(
     db: Session,
     *,
     draft: Draft,
-    parent: Step,
+    parent: PathSegment,
     of: Sequence[Slice],
     text: str,
-    sources: Sequence[Step],
-    known: Sequence[Step],
-) -> Step:
+    sources: Sequence[PathSegment],
+    known: Sequence[PathSegment],
+) -> PathSegment:
     """The segment below `parent` whose text is exactly the model's text `of`."""
-    for step in (*sources, *known):
+    for segment in (*sources, *known):
         if (
-            step.parent_id == parent.id
-            and step.origin is Origin.MODEL
-            and step.text == text
-            and step.slices == tuple(of)
+            segment.parent_id == parent.id
+            and segment.origin is Origin.MODEL
+            and segment.text == text
+            and segment.slices == tuple(of)
         ):
-            return step
+            return segment
     ends_output = sources[-1].ends_output and of[-1].end == len(sources[-1].text)
     spans = tuple(Span(one, How.KEPT) for one in of)
     copy = Copy(sources[0], text, ends_output, spans)
     return add_copies(db, sample_id=draft.sample_id, parent=parent, copies=[copy])[0]
 
 
-def wrote_it_here(db: Session, step: Step, *, prefix: str) -> bool:
+def wrote_it_here(db: Session, segment: PathSegment, *, prefix: str) -> bool:
     """Whether one policy wrote this text itself, directly after this prefix."""
-    if step.copied_from is None:
-        return is_on_policy(step.origin, False, step.engine)
-    return wrote_here(db, [TextInPlace(step.slices, step.text, prefix)])[0]
+    if segment.copied_from is None:
+        return is_on_policy(segment.origin, False, segment.engine)
+    return wrote_here(db, [TextInPlace(segment.slices, segment.text, prefix)])[0]

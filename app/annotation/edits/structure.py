@@ -9,14 +9,14 @@ from app.annotation.edits.correction import check_text, image_of
 from app.annotation.edits.path import (
     GONE,
     Copy,
-    Step,
+    PathSegment,
     add_copies,
     add_human,
     joined,
     part,
-    steps_of,
+    segments_of,
 )
-from app.annotation.edits.revision import Standing, begin, carry_on, record, standing
+from app.annotation.edits.revision import DraftState, begin, carry_on, draft_state, record
 from app.domain.corrections import Verdict
 from app.domain.messages import Message
 from app.domain.spans import How, Spans, put_before, take_out
@@ -38,7 +38,7 @@ def insert(
     the id of the new segment.
     """
     begin(draft, base_version)
-    before = standing(db, draft)
+    before = draft_state(db, draft)
     parent = before.path.find(after_id)
     if parent is None:
         raise Outdated(GONE)
@@ -95,19 +95,19 @@ def delete(db: Session, *, draft: Draft, base_version: int, segment_id: int, rew
     follows has a verdict.
     """
     begin(draft, base_version)
-    before = standing(db, draft)
-    step = before.path.step(segment_id)
-    following = before.path.after(step)
+    before = draft_state(db, draft)
+    segment = before.path.segment(segment_id)
+    following = before.path.after(segment)
     rewrites = rewrite and (bool(following) or before.unfinished)
     moves_up = following[0].spans if following and not rewrites else None
-    marks, first = take_out(step.spans, moves_up)
+    marks, first = take_out(segment.spans, moves_up)
     after, verdicts = carry_on(
         db,
         draft=draft,
         before=before,
-        above=before.path.above(step),
+        above=before.path.above(segment),
         following=following,
-        replaced_depth=step.depth,
+        replaced_depth=segment.depth,
         rewrite=rewrites,
         deleted=marks if following else (*marks, *before.deleted_at_end),
         first=(*marks, *first) if first is not None else None,
@@ -119,7 +119,7 @@ def delete(db: Session, *, draft: Draft, base_version: int, segment_id: int, rew
         before=before,
         after=after,
         verdicts=verdicts,
-        segment_id=step.id,
+        segment_id=segment.id,
     )
 
 
@@ -131,28 +131,28 @@ def split(db: Session, *, draft: Draft, base_version: int, segment_id: int, at: 
     id of the second part. Raises Invalid when a part would be empty.
     """
     begin(draft, base_version)
-    before = standing(db, draft)
+    before = draft_state(db, draft)
     _check_room(before)
-    step = before.path.step(segment_id)
-    cut = _raw_offset(step.text, at)
-    while cut < len(step.text) and step.text[cut] in "\r\n":
+    segment = before.path.segment(segment_id)
+    cut = _raw_offset(segment.text, at)
+    while cut < len(segment.text) and segment.text[cut] in "\r\n":
         cut += 1
-    left, right = cut_spans(step.spans, cut)
-    if not (step.text[:cut].strip() and step.text[cut:].strip()):
+    left, right = cut_spans(segment.spans, cut)
+    if not (segment.text[:cut].strip() and segment.text[cut:].strip()):
         raise Invalid("Place the cursor inside the text to split it there.", field="at")
     parts = [
-        _half(db, step, 0, left, ends_output=False),
-        _half(db, step, cut, right, ends_output=step.ends_output),
+        _half(db, segment, 0, left, ends_output=False),
+        _half(db, segment, cut, right, ends_output=segment.ends_output),
     ]
     return _redraw(
         db,
         draft=draft,
         action=Action.SPLIT,
         before=before,
-        first=step,
+        first=segment,
         parts=parts,
-        following=before.path.after(step),
-        verdict=before.verdicts.get(step.id),
+        following=before.path.after(segment),
+        verdict=before.verdicts.get(segment.id),
     )
 
 
@@ -162,29 +162,29 @@ def merge(db: Session, *, draft: Draft, base_version: int, segment_id: int) -> i
     Returns the id of the merged segment. Raises Invalid for the last segment.
     """
     begin(draft, base_version)
-    before = standing(db, draft)
-    step = before.path.step(segment_id)
-    following = before.path.after(step)
+    before = draft_state(db, draft)
+    segment = before.path.segment(segment_id)
+    following = before.path.after(segment)
     if not following:
         raise Invalid("There is no next segment to merge with.")
     other = following[0]
-    source = other if other.origin is Origin.HUMAN else step
-    parts = [joined(source, step, other)]
-    verdicts = [before.verdicts.get(step.id), before.verdicts.get(other.id)]
+    source = other if other.origin is Origin.HUMAN else segment
+    parts = [joined(source, segment, other)]
+    verdicts = [before.verdicts.get(segment.id), before.verdicts.get(other.id)]
     verdict = Verdict.CORRECTED if Verdict.CORRECTED in verdicts else verdicts[0] and verdicts[1]
     return _redraw(
         db,
         draft=draft,
         action=Action.MERGE,
         before=before,
-        first=step,
+        first=segment,
         parts=parts,
         following=following[1:],
         verdict=verdict,
     )
 
 
-def _check_room(before: Standing) -> None:
+def _check_room(before: DraftState) -> None:
     if before.path.leaf.depth >= MAX_SEGMENTS:
         raise Invalid(
             Message("A text can have at most %(most)s segments.", most=f"{MAX_SEGMENTS:,}"),
@@ -197,10 +197,10 @@ def _redraw(
     *,
     draft: Draft,
     action: Action,
-    before: Standing,
-    first: Step,
+    before: DraftState,
+    first: PathSegment,
     parts: list[Copy],
-    following: Sequence[Step],
+    following: Sequence[PathSegment],
     verdict: Verdict | None,
 ) -> int:
     """Replace `first` and the segments in `parts` by copies with new boundaries; the last copy's
@@ -230,15 +230,17 @@ def _redraw(
     return copies[-1].id
 
 
-def _half(db: Session, step: Step, start: int, spans: Spans, *, ends_output: bool) -> Copy:
-    """A part of a segment. A part that is entirely the model's is attributed to the model, even if
-    a
-    person wrote the rest of the segment.
+def _half(
+    db: Session, segment: PathSegment, start: int, spans: Spans, *, ends_output: bool
+) -> Copy:
+    """A part of a segment; attributed to the model where the part is entirely the model's.
+
+    That holds even if a person wrote the rest of the segment.
     """
-    half = part(step, start, spans, ends_output=ends_output)
-    if step.origin is Origin.HUMAN and all(span.how is How.KEPT for span in spans):
+    half = part(segment, start, spans, ends_output=ends_output)
+    if segment.origin is Origin.HUMAN and all(span.how is How.KEPT for span in spans):
         writer = spans[0].text.segment
-        half = replace(half, source=steps_of(db, [writer])[writer])
+        half = replace(half, source=segments_of(db, [writer])[writer])
     return half
 
 

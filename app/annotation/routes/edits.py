@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.access import draft_of
 from app.annotation.edits import correction, structure, unsaved
-from app.annotation.edits.revision import Stale, standing
+from app.annotation.edits.revision import Stale, draft_state
 from app.annotation.routes.responses import listed_answer, saved_answer
 from app.annotation.views import facts, workspace
 from app.models import Draft, now
@@ -101,8 +101,8 @@ def insert(
 ) -> Response:
     """Put a new segment before or after this one."""
     draft = draft_of(db, actor, draft_id, write=True)
-    path = standing(db, draft).path
-    step = path.step(segment_id)
+    path = draft_state(db, draft).path
+    step = path.segment(segment_id)
     after = path.parent(step) if side == "before" else step
     added = structure.insert(
         db,
@@ -174,7 +174,7 @@ def _conflict_answer(
     request: Request, db: Session, *, draft: Draft, segment_id: int, text: str
 ) -> Response:
     """409 with both versions. The refused text is kept for the segment that stands there now."""
-    now_there = facts.standing_there(db, draft=draft, segment_id=segment_id)
+    now_there = facts.present_segment(db, draft=draft, segment_id=segment_id)
     typed_at_ms = int(now().timestamp() * 1000)
     unsaved.forget(db, draft_id=draft.id, segment_id=segment_id)
     unsaved.keep_unsaved(

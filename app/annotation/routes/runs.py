@@ -7,7 +7,7 @@ from fastapi.responses import Response
 
 from app.access import draft_of
 from app.annotation.edits import assignment, choice, correction, reversal
-from app.annotation.edits.revision import standing
+from app.annotation.edits.revision import draft_state
 from app.annotation.routes.edits import BaseVersion
 from app.annotation.routes.responses import listed_answer, run_answer, to_page
 from app.models import Draft
@@ -28,7 +28,7 @@ def regenerate(
 ) -> Response:
     """Continue again after a segment; without one, after the last."""
     draft = draft_of(db, actor, draft_id, write=True)
-    after = segment_id or standing(db, draft).path.leaf.id
+    after = segment_id or draft_state(db, draft).path.leaf.id
     correction.regenerate(db, draft=draft, base_version=base_version, segment_id=after)
     return listed_answer(request, db, draft=draft, segment_id=after, done="regenerating")
 

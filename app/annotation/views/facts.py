@@ -3,7 +3,7 @@
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
-from app.annotation.edits.revision import standing
+from app.annotation.edits.revision import draft_state
 from app.annotation.views.segments import shown
 from app.domain.corrections import Kind
 from app.models import BEING_WRITTEN, Correction, Draft, Regeneration, SampleImage, Segment
@@ -49,8 +49,8 @@ def base_text(db: Session, *, draft: Draft, segment_id: int) -> str:
     return shown(own if model is None else model)
 
 
-def standing_there(db: Session, *, draft: Draft, segment_id: int) -> int | None:
+def present_segment(db: Session, *, draft: Draft, segment_id: int) -> int | None:
     """The segment of the path that stands where `segment_id` stood; None if there is none."""
     parent_id = db.scalar(select(Segment.parent_id).where(Segment.id == segment_id))
-    steps = standing(db, draft).path.segments
+    steps = draft_state(db, draft).path.segments
     return next((step.id for step in steps if step.parent_id == parent_id), None)

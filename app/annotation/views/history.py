@@ -4,7 +4,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, aliased
 
 from app.annotation.edits.reversal import run_of
-from app.annotation.edits.revision import standing
+from app.annotation.edits.revision import draft_state
 from app.annotation.views.segments import anchor_number, lines, segment_view, shown, word_diff
 from app.annotation.views.values import (
     ComparedRow,
@@ -31,7 +31,7 @@ def comparison(db: Session, *, draft: Draft, regeneration_id: int) -> Comparison
     if old_view is None:
         raise NotFound("This run replaced nothing.")
     after = depth_of(db, run.anchor_id)
-    leaf = standing(db, draft).path.leaf.id if draft.regeneration_id == run.id else run.leaf_id
+    leaf = draft_state(db, draft).path.leaf.id if draft.regeneration_id == run.id else run.leaf_id
     new = tuple(segment_view(line, after) for line in lines(db, draft, leaf)[after:])
     old = old_view.segments
     rows = pair_rows([view.text for view in old], [view.text for view in new])
@@ -49,14 +49,14 @@ def comparison(db: Session, *, draft: Draft, regeneration_id: int) -> Comparison
 
 def history(db: Session, *, draft: Draft, segment_id: int) -> HistoryView:
     """What is known about a segment of the path, and the draft's runs and last steps."""
-    now_standing = standing(db, draft)
-    path = lines(db, draft, now_standing.path.leaf.id)
+    state = draft_state(db, draft)
+    path = lines(db, draft, state.path.leaf.id)
     line = next((line for line in path if line.id == segment_id), None)
     if line is None:
         raise NotFound("This segment is no longer part of the text. Reload the page.")
     policy = db.get(Policy, line.policy_id) if line.policy_id else None
     return HistoryView(
-        segment=segment_view(line, anchor_number(path, now_standing.run)),
+        segment=segment_view(line, anchor_number(path, state.run)),
         words=words(line.text),
         policy=policy.name if policy else None,
         versions=_versions(db, draft, line.parent_id, line.id),
