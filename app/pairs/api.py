@@ -1,7 +1,7 @@
 """The REST API for trainers: pairs as JSON lines with a cursor, and the images they show."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from email.utils import format_datetime
@@ -14,12 +14,14 @@ from sqlalchemy.orm import Session
 
 from app import access
 from app.domain.filters import PairFilter
+from app.domain.formats import Reader as ImageReader
 from app.domain.prompts import Template
 from app.domain.quality import MIN_SHARE, Check
 from app.exports.formats import PAIR_FORMATS, Rendering, pair_lines_format
 from app.exports.items import PAIRS
 from app.exports.parameters import filter_of, filter_parameters, gate_of, gate_words
 from app.exports.selection import select_pairs
+from app.images.normalising import shown
 from app.pairs import feed
 from app.pairs.api_description import GATE_RESPONSES, IMAGE_RESPONSES, PAIR_RESPONSES
 from app.pairs.ndjson import chunked, coding_for, packed, pair_lines
@@ -119,7 +121,7 @@ def pairs(
         request.app.state.sessions,
         window.ids,
         form=chosen,
-        rendering=Rendering(template, image_url=lambda sha256: f"{base}/api/v1/images/{sha256}"),
+        rendering=Rendering(template, image_url=_image_address(base, chosen.reader)),
         gate=gate,
     )
     coding = coding_for(accept_encoding)
@@ -177,7 +179,7 @@ def image(
     sha256: Annotated[str, Path(description="Its SHA-256, as pairs name it.")],
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """The bytes that the model saw. They never change: keep them."""
+    """The bytes that were imported. They never change: keep them."""
     found = access.image_of(db, actor, sha256)
     kind = found.format.lower()
     headers = {
@@ -188,6 +190,39 @@ def image(
         return Response(status_code=304, headers=headers)
     path = request.app.state.image_store.original(found.sha256, kind)
     return FileResponse(path, headers=headers, media_type=f"image/{kind}")
+
+
+@router.head("/images/{sha256}/normalised", include_in_schema=False)
+@router.get(
+    "/images/{sha256}/normalised",
+    summary="An image as annotators see it, for trainers that take pixels as they are stored",
+    response_class=FileResponse,
+    responses=IMAGE_RESPONSES,
+)
+def normalised_image(
+    request: Request,
+    db: SessionDep,
+    actor: Reader,
+    sha256: Annotated[str, Path(description="The SHA-256 of the original.")],
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """Upright, opaque on white, 8 bits a channel: a PNG, or the original where it is all of that.
+    The `ETag` is the SHA-256 of these bytes."""
+    found = access.image_of(db, actor, sha256)
+    image = shown(
+        request.app.state.image_store, found.sha256, found.format.lower(), ImageReader.PILLOW
+    )
+    # Kept for a while and asked for again: a new version may draw it in other bytes.
+    headers = {"ETag": f'"{image.sha256}"', "Cache-Control": "private, no-cache"}
+    if matches(if_none_match, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return FileResponse(image.path, headers=headers, media_type=f"image/{image.format}")
+
+
+def _image_address(base: str, reader: ImageReader) -> Callable[[str], str]:
+    """What rows call an image: the original, or the one for trainers that turn nothing upright."""
+    end = "/normalised" if reader is ImageReader.PILLOW else ""
+    return lambda sha256: f"{base}/api/v1/images/{sha256}{end}"
 
 
 def _wanted(request: Request, db: Session, actor: Actor) -> tuple[PairFilter, list[int]]:

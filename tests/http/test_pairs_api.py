@@ -1,15 +1,19 @@
 """The REST API for trainers: who may read, how cursors, caches and compression work."""
 
+import hashlib
 import json
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from PIL import Image as Pillow
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from app.domain.filters import FILTERS
-from app.models import Correction, Sample, now
+from app.models import Correction, Image, Sample, SampleImage, now
+from tests.db.test_exported_pixels import EVERY, far_apart, llamafactory, ms_swift
 from tests.http.conftest import Script, World
 from tests.http.feed import address, rows
 from tests.support.factories import add_project, add_sample
@@ -195,6 +199,58 @@ def test_a_mistyped_filter_does_not_give_all_pairs(
 def test_a_project_must_be_named(script: Script, world: World) -> None:
     response = script(world.trainer).get("/api/v1/pairs")
     assert response.json()["errors"][0]["field"] == "project"
+
+
+def keep(db: Session, app: FastAPI, sample: Sample, data: bytes) -> str:
+    """Have the sample show that image last."""
+    facts = app.state.image_store.add(data).facts
+    db.add(
+        Image(
+            sha256=facts.sha256,
+            format=facts.format,
+            width=facts.width,
+            height=facts.height,
+            size=facts.size,
+        )
+    )
+    db.flush()
+    db.add(SampleImage(sample_id=sample.id, position=9, sha256=facts.sha256))
+    db.commit()
+    return str(facts.sha256)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_rows_for_trainers_that_turn_nothing_name_images_that_are_upright(
+    script: Script,
+    app: FastAPI,
+    db: Session,
+    world: World,
+    sample: Sample,
+    three: list[Correction],
+    name: str,
+    tmp_path: Path,
+) -> None:
+    sha256 = keep(db, app, sample, EVERY[name]())
+    client = script(world.trainer)
+    for format, read in (("llamafactory", llamafactory), ("ms-swift", ms_swift)):
+        (row, *_) = rows(client.get(address(world, format=format)).content)
+        named = row["images"][-1]
+        named = named if isinstance(named, str) else named["path"]
+        assert named.endswith(f"/api/v1/images/{sha256}/normalised")
+        answer = client.get(named)
+        assert answer.headers["etag"] == f'"{hashlib.sha256(answer.content).hexdigest()}"'
+        file = tmp_path / "as-fetched"
+        file.write_bytes(answer.content)
+        store = app.state.image_store
+        original = client.get(named.removesuffix("/normalised"))
+        kind = original.headers["content-type"].removeprefix("image/")
+        with Pillow.open(store.rendition(sha256, kind, 320)) as page:
+            assert far_apart(page, read(file)) < 8
+        again = client.get(named, headers={"If-None-Match": answer.headers["etag"]})
+        assert again.status_code == 304
+    # Who normalises by itself gets the originals.
+    (row, *_) = rows(client.get(address(world, format="raw")).content)
+    assert row["images"][-1].endswith(sha256)
 
 
 def test_rows_come_in_any_format_of_rows(
