@@ -126,7 +126,7 @@ def test_one_chooses_and_reads_on_by_keyboard_alone(house: Studio, open_window: 
     expect(desk.active).to_have_attribute("data-number", "3")
     expect(desk.segments).to_have_count(5)
     expect(desk.run).to_contain_text("waits for you")
-    expect(desk.run).to_contain_text("It goes on when you reach segment 4")
+    expect(desk.run).to_contain_text("The run continues when you reach segment 4")
     expect(page.locator("#tail")).to_contain_text("## Slide 6")
     # The second tab has followed.
     expect(other.number(5)).to_be_visible()
@@ -207,6 +207,6 @@ def test_axe_finds_nothing_while_it_waits(
     found = {"choosing": violations(page)}
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     desk.press("2")
-    expect(desk.run).to_contain_text("It goes on when you reach segment 4")
+    expect(desk.run).to_contain_text("The run continues when you reach segment 4")
     found["waiting"] = violations(page)
     assert json.dumps(found) == json.dumps({name: [] for name in found})

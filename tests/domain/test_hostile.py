@@ -109,6 +109,7 @@ def test_reading_a_text_of_full_length_takes_a_moment(name: str) -> None:
     for what, function in LINEAR.items():
         took = cpu_s(lambda: function(text))  # noqa: B023
         if took > 0.3:  # A slow machine, or a square: a quarter of the text tells them apart.
+            took = min(took, cpu_s(lambda: function(text)))  # noqa: B023
             quarter = cpu_s(lambda: function(HOSTILE[name](FULL // 4)))  # noqa: B023
             assert took < 8 * quarter, (what, quarter, took)
         assert took < 5, (what, took)

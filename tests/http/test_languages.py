@@ -92,7 +92,7 @@ def test_a_refused_fragment_and_what_scripts_of_the_page_get_are_translated(
     assert "此段落已不属于文本。请重新加载以查看当前文本。" in fragment.text
     unsaved = owner.put(f"{url}/999999/unsaved", json={"text": "x", "typed_at_ms": 1})
     assert unsaved.headers["content-type"] == "application/problem+json"
-    assert unsaved.json()["detail"] == "此任务中没有该段落。"
+    assert unsaved.json()["detail"] == "此样本中没有该段落。"
 
 
 def test_the_api_answers_in_english(visitor: TestClient) -> None:

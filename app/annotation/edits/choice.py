@@ -33,7 +33,7 @@ def choose(
     after = Path.load(db, segment.id)
     chosen = after.leaf
     preferred = segments_of(db, [other.id for other in others])
-    pairing.choose(db, draft=draft, chosen=chosen, others=[*preferred.values()])
+    pairing.choose(db, draft=draft, chosen=chosen, others=[preferred[other.id] for other in others])
     record(
         db,
         draft=draft,
