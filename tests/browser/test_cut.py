@@ -41,6 +41,8 @@ def test_a_corrected_course_has_again_one_segment_a_slide(
     page.get_by_label("File", exact=True).set_input_files(packed)
     page.get_by_role("button", name="Import").click()
     report = page.get_by_role("status", name="Result")
+    # On a busy machine the process that imports takes its time to start.
+    expect(report).to_be_visible(timeout=90_000)
     expect(report).to_contain_text("1 sample was added from course.zip. Segments: 5. Images: 5.")
     expect(report).to_contain_text("cut into paragraphs from now on")
     report.get_by_role("link", name="Show the samples").click()
