@@ -21,13 +21,15 @@ from iterdpo.rows import Row
 SAMPLE = 16
 # Names of rows in a message.
 NAMED = 5
+# What transformers labels a token with that takes no loss.
+_NO_LOSS = -100
 _ORIENTATION = 0x0112
 _TURNED = frozenset({5, 6, 7, 8})
 
 
 @dataclass(frozen=True, slots=True)
 class Good:
-    """A row that is fit. tokens: of prompt, images and the longer side."""
+    """A row that is fit. tokens: of prompt, images and the longer side that is trained on."""
 
     row: Row
     rendered: Rendered
@@ -50,13 +52,16 @@ def check_rows(
     image: Callable[[str], Path],
     *,
     max_tokens: int | None = None,
+    imitate: bool = False,
 ) -> Checked:
-    """Render the rows and check each. Raises TrainingRefusal for a fault of model and template."""
+    """Render the rows and check each. imitate: only the chosen side is trained on, so each stands
+    once under its prompt. Raises TrainingRefusal for a fault of model and template."""
     good: list[Good] = []
     left_out: dict[str, list[str]] = defaultdict(list)
     faults: dict[str, list[str]] = defaultdict(list)
     shifted = 0
     measure = _Measure(renderer.processor, image)
+    taught: set[tuple[object, ...]] = set()
     for row in rows:
         if reason := _unfit(row, renderer.special):
             left_out[reason].append(row.pair_id)
@@ -70,10 +75,17 @@ def check_rows(
             # They differ in what the tokenizer makes equal: of this row, no fault of the template.
             left_out["both sides are the same tokens"].append(row.pair_id)
             continue
-        tokens = ids.longest + sum(measure.tokens(sha256) - 1 for sha256 in row.images)
+        lesson = (row.images, rendered.prompt, rendered.chosen)
+        if imitate and lesson in taught:
+            left_out["the same chosen side under the same prefix"].append(row.pair_id)
+            continue
+        tokens = ids.length(chosen_only=imitate) + sum(
+            measure.tokens(sha256) - 1 for sha256 in row.images
+        )
         if max_tokens is not None and tokens > max_tokens:
             left_out[f"longer than {max_tokens} tokens"].append(row.pair_id)
             continue
+        taught.add(lesson)
         shifted += _shifts(renderer.tokenizer, rendered)
         good.append(Good(row, rendered, tokens))
     if faults:
@@ -93,16 +105,16 @@ def check_batches(good: Sequence[Good], renderer: Renderer, collator: Any, rows:
         it = good[index]
         batch = collator([rows[index]])
         texts = loss_texts(batch, renderer.tokenizer)
-        expected = [
-            normal(renderer.tokenizer, text) for text in (it.rendered.chosen, it.rendered.rejected)
-        ]
+        # SFT's collator gives labels, and has the chosen side alone.
+        sides = [it.rendered.chosen, it.rendered.rejected][: 1 if "labels" in batch else 2]
+        expected = [normal(renderer.tokenizer, text) for text in sides]
         if texts != expected:
             raise TrainingRefusal(
                 f"Pair {it.row.pair_id}: the loss would be on {texts}, not on {expected}."
             )
         grid = batch.get("image_grid_thw")
-        # Chosen and rejected each bring the images.
-        shown = 0 if grid is None else len(grid) // 2
+        # Each side brings the images.
+        shown = 0 if grid is None else len(grid) // len(sides)
         if shown != len(it.row.images):
             raise TrainingRefusal(
                 f"Pair {it.row.pair_id}: {shown} images reach the model, not {len(it.row.images)}."
@@ -116,9 +128,10 @@ def check_batches(good: Sequence[Good], renderer: Renderer, collator: Any, rows:
 
 def loss_texts(batch: Mapping[str, Any], tokenizer: Any) -> list[str]:
     """What the trainer puts its loss on: the text of each sequence of a batch."""
+    masks = batch["labels"] != _NO_LOSS if "labels" in batch else batch["completion_mask"].bool()
     return [
-        tokenizer.decode(ids[mask.bool()], clean_up_tokenization_spaces=False)
-        for ids, mask in zip(batch["input_ids"], batch["completion_mask"], strict=True)
+        tokenizer.decode(ids[mask], clean_up_tokenization_spaces=False)
+        for ids, mask in zip(batch["input_ids"], masks, strict=True)
     ]
 
 
@@ -137,9 +150,9 @@ class _Ids:
             "input_ids"
         ]
 
-    @property
-    def longest(self) -> int:
-        return len(self.prompt) + max(len(self.chosen), len(self.rejected))
+    def length(self, *, chosen_only: bool) -> int:
+        sides = [self.chosen] if chosen_only else [self.chosen, self.rejected]
+        return len(self.prompt) + max(map(len, sides))
 
 
 class _Measure:

@@ -18,6 +18,11 @@ from pydantic import (
 
 from iterdpo.refusals import ConfigRefusal
 
+# An adapter starts at nothing and has few weights: it takes a rate that would ruin a whole model.
+LORA_RATE = 2e-4
+# LongWriter-V's, for all weights.
+FULL_RATE = 3e-6
+
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=0.5)]
 
@@ -80,11 +85,12 @@ class Lora(_Part):
 
 
 class Training(_Part):
-    """How it learns. Rate and batch suit an adapter; the rest is LongWriter-V's (arXiv 2502.14834),
-    whose 3e-6 and 64 pairs a step are for all weights and move an adapter by nothing."""
+    """How it learns. The defaults are LongWriter-V's (arXiv 2502.14834), but for rate and batch:
+    its 3e-6 and 64 pairs a step are for all weights and move an adapter by nothing."""
 
-    learning_rate: Annotated[float, Field(gt=0)] = Field(
-        2e-4, description="At its highest; for an adapter."
+    learning_rate: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="At its highest; None: `2e-4` for an adapter, `3e-6` for all weights.",
     )
     beta: Annotated[float, Field(gt=0)] = Field(
         0.1, description="How close the policy stays to the reference model."
@@ -104,7 +110,8 @@ class Training(_Part):
     warmup: Share = Field(0.1, description="The share of the steps in which the rate rises.")
     losses: dict[str, float] = Field(
         default_factory=lambda: {"sigmoid": 1.0},
-        description="TRL's losses with their weights; `{sigmoid: 1, sft: 0.1}` adds SFT.",
+        description="TRL's losses with their weights; `{sigmoid: 1, sft: 0.1}` adds SFT, "
+        "`{sft: 1}` is SFT alone.",
         min_length=1,
     )
     changed_weight: Annotated[float, Field(ge=1)] = Field(
@@ -132,6 +139,19 @@ class Training(_Part):
     )
     log_steps: Positive = Field(1, description="Figures after every so many steps.")
     seed: int = Field(42, ge=0, description="Of the order of the rows and the adapter's start.")
+
+    @property
+    def imitates(self) -> bool:
+        """Whether it is SFT alone: no rejected side, no reference model."""
+        return set(self.losses) == {"sft"}
+
+    @model_validator(mode="after")
+    def _sft_alone(self) -> Self:
+        if self.imitates and self.losses["sft"] != 1:
+            raise ValueError("losses: sft alone weighs 1, since no other loss is beside it")
+        if self.imitates and self.changed_weight != 1:
+            raise ValueError("changed_weight is for losses that compare two sides; sft has one")
+        return self
 
 
 class Register(_Part):
@@ -162,9 +182,18 @@ class Config(_Part):
     revision: str = Field("main", description="The revision on the hub.")
     output: Path = Field(description="A directory for the adapter, checkpoints and report.")
     data: Data
-    lora: Lora = Field(default_factory=Lora)
+    lora: Lora | None = Field(
+        default_factory=Lora,
+        description="The adapter; `null` trains all weights of the language model instead.",
+    )
     training: Training = Field(default_factory=Training)
     register_as: Register | None = Field(None, alias="register")
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate at its highest."""
+        given = self.training.learning_rate
+        return given if given is not None else FULL_RATE if self.lora is None else LORA_RATE
 
 
 def read_config(path: Path) -> Config:

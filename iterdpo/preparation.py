@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
+from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from iterdpo.checks import Checked, Good, check_batches, check_rows
 from iterdpo.config import Config
@@ -16,7 +17,7 @@ from iterdpo.rendering import Renderer
 from iterdpo.report import data_facts
 from iterdpo.rows import TRAIN, VALIDATION, Row, Source, data_hash, held_out
 from iterdpo.sources import open_source
-from iterdpo.tables import preference_table
+from iterdpo.tables import IMITATION, PREFERENCE, training_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ def prepare(config: Config, *, again: bool, say: Callable[[str], None]) -> Prepa
         renderer,
         source.image,
         max_tokens=config.data.max_tokens,
+        imitate=config.training.imitates,
     )
     checked = replace(checked, left_out={**source.left_out, **checked.left_out})
     for reason, ids in checked.left_out.items():
@@ -49,9 +51,7 @@ def prepare(config: Config, *, again: bool, say: Callable[[str], None]) -> Prepa
     facts = data_facts(checked, source=source.name, used=used, held_out=aside, digest=digest)
     table = _table(used, source, config, renderer, digest)
     collator = _collator(config, renderer)
-    tried = check_batches(
-        used, renderer, DataCollatorForVisionPreference(renderer.processor), table
-    )
+    tried = check_batches(used, renderer, _plain_collator(config, renderer), table)
     say(_summary(facts, tried))
     evaluated = None
     if aside:
@@ -77,28 +77,43 @@ def _split(config: Config, source: Source, checked: Checked) -> tuple[list[Good]
 def _table(
     rows: Sequence[Good], source: Source, config: Config, renderer: Renderer, digest: str
 ) -> Any:
-    return preference_table(
+    imitate = config.training.imitates
+
+    def sides(it: Good) -> dict[str, str]:
+        if imitate:
+            return {"completion": it.rendered.chosen}
+        return {"chosen": it.rendered.chosen, "rejected": it.rendered.rejected}
+
+    return training_table(
         (
             {
                 "images": [str(readable(source.image(sha256))) for sha256 in it.row.images],
                 "prompt": it.rendered.prompt,
-                "chosen": it.rendered.chosen,
-                "rejected": it.rendered.rejected,
                 "pair_id": it.row.pair_id,
             }
+            | sides(it)
             for it in rows
         ),
+        IMITATION if imitate else PREFERENCE,
         config.output / "data" / "tables",
-        # The same rows are other strings for another template.
-        f"{digest[:32]}{renderer.template_hash[:16]}",
+        # The same rows are other strings for another template, other columns for SFT.
+        f"{digest[:32]}{renderer.template_hash[:16]}{'sft' if imitate else ''}",
     )
 
 
 def _collator(config: Config, renderer: Renderer) -> Any:
     weight = config.training.changed_weight
     if weight == 1.0:
-        return DataCollatorForVisionPreference(renderer.processor)
+        return _plain_collator(config, renderer)
     return DenseCollator(renderer.processor, weight=weight)
+
+
+def _plain_collator(config: Config, renderer: Renderer) -> Any:
+    if config.training.imitates:
+        return DataCollatorForVisionLanguageModeling(
+            renderer.processor, max_length=None, completion_only_loss=True
+        )
+    return DataCollatorForVisionPreference(renderer.processor)
 
 
 def _summary(facts: dict[str, Any], tried: int) -> str:

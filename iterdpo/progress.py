@@ -7,17 +7,19 @@ from transformers import TrainerCallback
 
 
 class Progress(TrainerCallback):  # type: ignore[misc] # transformers marks no module as typed
-    """Says step, loss, reward accuracy and margin."""
+    """Says step and loss, and where two sides are compared reward accuracy and margin."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
         """The trainer has figures."""
-        if not state.is_world_process_zero or "rewards/margins" not in logs:
+        if not state.is_world_process_zero or "loss" not in logs:
             return
-        self._say(
-            f"step {state.global_step}/{state.max_steps}  loss {float(logs['loss']):.4f}  "
-            f"accuracy {float(logs['rewards/accuracies']):.2f}  "
-            f"margin {float(logs['rewards/margins']):+.4f}"
-        )
+        told = f"step {state.global_step}/{state.max_steps}  loss {float(logs['loss']):.4f}"
+        if "rewards/margins" in logs:
+            told += (
+                f"  accuracy {float(logs['rewards/accuracies']):.2f}"
+                f"  margin {float(logs['rewards/margins']):+.4f}"
+            )
+        self._say(told)

@@ -49,9 +49,10 @@ def data_facts(
 
 
 def training_facts(history: Sequence[Mapping[str, Any]], steps: int) -> dict[str, Any]:
-    """How it went, from the trainer's log: loss, reward accuracy and margin, first and last."""
-    logs = [entry for entry in history if "rewards/margins" in entry]
-    evaluated = [entry for entry in history if "eval_rewards/margins" in entry]
+    """How it went, from the trainer's log: loss, reward accuracy and margin (of SFT the token
+    accuracy), first and last."""
+    logs = [entry for entry in history if "loss" in entry]
+    evaluated = [entry for entry in history if "eval_loss" in entry]
     facts: dict[str, Any] = {"steps": steps, "history": [_figures(entry) for entry in logs]}
     if logs:
         facts |= {"first": _figures(logs[0]), "last": _figures(logs[-1])}
@@ -95,6 +96,7 @@ def _figures(entry: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
         f"{prefix}loss": "loss",
         f"{prefix}rewards/accuracies": "reward_accuracy",
         f"{prefix}rewards/margins": "reward_margin",
+        f"{prefix}mean_token_accuracy": "token_accuracy",
         "grad_norm": "gradient_norm",
         "learning_rate": "learning_rate",
     }

@@ -41,6 +41,7 @@ def _facts(config: Config, digest: str) -> dict[str, Any]:
         "model": config.model,
         "revision": config.revision,
         "data": digest,
-        "lora": config.lora.model_dump(mode="json"),
-        "training": {name: value for name, value in training.items() if name not in _FREE},
+        "lora": None if config.lora is None else config.lora.model_dump(mode="json"),
+        "training": {name: value for name, value in training.items() if name not in _FREE}
+        | {"learning_rate": config.learning_rate},
     }

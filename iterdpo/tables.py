@@ -77,6 +77,10 @@ PREFERENCE = datasets.Features(
     {"images": _IMAGES, "prompt": _TEXT, "chosen": _TEXT, "rejected": _TEXT, "pair_id": _TEXT}
 )
 
+IMITATION = datasets.Features(
+    {"images": _IMAGES, "prompt": _TEXT, "completion": _TEXT, "pair_id": _TEXT}
+)
+
 
 def pulled_table(
     pulled: Pulled,
@@ -105,10 +109,11 @@ def pulled_table(
     return _table(rows, features, cache, fingerprint)
 
 
-def preference_table(
-    rows: Iterable[Mapping[str, Any]], cache: Path, fingerprint: str
+def training_table(
+    rows: Iterable[Mapping[str, Any]], features: datasets.Features, cache: Path, fingerprint: str
 ) -> datasets.Dataset:
-    """What DPOTrainer reads; fingerprint: another one for other rows.
+    """What DPOTrainer (PREFERENCE) or SFTTrainer (IMITATION) reads; fingerprint: another one for
+    other rows or features.
 
     The column "images" is there even where no row has one: without it TRL takes the rows for plain
     text, and appends end-of-turn to every segment.
@@ -117,7 +122,7 @@ def preference_table(
     def same() -> Iterator[Mapping[str, Any]]:
         yield from rows
 
-    return _table(same, PREFERENCE, cache, fingerprint)
+    return _table(same, features, cache, fingerprint)
 
 
 def _table(

@@ -27,7 +27,7 @@ def test_the_least_that_a_run_needs(tmp_path: Path) -> None:
     found = config(tmp_path, LEAST)
     # LongWriter-V's settings.
     training = found.training
-    assert (training.learning_rate, training.beta, training.effective_batch) == (2e-4, 0.1, None)
+    assert (found.learning_rate, training.beta, training.effective_batch) == (2e-4, 0.1, None)
     assert (training.scheduler, training.warmup, training.epochs) == ("cosine", 0.1, 3)
     assert training.losses == {"sigmoid": 1.0}
     assert found.output == tmp_path / "out"
@@ -49,6 +49,8 @@ def test_yaml_writes_small_numbers_as_text(tmp_path: Path) -> None:
         ("training: {epochs: many}", "training.epochs: Input should be a valid number"),
         ("training: {losses: {}}", "training.losses: Dictionary should have at least 1"),
         ("training: {changed_weight: 0.5}", "training.changed_weight: Input should be greater"),
+        ("training: {losses: {sft: 0.5}}", "training: losses: sft alone weighs 1"),
+        ("training: {losses: {sft: 1}, changed_weight: 3}", "training: changed_weight is for"),
         ("lora: {rank: 0}", "lora.rank: Input should be greater than or equal to 1"),
         ("lora: {targets: '(q'}", "lora.targets: is no regular expression"),
         ("register: {round: 2}", "register.name: is missing"),
@@ -131,6 +133,8 @@ def _shown(field: Any) -> str:
         return "required"
     if value is None:
         return ""
+    if isinstance(value, Lora):
+        return "adapter"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name}: {share:g}" for name, share in value.items()) + "}"
     if isinstance(value, bool):
