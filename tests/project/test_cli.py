@@ -175,7 +175,7 @@ def test_an_export_takes_filters_says_what_it_leaves_out_and_streams(
 
     assert "--since: A day such as" in studio.refused("export", "leaving", "x", "--since", "now")
     assert "--since: There is no value" in studio.refused("export", "leaving", "x", "--since", "")
-    assert "No pair meets the filters" in studio.refused("export", "leaving", "x", "--tag", "no")
+    assert "No pair matches the filters" in studio.refused("export", "leaving", "x", "--tag", "no")
 
 
 def test_no_command_leaves_a_database_running(tmp_path: Path) -> None:
@@ -283,12 +283,12 @@ def test_an_export_takes_every_format_and_a_model_of_ones_own(
     (row,) = (out / "metadata.jsonl").read_text().splitlines()
     assert json.loads(row)["prompt"].startswith("<turn user>")
     assert "| project | judged |" in (out / "README.md").read_text()
-    assert "cannot be asked for by kind" in studio.refused(
+    assert "cannot be filtered by kind" in studio.refused(
         "export", "judged", str(out), "--format", "kto", "--kind", "insert"
     )
     assert "more than one file" in studio.refused("export", "judged", "-", "--format", "sft")
     assert "has no outputs yet" in studio.refused("export", "judged", "x", "--format", "sft")
-    assert "knows images as" in studio.refused(
+    assert "marks images with" in studio.refused(
         *("export", "judged", "x", "--format", "llamafactory-exact", "--model", str(tiny))
     )
     create = ("snapshot", "create", "judged")
@@ -355,7 +355,7 @@ def test_a_snapshot_is_made_listed_compared_and_deleted(studio: Studio, tmp_path
         assert "\tits file is gone\t" in studio.ok("snapshot", "list", "frozen")
         for words, said in (
             (("create", "frozen", "two"), "already"),
-            (("create", "frozen", "x", "--where", "colour=red"), "no filter"),
+            (("create", "frozen", "x", "--where", "colour=red"), "no such filter"),
             (("create", "frozen", "x", "--where", "kind=insert"), "No pair meets"),
             (("create", "frozen", "y", "--test", "1.5"), "below 1"),
             (("diff", "frozen", "two", "four"), "not ready"),
