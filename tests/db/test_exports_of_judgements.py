@@ -252,6 +252,8 @@ def test_a_tag_that_two_segments_make_together_is_found(
         db, add_sample(db, project=project, texts=("One <vid", "eo> two.\n\n", "End.")), "lin"
     )
     desk.correct(2, "eo> three.\n\n")
-    with pytest.raises(Conflict, match=r"left out: 1 × reserved \(strings reserved by the format\)"):
+    with pytest.raises(
+        Conflict, match=r"left out: 1 × reserved \(strings reserved by the format\)"
+    ):
         export("ms-swift")
     assert export("trl").pairs == 1

@@ -173,8 +173,8 @@ def test_an_export_takes_filters_says_what_it_leaves_out_and_streams(
     (line,) = rows.stdout.splitlines()
     assert json.loads(line)["chosen"] == "Better one.\n\n"
 
-    assert "--since: A day such as" in studio.refused("export", "leaving", "x", "--since", "now")
-    assert "--since: There is no value" in studio.refused("export", "leaving", "x", "--since", "")
+    assert "--since: It must be a day such as" in studio.refused("export", "leaving", "x", "--since", "now")
+    assert "--since: The value is missing" in studio.refused("export", "leaving", "x", "--since", "")
     assert "No pair matches the filters" in studio.refused("export", "leaving", "x", "--tag", "no")
 
 
@@ -188,7 +188,7 @@ def test_what_cannot_be_done_is_a_sentence_and_status_1(studio: Studio, tmp_path
     assert "no project named nowhere" in studio.refused("import", "nowhere", str(tmp_path))
     assert "does not exist" in studio.refused("backup", str(tmp_path / "none" / "b.tar"))
     studio.ok("user", "add", "twice")
-    assert "an account named twice already" in studio.refused("user", "add", "twice")
+    assert "An account named twice already exists" in studio.refused("user", "add", "twice")
     assert "10 characters" in studio.run("user", "add", "x", "--password", stdin="short\n").stderr
 
 
@@ -234,7 +234,7 @@ def test_a_backup_moves_a_studio_to_another_directory(studio: Studio, tmp_path: 
     assert studio.ok("backup", str(file)).startswith("Saved the database, ")
     other = Studio(tmp_path / "other")
     assert other.ok("restore", str(file)).startswith("Restored the database, ")
-    assert "an account named kept already" in other.refused("user", "add", "kept")
+    assert "An account named kept already exists" in other.refused("user", "add", "kept")
     assert "--force" in other.refused("restore", str(file))
     assert "no intact backup" in other.refused("restore", str(ROOT / "LICENSE"), "--force")
 
@@ -305,8 +305,8 @@ def test_help_needs_no_database(studio: Studio) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--where", "on_policy", "--where on_policy: There is no value"),
-        ("--where", "since=", "--where since: There is no value"),
+        ("--where", "on_policy", "--where on_policy: The value is missing"),
+        ("--where", "since=", "--where since: The value is missing"),
         ("--allow", "retracted", "--allow: What the check"),
     ],
 )
@@ -356,7 +356,7 @@ def test_a_snapshot_is_made_listed_compared_and_deleted(studio: Studio, tmp_path
         for words, said in (
             (("create", "frozen", "two"), "already"),
             (("create", "frozen", "x", "--where", "colour=red"), "no such filter"),
-            (("create", "frozen", "x", "--where", "kind=insert"), "No pair meets"),
+            (("create", "frozen", "x", "--where", "kind=insert"), "No pair matches"),
             (("create", "frozen", "y", "--test", "1.5"), "below 1"),
             (("diff", "frozen", "two", "four"), "not ready"),
             (("delete", "frozen", "nothing"), "no snapshot named"),
