@@ -173,8 +173,12 @@ def test_an_export_takes_filters_says_what_it_leaves_out_and_streams(
     (line,) = rows.stdout.splitlines()
     assert json.loads(line)["chosen"] == "Better one.\n\n"
 
-    assert "--since: It must be a day such as" in studio.refused("export", "leaving", "x", "--since", "now")
-    assert "--since: The value is missing" in studio.refused("export", "leaving", "x", "--since", "")
+    assert "--since: It must be a day such as" in studio.refused(
+        "export", "leaving", "x", "--since", "now"
+    )
+    assert "--since: The value is missing" in studio.refused(
+        "export", "leaving", "x", "--since", ""
+    )
     assert "No pair matches the filters" in studio.refused("export", "leaving", "x", "--tag", "no")
 
 
