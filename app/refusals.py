@@ -2,8 +2,8 @@
 
 from app.domain.messages import Message
 
-_LOG_IN = Message("Please log in to go on.")
-_NOTHING = Message("There is nothing here, or it is not yours to see.")
+_LOG_IN = Message("Log in to continue.")
+_NOTHING = Message("This page does not exist, or you are not allowed to see it.")
 _NOT_ALLOWED = Message("Your account is not allowed to do this.")
 
 

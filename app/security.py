@@ -24,10 +24,10 @@ PASSWORD_MIN = 10
 # Longer input only makes the server hash more; NIST SP 800-63B asks for at least 64.
 PASSWORD_MAX = 256
 SCOPES = {
-    "pairs:read": Message("Read preference pairs and the images they show"),
+    "pairs:read": Message("Read preference pairs and their images"),
     "projects:read": Message("Read projects, their samples and their progress"),
     "imports:write": Message("Import samples into projects"),
-    "policies:read": Message("Read which models and adapters there are"),
+    "policies:read": Message("Read the list of models and adapters"),
     "policies:write": Message("Add trained adapters as policies"),
 }
 

@@ -69,7 +69,7 @@ async def _first_segment(work: Work, engine: Engine) -> Candidate | None:
             elif one.cuts:
                 break
     if not one.over and not one.cuts:
-        raise EngineError("The engine broke off in the middle.", temporary=True)
+        raise EngineError("The engine stopped before the text was complete.", temporary=True)
     if not one.cuts or not one.cuts[0].text.strip():
         return None
     last = one.ending is not None and len(one.cuts) == 1

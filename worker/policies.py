@@ -145,9 +145,8 @@ def _require_template(adapter: Adapter, facts: PolicyFacts) -> None:
     if adapter.template_hash and adapter.template_hash != facts.template_hash:
         raise AdapterError(
             Message(
-                "“%(name)s” has been used with another chat template than the server's "
-                "now. Start the server with that one, or add the adapter again under "
-                "another name.",
+                "“%(name)s” was used before with another chat template. Start the server with "
+                "that template, or add the adapter again under another name.",
                 name=adapter.name,
             )
         )

@@ -300,7 +300,9 @@ class _Worker:
                         break
                     self.writer.touch(at_once=stream.fresh)
             if not stream.over:
-                raise EngineError("The engine broke off in the middle.", temporary=True)
+                raise EngineError(
+                    "The engine stopped before the text was complete.", temporary=True
+                )
         except EngineError as error:
             self.log.warning("engine failed", kind=error.reason, reason=error.message)
             metrics.FAILURES.labels(error.reason.value).inc()

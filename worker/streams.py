@@ -100,7 +100,7 @@ class Stream:
             return
         if problem := defect(text):
             raise EngineError(
-                Message("The engine sent what cannot be stored. %(problem)s", problem=problem),
+                Message("The engine sent text that cannot be stored. %(problem)s", problem=problem),
                 temporary=False,
                 reason=Failure.TEXT,
             )
@@ -112,7 +112,7 @@ class Stream:
         if self._depth >= _MOST:
             raise EngineError(
                 Message(
-                    "The text has come to %(most)s segments, the most that a sample can have.",
+                    "The text has reached %(most)s segments, the maximum for a sample.",
                     most=f"{MAX_SEGMENTS:,}",
                 ),
                 temporary=False,

@@ -74,7 +74,7 @@ def accept_invitation(
     name = service.invited(db, secret=token).name
     try:
         if password != repeated:
-            raise Invalid("The two passwords differ.", "repeated")
+            raise Invalid("The passwords do not match.", "repeated")
         result = service.accept_invitation(
             db,
             secret=token,

@@ -191,7 +191,7 @@ def _keep(
     locales = ("", *request.app.state.templates.locales)
     if wanted.locale is not None and wanted.locale not in locales:
         raise Invalid(
-            Message("There is no translation to %(locale)s.", locale=wanted.locale), "locale"
+            Message("There is no translation for %(locale)s.", locale=wanted.locale), "locale"
         )
     service.set_preferences(db, actor=actor, changes=wanted.model_dump(exclude_none=True))
     if wanted.theme in ("light", "dark"):
@@ -208,5 +208,5 @@ def _keep(
 def _days(text: str) -> int | None:
     """The form sends "0" for a token without an end."""
     if not text.strip().isdecimal() or len(text) > 6:
-        raise Invalid("Choose how long the token lives.", "days")
+        raise Invalid("Choose when the token expires.", "days")
     return int(text) or None

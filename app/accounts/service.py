@@ -72,7 +72,7 @@ def add_user(
             db.add(user)
     except IntegrityError as error:
         raise Invalid(
-            Message("There is an account named %(name)s already.", name=name), "name"
+            Message("An account named %(name)s already exists.", name=name), "name"
         ) from error
     audit.record(db, actor_id, "added_user", f"user:{user.id}", role=role.value)
     return _invite(db, user)
@@ -119,8 +119,8 @@ def invited(db: Session, *, secret: str) -> User:
     )
     if user is None:
         raise NotFound(
-            "This invitation is not valid: it was used, replaced or is too old. "
-            "Please ask an admin for a new one."
+            "This invitation is not valid. It was used, was replaced by a newer one, or has "
+            "expired. Ask an admin for a new one."
         )
     return user
 
@@ -136,9 +136,9 @@ def change_password(db: Session, *, actor: Actor, old: str, new: str, repeated: 
     """Change the own password; ends the other log-ins. Raises Invalid, naming the field."""
     user = _user(db, actor.id)
     if not password_matches(user.password_hash, old):
-        raise Invalid("This is not your present password.", "old_password")
+        raise Invalid("The current password is wrong.", "old_password")
     if new != repeated:
-        raise Invalid("The two new passwords differ.", "repeated")
+        raise Invalid("The new passwords do not match.", "repeated")
     _take_password(user, new)
     sessions.end_all(db, user_id=actor.id, but=actor.session_id)
     audit.record(db, actor.id, "set_password", f"user:{actor.id}")
@@ -204,21 +204,23 @@ def create_token(
         raise Forbidden("API tokens are for trainers and admins.")
     name = name.strip()
     if not name or len(name) > 100 or not name.isprintable():
-        raise Invalid("A token needs a name of at most 100 characters.", "name")
+        raise Invalid("Give the token a name of at most 100 characters.", "name")
     unknown = [scope for scope in scopes if scope not in SCOPES]
     if unknown or not scopes:
         names = ", ".join(SCOPES)
         raise Invalid(
             Message(
-                "There is no scope %(name)s. Choose from %(names)s.", name=unknown[0], names=names
+                "There is no scope named %(name)s. Choose from %(names)s.",
+                name=unknown[0],
+                names=names,
             )
             if unknown
-            else Message("Choose at least one of the scopes %(names)s.", names=names),
+            else Message("Choose at least one scope: %(names)s.", names=names),
             "scopes",
         )
     if days is not None and not 1 <= days <= LONGEST_TOKEN_DAYS:
         raise Invalid(
-            Message("A token lives for 1 to %(most)s days.", most=LONGEST_TOKEN_DAYS), "days"
+            Message("A token expires after 1 to %(most)s days.", most=LONGEST_TOKEN_DAYS), "days"
         )
     secret = TOKEN_PREFIX + new_secret()
     token = ApiToken(
@@ -268,5 +270,5 @@ def _user(db: Session, user_id: int) -> User:
 def _display_name(text: str) -> str:
     name = " ".join(text.split())
     if not name or len(name) > 100 or not name.isprintable():
-        raise Invalid("Please give a name of at most 100 characters.", "display_name")
+        raise Invalid("Enter a name of at most 100 characters.", "display_name")
     return name

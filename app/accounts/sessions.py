@@ -60,7 +60,7 @@ def log_in(
     if not password_matches(user.password_hash if user else None, password) or user is None:
         throttle.count(db, name=name, address=address, at=at)
         audit.record(db, None, "login_refused", f"user:{user.id if user else 'unknown'}")
-        return Refused(Message("The name or the password is not right."))
+        return Refused(Message("The name or the password is wrong."))
     throttle.forgive(db, name=name, address=address)
     if needs_new_hash(user.password_hash or "") and len(password) <= PASSWORD_MAX:
         user.password_hash = hash_password(password)

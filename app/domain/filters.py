@@ -66,7 +66,8 @@ class PairFilter:
             least, most = getattr(self, low), getattr(self, high)
             if least is not None and most is not None and least > most:
                 raise FilterError(
-                    high, Message("It lies before %(low)s: no pair can meet both.", low=low)
+                    high,
+                    Message("It must be at least %(low)s, or no pair can match both.", low=low),
                 )
 
     def canonical(self) -> dict[str, object]:
@@ -95,7 +96,8 @@ def parse(words: Iterable[tuple[str, str]]) -> PairFilter:
     for name, value in words:
         if name not in FILTERS:
             raise FilterError(
-                name, Message("This is no filter. There are: %(names)s.", names=", ".join(FILTERS))
+                name,
+                Message("There is no such filter. Filters: %(names)s.", names=", ".join(FILTERS)),
             )
         if value != "":
             given.setdefault(name, []).append(value)
@@ -105,11 +107,11 @@ def parse(words: Iterable[tuple[str, str]]) -> PairFilter:
         if name in MANY:
             if len(texts) > MAX_VALUES:
                 raise FilterError(
-                    name, Message("At most %(most)s values can be asked for.", most=MAX_VALUES)
+                    name, Message("At most %(most)s values are allowed.", most=MAX_VALUES)
                 )
             values[name] = tuple(read(name, text) for text in texts)
         elif len(set(texts)) > 1:
-            raise FilterError(name, "It is given more than once.")
+            raise FilterError(name, "It can be given only once.")
         else:
             values[name] = read(name, texts[0])
     return PairFilter(**values)  # type: ignore[arg-type] # each reader gives its field's type
@@ -123,7 +125,9 @@ def parse_given(words: Iterable[tuple[str, str]]) -> PairFilter:
     given = list(words)
     for name, value in given:
         if name in FILTERS and value == "":
-            raise FilterError(name, "There is no value. Leave the filter out to ask for all.")
+            raise FilterError(
+                name, "The value is missing. Leave the filter out to include everything."
+            )
     return parse(given)
 
 
@@ -144,14 +148,14 @@ def spelled(values: Mapping[str, object]) -> list[tuple[str, str]]:
 def _text(name: str, text: str) -> str:
     if len(text) > _MAX_TEXT or "\0" in text:
         raise FilterError(
-            name, Message("A text of up to %(most)s characters is needed.", most=_MAX_TEXT)
+            name, Message("It must be a text of at most %(most)s characters.", most=_MAX_TEXT)
         )
     return text
 
 
 def _language(name: str, text: str) -> str:
     if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", text):
-        raise FilterError(name, "A language code such as en or zh is needed.")
+        raise FilterError(name, "It must be a language code such as en or zh.")
     return text.lower()
 
 
@@ -159,13 +163,15 @@ def _kind(name: str, text: str) -> Kind:
     try:
         return Kind(text)
     except ValueError:
-        raise FilterError(name, Message("It is one of %(names)s.", names=", ".join(Kind))) from None
+        raise FilterError(
+            name, Message("It must be one of %(names)s.", names=", ".join(Kind))
+        ) from None
 
 
 def _number(name: str, text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,10}", text) or int(text) > _MAX_NUMBER:
         raise FilterError(
-            name, Message("A whole number from 0 to %(most)s is needed.", most=f"{_MAX_NUMBER:,}")
+            name, Message("It must be a whole number from 0 to %(most)s.", most=f"{_MAX_NUMBER:,}")
         )
     return int(text)
 
@@ -173,13 +179,13 @@ def _number(name: str, text: str) -> int:
 def _count(name: str, text: str) -> int:
     number = _number(name, text)
     if number == 0:
-        raise FilterError(name, "At least 1 is needed.")
+        raise FilterError(name, "It must be at least 1.")
     return number
 
 
 def _truth(name: str, text: str) -> bool:
     if text.lower() not in _YES | _NO:
-        raise FilterError(name, "It is true or false.")
+        raise FilterError(name, "It must be true or false.")
     return text.lower() in _YES
 
 
@@ -189,7 +195,7 @@ def _day(name: str, text: str) -> date:
             return date.fromisoformat(text)
     except ValueError:
         pass
-    raise FilterError(name, "A day such as 2026-11-25 is needed.")
+    raise FilterError(name, "It must be a day such as 2026-11-25.")
 
 
 def _plain(value: object) -> object:

@@ -47,67 +47,69 @@ CHECKS: Mapping[Check, tuple[Message, Message]] = MappingProxyType(
         Check.RETRACTED: (
             Message("Taken back"),
             Message(
-                "An admin took it back, or the annotator's text does not hold it now. "
-                "Such pairs never leave."
+                "An admin took the pair back, or the annotator's text no longer contains it. "
+                "Such pairs are never exported."
             ),
         ),
         Check.EMPTY: (
             Message("One side is empty"),
             Message(
-                "A side holds no text but blanks. A trainer takes it silently and learns nothing."
+                "One side has only whitespace. A trainer accepts it without an error and "
+                "learns nothing from it."
             ),
         ),
-        Check.IDENTICAL: (Message("Identical"), Message("Chosen and rejected are the same text.")),
+        Check.IDENTICAL: (
+            Message("Identical"),
+            Message("The chosen and the rejected text are the same."),
+        ),
         Check.SPECIAL: (
             Message("Special strings"),
-            Message(
-                "A text holds a string such as <|im_end|>, which the models read as a command."
-            ),
+            Message("A text contains a string such as <|im_end|>, which models read as a command."),
         ),
         Check.RESERVED: (
-            Message("Strings of the format"),
+            Message("Strings reserved by the format"),
             Message(
-                "A text holds a string such as <image>, which the trainers that read this format "
-                "take for the place of an image. Other formats can hold it."
+                "A text contains a string such as <image>, which trainers that read this "
+                "format take for an image. Other formats can contain it."
             ),
         ),
         Check.CONTROL: (
             Message("Control characters"),
-            Message("A text holds a control character other than tab and newlines."),
+            Message("A text contains a control character other than tab and newline."),
         ),
         Check.WHITESPACE: (
             Message("Only whitespace differs"),
-            Message("The two sides differ in blanks and newlines alone."),
+            Message("The two sides differ only in whitespace."),
         ),
         Check.TRUNCATED: (
             Message("Truncated generation"),
             Message(
-                "The rejected side is where a generation was stopped, failed or met its length "
-                "limit: that it breaks off is not the model's choice."
+                "The rejected side ends where generation was stopped, failed or reached its "
+                "length limit. The model did not choose to end there."
             ),
         ),
         Check.SHORTER: (
             Message("Chosen is much shorter"),
             Message(
-                "The rewritten side has less than a set share of the rejected side's characters."
+                "The rewritten side has fewer characters than a set share of the rejected side."
             ),
         ),
         Check.LANGUAGE: (
             Message("Language switched"),
-            Message(
-                "The chosen side is in another language than the sample, and the rejected side is "
-                "not."
-            ),
+            Message("The chosen side is not in the sample's language, but the rejected side is."),
         ),
         Check.TOKENS: (
             Message("Token budget exceeded"),
-            Message("Prompt, images and the longer side take more tokens than set, by estimate."),
+            Message(
+                "The prompt, the images and the longer side have more tokens than the "
+                "budget, by estimate."
+            ),
         ),
         Check.DUPLICATE: (
             Message("Duplicate"),
             Message(
-                "Another pair has the same images, instruction, prefix, chosen and rejected text; "
-                "the first one stays."
+                "Another pair has the same images, instruction, prefix, chosen and rejected "
+                "text. The first one is kept."
             ),
         ),
     }
@@ -140,7 +142,8 @@ class Gate:
             names = ", ".join(sorted(fixed))
             raise ValueError(
                 Message(
-                    "What the check %(names)s finds never leaves: a trainer has no use.",
+                    "What the check %(names)s finds is never exported, because trainers cannot "
+                    "use it.",
                     names=names,
                 )
             )
@@ -375,7 +378,7 @@ def allow(names: Iterable[str]) -> frozenset[Check]:
             known = ", ".join(check for check in Check if check not in NEVER_ALLOWED)
             raise ValueError(
                 Message(
-                    "There is no check named %(name)s. There are: %(known)s.",
+                    "There is no check named %(name)s. Checks: %(known)s.",
                     name=name,
                     known=known,
                 )

@@ -52,10 +52,12 @@ class SplitPlan:
                 )
             if round(share * _PARTS) / _PARTS != share:
                 raise ValueError(
-                    Message("The share for %(name)s has more than four digits.", name=name)
+                    Message("The share for %(name)s has more than four decimal places.", name=name)
                 )
         if _parts(self.validation) + _parts(self.test) >= _PARTS:
-            raise ValueError(Message("Nothing is left for training: validation and test take all."))
+            raise ValueError(
+                Message("No samples are left for training. Validation and test take all of them.")
+            )
         if not 0 <= self.seed < 2**63:
             raise ValueError(Message("The seed must be a number from 0 to 9223372036854775807."))
 

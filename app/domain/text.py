@@ -48,17 +48,17 @@ def defect(text: str) -> str | None:
     found, place = match.group(), match.start() + 1
     if found == "\x00":
         return Message(
-            "The text holds a NUL character (U+0000) at character %(place)s.", place=place
+            "The text contains a NUL character (U+0000) at character %(place)s.", place=place
         )
     if len(found) == 1:
         return Message(
-            "The text holds half of a surrogate pair (U+%(ord)s) at character "
-            "%(place)s: it was damaged before it came here.",
+            "The text contains half of a surrogate pair (U+%(ord)s) at character %(place)s. It "
+            "was damaged before it was sent.",
             ord=f"{ord(found):04X}",
             place=place,
         )
     return Message(
-        "The text holds %(found)s at character %(place)s, which the models read as a command.",
+        "The text contains %(found)s at character %(place)s, which models read as a command.",
         found=found,
         place=place,
     )

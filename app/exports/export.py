@@ -203,14 +203,12 @@ def nothing(order: Order, *tallies: Tally) -> Message:
             for check, count in left_out.items()
         )
         return Message(
-            "Every %(noun)s that was asked for is left out: %(reasons)s.",
+            "Every requested %(noun)s is left out: %(reasons)s.",
             noun=noun,
             reasons=reasons,
         )
     if wanted.canonical().keys() - {"project"}:
-        return Message(
-            "No %(noun)s meets the filters. Leave one out to see what there is.", noun=noun
-        )
+        return Message("No %(noun)s matches the filters. Remove a filter to see more.", noun=noun)
     return Message(
         "%(project)s has no %(nouns)s yet. %(comes)s",
         project=" and ".join(wanted.project) or Message("The project"),

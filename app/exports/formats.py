@@ -103,7 +103,9 @@ def format_named(name: str) -> Format:
     if name not in FORMATS:
         known = ", ".join(FORMATS)
         raise Invalid(
-            Message("There is no format %(name)s. There are: %(known)s.", name=name, known=known),
+            Message(
+                "There is no format named %(name)s. Formats: %(known)s.", name=name, known=known
+            ),
             field="format",
         )
     return FORMATS[name]

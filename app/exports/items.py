@@ -123,8 +123,7 @@ class ItemKind:
             known = ", ".join(name for name in FILTERS if name in self.filters)
             raise Invalid(
                 Message(
-                    "%(kind)s cannot be asked for by %(names)s. The filters for them are: "
-                    "%(known)s.",
+                    "%(kind)s cannot be filtered by %(names)s. Available filters: %(known)s.",
                     kind=self.title,
                     names=", ".join(strange),
                     known=known,
@@ -239,7 +238,7 @@ PAIRS = ItemKind(
     Message("Pairs"),
     "corrections",
     frozenset(FILTERS),
-    Message("Every correction that an annotator saves is one."),
+    Message("Each correction that an annotator saves becomes a pair."),
     reader.BATCH,
     select_pairs,
     _read_pairs,
@@ -251,7 +250,7 @@ JUDGEMENTS = ItemKind(
     Message("Judgements"),
     "drafts",
     _OF_DRAFTS | {"policy", "round", "on_policy", "min_position", "max_position"},
-    Message("Every segment of a model that an annotator accepts or deletes is one."),
+    Message("Each model segment that an annotator accepts or deletes becomes a judgement."),
     draft_texts.BATCH,
     lambda db, wanted, projects: select_drafts(db, wanted, projects, finished=False),
     _read_judgements,
@@ -263,7 +262,7 @@ OUTPUTS = ItemKind(
     Message("Outputs"),
     "drafts",
     _OF_DRAFTS,
-    Message("Every sample that an annotator finishes is one."),
+    Message("Each sample that an annotator finishes becomes an output."),
     draft_texts.BATCH,
     lambda db, wanted, projects: select_drafts(db, wanted, projects, finished=True),
     _read_outputs,

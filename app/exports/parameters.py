@@ -64,15 +64,16 @@ def gate_of(
         if passes & NEVER_ALLOWED:
             raise ValueError(
                 Message(
-                    "These never leave: %(names)s.", names=", ".join(sorted(passes & NEVER_ALLOWED))
+                    "What these checks find is never exported: %(names)s.",
+                    names=", ".join(sorted(passes & NEVER_ALLOWED)),
                 )
             )
     except ValueError as error:
         raise Invalid(Message.of(error), "allow") from None
     if not 0 <= min_share <= 1:
-        raise Invalid("A share from 0 to 1 is needed.", "min_share")
+        raise Invalid("It must be a share from 0 to 1.", "min_share")
     if not 0 <= max_tokens <= _LARGEST:
-        raise Invalid("A number of tokens is needed; 0: as many as the model reads.", "max_tokens")
+        raise Invalid("It must be a number of tokens. 0 means the model's limit.", "max_tokens")
     return Gate(template, passes, min_share, max_tokens)
 
 

@@ -49,7 +49,7 @@ class SnapshotStore:
         if not path.is_file():
             raise NotFound(
                 Message(
-                    "The chat template of this snapshot is not in %(root)s any more.",
+                    "The chat template of this snapshot is no longer in %(root)s.",
                     root=self.root,
                 )
             )
@@ -67,8 +67,8 @@ class SnapshotStore:
         if not folder.is_dir():
             raise Conflict(
                 Message(
-                    "The worker finds no %(folder)s: its data directory is not that of the "
-                    "app. Workers that build snapshots must share it (ITERDPO_DATA).",
+                    "The worker cannot find %(folder)s: its data directory differs from the "
+                    "app's. Workers that build snapshots must share it (ITERDPO_DATA).",
                     folder=folder,
                 )
             )
@@ -140,8 +140,9 @@ class SnapshotStore:
         if not path.is_file():
             raise NotFound(
                 Message(
-                    "The files of this snapshot are not in %(root)s any more. Delete it and "
-                    "make it again: the same filter on the same data gives the same content.",
+                    "The files of this snapshot are no longer in %(root)s. Delete the snapshot "
+                    "and create it again: the same filters on the same data give the same "
+                    "content.",
                     root=self.root,
                 )
             )

@@ -73,7 +73,7 @@ class ImageStore:
         NotFound for another width or when the original is missing too.
         """
         if width not in WIDTHS:
-            raise NotFound("Images come 320, 960 and 1920 pixels wide.")
+            raise NotFound("Images are available in widths of 320, 960 and 1920 pixels.")
         path = self._rendition(sha256, width)
         if not path.is_file():
             data = self.original(sha256, kind).read_bytes()

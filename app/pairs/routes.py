@@ -234,5 +234,7 @@ def _again(request: Request, *without: str) -> str:
 def _project(db: Session, actor: Actor, project_id: int) -> Project:
     project = access.project_of(db, actor, project_id)
     if actor.role is Role.ANNOTATOR:
-        raise Forbidden("Pairs are for admins and trainers: they show other annotators' work.")
+        raise Forbidden(
+            "Only admins and trainers can see pairs, because pairs show other annotators' work."
+        )
     return project

@@ -20,7 +20,9 @@ def retract(db: Session, *, project_id: int, pair_id: int, reason: str, actor_id
     """
     reason = " ".join(reason.split())
     if not 3 <= len(reason) <= MAX_REASON:
-        raise Invalid(Message("Say why, in 3 to %(most)s characters.", most=MAX_REASON), "reason")
+        raise Invalid(
+            Message("Give a reason of 3 to %(most)s characters.", most=MAX_REASON), "reason"
+        )
     draft_id = db.scalar(
         select(Correction.draft_id)
         .join(Sample, Sample.id == Correction.sample_id)
@@ -37,7 +39,7 @@ def retract(db: Session, *, project_id: int, pair_id: int, reason: str, actor_id
         .execution_options(populate_existing=True)
     )
     if pair is None:
-        raise Outdated("This pair has been taken back or replaced already.")
+        raise Outdated("This pair has already been taken back or replaced.")
     pair.retracted_at, pair.retract_reason = now(), reason
     db.flush()
     audit.record(db, actor_id, "retracted", f"pair:{pair_id}", project=project_id)

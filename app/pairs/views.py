@@ -95,7 +95,7 @@ def one_pair(db: Session, *, project_id: int, pair_id: int) -> PairView:
     """
     views = _views(db, project_id, [pair_id], tail=None)
     if not views:
-        raise NotFound("There is no such pair, or a newer one has taken its place.")
+        raise NotFound("There is no such pair, or a newer pair has replaced it.")
     return views[0]
 
 

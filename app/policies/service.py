@@ -60,15 +60,17 @@ def register(
             "name",
         )
     if not adapter.startswith("/") or not _is_line(adapter):
-        raise Invalid("The adapter is a directory, named by its whole path.", "adapter")
+        raise Invalid("Give the adapter's directory as an absolute path.", "adapter")
     if not _HASH.fullmatch(adapter_hash):
-        raise Invalid("The adapter's hash is a SHA-256 in 64 hexadecimal digits.", "adapter_hash")
+        raise Invalid(
+            "The adapter's hash must be a SHA-256: 64 hexadecimal digits.", "adapter_hash"
+        )
     if not base_model or not _is_line(base_model):
-        raise Invalid("Say which model the adapter belongs to.", "base_model")
+        raise Invalid("Name the base model that the adapter belongs to.", "base_model")
     if not _is_line(revision):
-        raise Invalid("A revision is one line.", "revision")
+        raise Invalid("A revision must be a single line.", "revision")
     if round is not None and not 0 <= round < 2**31:
-        raise Invalid("A round is a whole number from 0 on.", "round")
+        raise Invalid("A round must be a whole number, 0 or higher.", "round")
     # As the command line gives it: without a slash at its end.
     adapter = str(PurePosixPath(adapter))
     base_model = _known_base(db, base_model)
@@ -100,7 +102,7 @@ def register(
             db.add(policy)
     except IntegrityError as error:
         raise Outdated(
-            Message("Somebody has just added a policy named %(name)s.", name=name)
+            Message("Someone has just added a policy named %(name)s.", name=name)
         ) from error
     audit.record(db, actor_id, "added_policy", f"policy:{policy.id}", name=name)
     return policy
@@ -117,15 +119,15 @@ def activate(db: Session, *, policy_id: int, actor_id: int | None = None) -> Pol
     if not policy.adapter_hash:
         raise Conflict(
             Message(
-                "“%(name)s” is no adapter that was added: only those can be activated.",
+                "“%(name)s” is not an added adapter. Only added adapters can be activated.",
                 name=policy.name,
             )
         )
     engines = set(db.scalars(select(Worker.engine).where(is_alive())))
     if engines == {REPLAY_ENGINE}:
         raise Conflict(
-            "The workers that run now have no model: they replay the samples' own texts, and an "
-            "adapter has no effect on them. Start a worker with a model server first."
+            "The running workers have no model: they replay the samples' own texts, so an "
+            "adapter has no effect. Start a worker with a model server first."
         )
     db.execute(
         update(Policy)
@@ -208,8 +210,8 @@ def _require_same(known: Policy, **wanted: object) -> None:
     if differing:
         raise Conflict(
             Message(
-                "The name %(name)s stands for another adapter already: %(names)s. What a "
-                "policy is never changes, or nobody could say what wrote a text: choose "
+                "The name %(name)s already belongs to another adapter: %(names)s. A policy "
+                "never changes, so that every text can be traced to what wrote it. Choose "
                 "another name.",
                 name=known.name,
                 names="; ".join(differing),

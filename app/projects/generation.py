@@ -62,7 +62,8 @@ def _system(text: str) -> str:
         raise Invalid(problem, "system")
     if len(text) > _SYSTEM_MAX:
         raise Invalid(
-            Message("A system prompt has at most %(most)s characters.", most=_SYSTEM_MAX), "system"
+            Message("A system prompt can have at most %(most)s characters.", most=_SYSTEM_MAX),
+            "system",
         )
     return text
 
@@ -81,6 +82,6 @@ def _out_of_range(limit: Limit) -> Message:
     least, most = f"{limit.least:g}", f"{limit.most:g}"
     if limit.whole:
         return Message(
-            "This takes a whole number from %(least)s to %(most)s.", least=least, most=most
+            "It must be a whole number from %(least)s to %(most)s.", least=least, most=most
         )
-    return Message("This takes a number from %(least)s to %(most)s.", least=least, most=most)
+    return Message("It must be a number from %(least)s to %(most)s.", least=least, most=most)

@@ -57,8 +57,8 @@ def add(
     name = name.strip()
     if not _NAME.fullmatch(name):
         raise Invalid(
-            "A name has 1 to 64 small letters, digits, dots, dashes or underscores, and begins "
-            "with a letter or digit.",
+            "A name has 1 to 64 lowercase letters, digits, dots, dashes or underscores, and "
+            "begins with a letter or digit.",
             "name",
         )
     project = Project(name=name)
@@ -68,7 +68,7 @@ def add(
             db.add(project)
     except IntegrityError as error:
         raise Invalid(
-            Message("There is a project named %(name)s already.", name=name), "name"
+            Message("A project named %(name)s already exists.", name=name), "name"
         ) from error
     audit.record(db, actor_id, "added_project", f"project:{project.id}")
     return project
@@ -133,7 +133,7 @@ def remove_member(
     """Remove a member; their work stays and counts. Raises NotFound if the user is not a member."""
     member = db.get(Membership, (project.id, user_id))
     if member is None:
-        raise NotFound("This user is no member of the project.")
+        raise NotFound("This user is not a member of the project.")
     db.delete(member)
     notify(db, RIGHTS)
     audit.record(db, actor_id, "removed_member", f"project:{project.id}", user=user_id)
@@ -166,7 +166,9 @@ def _line(title: str) -> str:
     if not title:
         raise Invalid("A project needs a title.", "title")
     if len(title) > _TITLE_MAX:
-        raise Invalid(Message("A title has at most %(most)s characters.", most=_TITLE_MAX), "title")
+        raise Invalid(
+            Message("A title can have at most %(most)s characters.", most=_TITLE_MAX), "title"
+        )
     if problem := defect(title):
         raise Invalid(problem, "title")
     return title
@@ -176,11 +178,11 @@ def _guidelines(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if len(text) > _GUIDELINES_MAX:
         raise Invalid(
-            Message("Guidelines have at most %(most)s characters.", most=_GUIDELINES_MAX),
+            Message("Guidelines can have at most %(most)s characters.", most=_GUIDELINES_MAX),
             "guidelines",
         )
     if "\0" in text:
-        raise Invalid("The text contains a NUL character, which cannot be kept.", "guidelines")
+        raise Invalid("The text contains a NUL character, which cannot be stored.", "guidelines")
     return text
 
 
@@ -197,7 +199,7 @@ def _whole(text: str, least: int, most: int, name: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
         raise Invalid(
             Message(
-                "This takes a whole number from %(least)s to %(most)s.", least=least, most=most
+                "It must be a whole number from %(least)s to %(most)s.", least=least, most=most
             ),
             name,
         )

@@ -36,8 +36,8 @@ MAX_FAILURES = 5
 # Of an output: enough to tell whether another text begins so.
 BEGINNING = 400
 _LOST = Message(
-    "The worker that was writing this text died, %(times)s times. What is written is kept. "
-    "Retry; if it happens again, tell your admin.",
+    "The worker that wrote this text died %(times)s times. The text so far is kept. Retry; if "
+    "it happens again, tell your admin.",
     times=MAX_FAILURES,
 )
 
@@ -259,8 +259,8 @@ def _give_up(db: Session, timeout_s: float) -> tuple[int, ...]:
 
 def _too_long(timeout_s: float) -> Message:
     return Message(
-        "Writing this text took longer than %(minutes)s minutes and was given up. What is written "
-        "is kept. Retry; if it happens again, tell your admin.",
+        "Writing this text took longer than %(minutes)s minutes, so it was stopped. The text "
+        "so far is kept. Retry; if it happens again, tell your admin.",
         minutes=f"{round(timeout_s / 60, 1):g}",
     )
 

@@ -146,7 +146,7 @@ def changes(
     """Pair by pair, by id and content; the formats of the two do not matter."""
     after, before = _view(db, actor, snapshot_id), _view(db, actor, since)
     if before.project_id != after.project_id:
-        raise Conflict("Only snapshots of one project are compared.")
+        raise Conflict("You can compare only snapshots of the same project.")
     found = queries.comparison(_store(request), before, after, shown=limit)
     return ChangesOut(
         same=found.same,

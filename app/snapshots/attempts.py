@@ -246,7 +246,7 @@ def _count(lost: Snapshot) -> None:
     else:
         lost.state = SnapshotState.FAILED
         lost.error = Message(
-            "The process that was building it died, %(times)s times. See the worker's log.",
+            "The process that built the snapshot died %(times)s times. See the worker's log.",
             times=lost.failures,
         )
         lost.finished_at = func.clock_timestamp()

@@ -127,7 +127,7 @@ def _whole(typed: str, name: str) -> int:
     if not typed:
         return 0
     if not (typed.isascii() and typed.isdecimal()) or len(typed) > 19:
-        raise Invalid("A whole number is needed.", name)
+        raise Invalid("It must be a whole number.", name)
     return int(typed)
 
 
@@ -135,7 +135,7 @@ def _decimal(typed: str, name: str, otherwise: float) -> float:
     try:
         return float(typed) if typed else otherwise
     except ValueError as error:
-        raise Invalid("A number is needed.", name) from error
+        raise Invalid("It must be a number.", name) from error
 
 
 def _percent(typed: str, name: str) -> float:

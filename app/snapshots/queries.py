@@ -123,15 +123,15 @@ def comparison(
         if snapshot.state is not SnapshotState.READY:
             raise Conflict(
                 Message(
-                    "%(name)s is not ready: there is nothing to compare yet.", name=snapshot.name
+                    "%(name)s is not ready, so there is nothing to compare yet.", name=snapshot.name
                 )
             )
     one, other = (format_named(snapshot.format).kind for snapshot in (before, after))
     if one is not other:
         raise Conflict(
             Message(
-                "%(before)s and %(after)s are made of different things: they have no row in "
-                "common.",
+                "%(before)s and %(after)s contain different kinds of items, so they have no "
+                "rows in common.",
                 before=before.name,
                 after=after.name,
             )

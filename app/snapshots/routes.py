@@ -129,7 +129,7 @@ def changes(
     after, project = _snapshot(db, actor, snapshot_id)
     before, _ = _snapshot(db, actor, since)
     if before.project_id != after.project_id:
-        raise Conflict("Only snapshots of one project are compared.")
+        raise Conflict("You can compare only snapshots of the same project.")
     context = {
         "project": project,
         "before": before,
@@ -221,7 +221,10 @@ def _project(db: Session, actor: Actor, project_id: int) -> Project:
 
 def _refuse_annotators(actor: Actor) -> None:
     if actor.role is Role.ANNOTATOR:
-        raise Forbidden("Snapshots are for admins and trainers: they hold others' work.")
+        raise Forbidden(
+            "Only admins and trainers can see snapshots, because snapshots contain "
+            "other people's work."
+        )
 
 
 def _store(request: Request) -> SnapshotStore:

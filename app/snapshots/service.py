@@ -45,8 +45,8 @@ def create(
     """
     if not _NAME.fullmatch(name):
         raise Invalid(
-            "A name is of small letters, digits, dots, dashes and _, up to 64 of them, and begins "
-            "with a letter or a digit.",
+            "A name has up to 64 lowercase letters, digits, dots, dashes and underscores, and "
+            "begins with a letter or digit.",
             "name",
         )
     form = format_named(format)
@@ -78,8 +78,8 @@ def create(
     if snapshot_id is None:
         raise Conflict(
             Message(
-                "%(project)s has a snapshot named %(name)s already, and it cannot change. "
-                "Choose another name.",
+                "%(project)s already has a snapshot named %(name)s, and snapshots cannot "
+                "change. Choose another name.",
                 project=project.name,
                 name=name,
             )

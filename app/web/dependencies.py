@@ -196,14 +196,18 @@ def _check_query(request: Request) -> None:
             names = ", ".join(sorted(several)) or "none"
             raise Invalid(
                 Message(
-                    "%(name)s is no parameter here. There are: %(names)s.", name=name, names=names
+                    "%(name)s is not a parameter here. Parameters: %(names)s.",
+                    name=name,
+                    names=names,
                 ),
                 name,
             )
         if not value:
-            raise Invalid("There is no value; leave the parameter out where none is meant.", name)
+            raise Invalid(
+                "The value is missing. Leave the parameter out if you do not need it.", name
+            )
         if name in given and not several[name]:
-            raise Invalid("It is given more than once.", name)
+            raise Invalid("It can be given only once.", name)
         given.add(name)
 
 

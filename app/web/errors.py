@@ -160,7 +160,7 @@ def _fault(request: Request, exception: Exception) -> Fault:
     if isinstance(original, psycopg.errors.NumericValueOutOfRange):
         return Fault(404, NotFound().message)
     if isinstance(original, psycopg.DataError) and "NUL" in str(original):
-        return Fault(422, Message("The text contains a NUL character, which cannot be kept."))
+        return Fault(422, Message("The text contains a NUL character, which cannot be stored."))
     if isinstance(exception, UnicodeEncodeError):
         return Fault(422, Message("The text contains half a character (a lone surrogate)."))
     if isinstance(exception, OSError) and exception.errno in _NO_FILES:
@@ -182,19 +182,21 @@ def _disk_is_full(request: Request, exception: Exception) -> bool:
 # A directory of the server that became read-only, was closed, or whose disk fails.
 _NO_FILES = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 _FILES = Message(
-    "The server cannot read or write its files just now. What was saved before is safe. "
-    "Tell your admin."
+    "The server cannot read or write its files at the moment. Everything you saved before is "
+    "safe. Tell your admin."
 )
 _PLAIN = {
     404: Message("There is nothing at this address."),
-    405: Message("This address does not take that kind of request."),
-    413: Message("What was sent is too large."),
-    500: Message("Something went wrong on the server. It has been logged; what was saved is safe."),
+    405: Message("This address does not accept this kind of request."),
+    413: Message("The request is too large."),
+    500: Message(
+        "Something went wrong on the server. The error is logged. Everything you saved is safe."
+    ),
     507: Message(
         "The server's disk is full, so nothing was saved. Keep this page open: your text is kept "
         "in it. Save again when there is space."
     ),
-    503: Message("The database does not answer just now. Please try again in a few seconds."),
+    503: Message("The database does not respond at the moment. Try again in a few seconds."),
 }
 
 
@@ -203,7 +205,7 @@ def _validation_fault(exception: RequestValidationError) -> Fault:
     if any(error["loc"][:1] == ("path",) for error in exception.errors()):
         return Fault(404, _PLAIN[404])
     named = "; ".join(f"{field}: {message}" if field else message for field, message in faults)
-    return Fault(422, Message("The request is not right. %(named)s", named=named), faults)
+    return Fault(422, Message("The request is not valid. %(named)s", named=named), faults)
 
 
 def _named(error: Mapping[str, Any]) -> tuple[str, str]:

@@ -96,7 +96,7 @@ def made(house: Studio) -> House:
             project,
             name="a-rather-long-name-of-a-snapshot-that-failed",
             state=SnapshotState.FAILED,
-            error="The process that was building it died, 3 times. See the worker's log.",
+            error="The process that built the snapshot died 3 times. See the worker's log.",
             finished_at=now(),
         )
         db.add_all([building, failed])
@@ -259,7 +259,7 @@ def test_the_hint_speaks_of_the_format_that_is_chosen(made: House, open_window: 
     hint = page.locator("#format-hint")
     expect(hint).to_contain_text("DPOTrainer")
     choice.select_option("kto")
-    expect(hint).to_contain_text("The table here is of pairs")
+    expect(hint).to_contain_text("The table here shows pairs")
     page.goto(f"{made.full}/snapshots")
     choice.select_option("kto")
     expect(hint).to_contain_text("KTOTrainer")

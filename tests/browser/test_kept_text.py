@@ -107,7 +107,7 @@ def test_a_log_out_elsewhere_keeps_the_text_and_shows_the_way(
     desk.press("Control+End")
     desk.page.keyboard.type(TYPED)
     desk.press("Control+Enter")
-    expect(desk.notice).to_contain_text("log in again in a new tab")
+    expect(desk.notice).to_contain_text("Log in again in a new tab")
     expect(desk.notice.get_by_role("link")).to_have_attribute("target", "_blank")
     assert desk.text.input_value().endswith(TYPED)
     window.page.context.add_cookies(

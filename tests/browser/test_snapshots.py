@@ -45,7 +45,7 @@ def test_a_long_name_hides_no_button(house: Studio, open_window: OpenWindow, pla
     page = open_window(place.admin, width=820, height=1180).page
     page.goto(f"{place.url}/snapshots")
     page.get_by_label("Name", exact=True).fill("a" * 64)
-    page.get_by_role("button", name="Make the snapshot").click()
+    page.get_by_role("button", name="Create snapshot").click()
     expect(page.get_by_role("link", name=re.compile("^Download"))).to_be_visible(timeout=60_000)
     width = page.locator(".table-box").first.evaluate("box => [box.scrollWidth, box.clientWidth]")
     assert width[0] <= width[1]
@@ -58,7 +58,7 @@ def test_a_snapshot_is_made_watched_and_downloaded(
     page = open_window(place.admin).page
     page.goto(f"{place.url}/snapshots")
     expect(page.locator("#preview .big")).to_have_text("4")
-    page.get_by_role("heading", name="Which pairs").click()
+    page.get_by_role("heading", name="Pairs included").click()
     page.get_by_label("Annotator", exact=True).fill(place.annotator)
     page.get_by_label("Annotator", exact=True).press("Tab")
     # The count follows the form, and the address the filter.
@@ -66,7 +66,7 @@ def test_a_snapshot_is_made_watched_and_downloaded(
     expect(page).to_have_url(re.compile(rf"/snapshots\?annotator={place.annotator}$"))
     page.get_by_label("Name", exact=True).fill("Round 1")
     page.get_by_label("Name", exact=True).fill("round-1")
-    page.get_by_role("button", name="Make the snapshot").click()
+    page.get_by_role("button", name="Create snapshot").click()
     # The row becomes ready by itself.
     row = page.get_by_role("row", name=re.compile("round-1"))
     expect(row).to_be_visible()
@@ -87,7 +87,7 @@ def test_a_snapshot_is_made_watched_and_downloaded(
     page.keyboard.press("j")
     expect(page.locator("a[data-pair]").nth(1)).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Snapshots that hold it")).to_be_visible()
+    expect(page.get_by_role("heading", name="Snapshots that contain it")).to_be_visible()
     here = page.url
     page.keyboard.press("j")
     page.wait_for_url(lambda url: url != here)
@@ -102,7 +102,7 @@ def test_axe_finds_nothing_on_pairs_and_snapshots(
     for name in ("one", "two"):
         page.goto(f"{place.url}/snapshots")
         page.get_by_label("Name", exact=True).fill(name)
-        page.get_by_role("button", name="Make the snapshot").click()
+        page.get_by_role("button", name="Create snapshot").click()
         row = page.get_by_role("row", name=re.compile(name))
         expect(row.get_by_role("link", name=re.compile("Download"))).to_be_visible(timeout=120_000)
     found = {"list": violations(page)}
@@ -110,7 +110,7 @@ def test_axe_finds_nothing_on_pairs_and_snapshots(
     expect(page.get_by_role("heading", name="two")).to_be_visible()
     found["snapshot"] = violations(page)
     page.get_by_role("button", name="Compare").click()
-    expect(page.get_by_text("They hold the same pairs")).to_be_visible()
+    expect(page.get_by_text("They contain the same pairs")).to_be_visible()
     found["changes"] = violations(page)
     page.goto(f"{place.url}/pairs")
     found["pairs"] = violations(page)

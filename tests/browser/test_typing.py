@@ -62,7 +62,7 @@ def test_letters_do_nothing_while_typing_and_when_switched_off(
     desk.press("Escape")
     desk.press("?")
     expect(desk.page.get_by_role("dialog")).to_be_visible()
-    desk.page.get_by_label("Shortcuts of a single letter").uncheck()
+    desk.page.get_by_label("Single-letter shortcuts").uncheck()
     desk.press("Escape")
     desk.page.reload()
     expect(desk.active).to_have_count(1)

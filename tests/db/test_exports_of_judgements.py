@@ -172,7 +172,7 @@ def test_judgements_can_be_filtered(
     other.accept(1)
     finish(other)
     if not labels:
-        with pytest.raises(Conflict, match="No judgement meets the filters"):
+        with pytest.raises(Conflict, match="No judgement matches the filters"):
             export("kto", **wanted)
         return
     export("kto", **wanted)
@@ -187,9 +187,9 @@ def test_a_filter_that_means_nothing_is_refused_by_name(
     export: Exporter, desk: Desk, format: str, wanted: dict[str, Any]
 ) -> None:
     (name,) = wanted
-    with pytest.raises(Invalid, match=f"cannot be asked for by {name}") as refused:
+    with pytest.raises(Invalid, match=f"cannot be filtered by {name}") as refused:
         export(format, **wanted)
-    assert "The filters for them are: project, " in refused.value.message
+    assert "Available filters: project, " in refused.value.message
     assert not (export.place / format).exists()
 
 
@@ -252,6 +252,8 @@ def test_a_tag_that_two_segments_make_together_is_found(
         db, add_sample(db, project=project, texts=("One <vid", "eo> two.\n\n", "End.")), "lin"
     )
     desk.correct(2, "eo> three.\n\n")
-    with pytest.raises(Conflict, match=r"left out: 1 × reserved \(strings of the format\)"):
+    with pytest.raises(
+        Conflict, match=r"left out: 1 × reserved \(strings reserved by the format\)"
+    ):
         export("ms-swift")
     assert export("trl").pairs == 1

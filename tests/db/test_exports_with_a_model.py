@@ -75,7 +75,7 @@ def test_rows_are_rendered_with_it_and_its_tokens_stay_out(
 
 
 def test_a_format_that_knows_other_images_refuses_it(tiny: Path) -> None:
-    with pytest.raises(Invalid, match=r"llamafactory-exact knows images as .* writes <img>"):
+    with pytest.raises(Invalid, match=r"llamafactory-exact marks images with .* uses <img>"):
         order(tiny, "llamafactory-exact")
 
 
@@ -161,5 +161,5 @@ def test_a_snapshot_of_finished_texts_has_three_files_a_split(kept: Vault) -> No
     )
     with kept.sessions() as db:
         old, new = (snapshot_view(db, snapshot_id=one.id) for one in (texts, judged))
-    with pytest.raises(Conflict, match="no row in common"):
+    with pytest.raises(Conflict, match="no rows in common"):
         comparison(kept.store, old, new, shown=1)

@@ -107,7 +107,7 @@ def test_hidden_files_of_editors_and_systems_are_left_out(
         ({"m/c/scripts/1.md": b"x"}, "m/c/scripts/1.md: A file N.txt is needed here."),
         ({"m/c/pngs/02.png": b"x"}, "m/c/pngs/2.png: The number 2 is there twice: 02.png, 2.png."),
         ({"m/c/scripts/1.txt": "é".encode("latin1")}, "m/c/scripts/1.txt: The file is not UTF-8"),
-        ({"m/c/scripts/1.txt": b"a\0"}, "m/c/scripts/1.txt: The text holds a NUL character"),
+        ({"m/c/scripts/1.txt": b"a\0"}, "m/c/scripts/1.txt: The text contains a NUL character"),
         ({"m/c/pngs/1.png": b"x"}, "m/c/pngs/1.png: This is not an image"),
     ],
 )  # fmt: skip

@@ -65,7 +65,7 @@ def test_a_name_stands_for_one_adapter(
     db: Session, first: Policy, other: dict[str, object], told: str
 ) -> None:
     facts = {"adapter": first.adapter, "adapter_hash": first.adapter_hash, "base_model": "/m"}
-    with pytest.raises(Conflict, match=f"round-1 stands for another adapter already: {told}"):
+    with pytest.raises(Conflict, match=f"round-1 already belongs to another adapter: {told}"):
         service.register(db, name="round-1", **{**facts, **other})  # type: ignore[arg-type] # each has its own type
 
 
@@ -155,7 +155,7 @@ def test_the_schema_holds_one_active_adapter_per_base_model(
 
 
 def test_only_an_added_adapter_can_be_active(db: Session) -> None:
-    with pytest.raises(Conflict, match="no adapter that was added"):
+    with pytest.raises(Conflict, match="not an added adapter"):
         service.activate(db, policy_id=add_policy(db).id)
     with pytest.raises(NotFound):
         service.activate(db, policy_id=10**9)
@@ -163,7 +163,7 @@ def test_only_an_added_adapter_can_be_active(db: Session) -> None:
 
 def test_an_adapter_is_refused_where_all_workers_replay(db: Session, first: Policy) -> None:
     says(db, "a:1", "replay")
-    with pytest.raises(Conflict, match="an adapter has no effect on them"):
+    with pytest.raises(Conflict, match="an adapter has no effect"):
         service.activate(db, policy_id=first.id)
     says(db, "b:1")
     service.activate(db, policy_id=first.id)

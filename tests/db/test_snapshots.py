@@ -217,7 +217,7 @@ def test_a_worker_with_another_data_directory_says_so(kept: Vault, tmp_path: Pat
     snapshot_id = kept.ask()
     kept.store = type(kept.store)(tmp_path / "elsewhere")
     assert not kept.build(snapshot_id)
-    assert "its data directory is not that of the app" in (kept.row(snapshot_id).error or "")
+    assert "its data directory differs from the app" in (kept.row(snapshot_id).error or "")
 
 
 def test_names_are_unique_in_a_project_and_have_a_form(kept: Vault) -> None:
@@ -225,9 +225,9 @@ def test_names_are_unique_in_a_project_and_have_a_form(kept: Vault) -> None:
     with pytest.raises(Conflict, match="already"):
         kept.ask("round-1")
     for wrong in ("Round", "", ".x", "a b", "x" * 65, "ü"):
-        with pytest.raises(Invalid, match="small letters"):
+        with pytest.raises(Invalid, match="lowercase letters"):
             kept.ask(wrong)
-    with pytest.raises(Invalid, match="There are: "):
+    with pytest.raises(Invalid, match="Formats: "):
         kept.ask("x", format="csv")
 
 
@@ -374,5 +374,5 @@ def test_files_that_are_gone_are_said_to_be(kept: Vault) -> None:
     kept.fill(1)
     made = kept.make()
     kept.store.drop(made.id)
-    with pytest.raises(NotFound, match="make it again"):
+    with pytest.raises(NotFound, match="create it again"):
         kept.store.archive(made.id, made.attempt)

@@ -159,7 +159,7 @@ def test_a_token_of_the_disabled_is_listed_as_ended_only_when_revoked(
     make_token(trainer)
     db.execute(update(ApiToken).values(expires_at=now()))
     db.commit()
-    assert "ended" in trainer.get("/tokens").text
+    assert "not valid" in trainer.get("/tokens").text
 
 
 def test_names_of_tokens_are_text_and_never_markup(trainer: TestClient) -> None:

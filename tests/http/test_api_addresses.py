@@ -40,7 +40,7 @@ def test_a_name_that_is_no_parameter_is_refused_everywhere(
     assert answer.headers["content-type"] == "application/problem+json"
     (error,) = answer.json()["errors"]
     assert error["field"] == place.rpartition("?")[2].split("&")[-1].partition("=")[0]
-    assert "no parameter" in error["detail"]
+    assert "not a parameter" in error["detail"]
 
 
 def test_what_there_is_is_named(reader: TestClient, world: World) -> None:

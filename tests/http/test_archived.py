@@ -275,7 +275,7 @@ def test_an_archived_project_asks_for_no_file_and_no_members(
 
     def asks() -> list[bool]:
         overview, page = admin.get(address).text, admin.get(f"{address}/import").text
-        return ["nobody is a member yet" in overview, 'type="file"' in page]
+        return ["the project has no members yet" in overview, 'type="file"' in page]
 
     assert asks() == [True, True]
     admin.post(f"{address}/archival")

@@ -115,7 +115,7 @@ def test_a_page_is_answered_with_a_page(client: TestClient, why: str) -> None:
 
 
 def test_only_what_has_changed_is_said_to_have(client: TestClient) -> None:
-    words = "It has changed in the meantime"
+    words = "This has changed in the meantime"
     headed = {why: words in client.get(f"/refuse/{why}", headers=BROWSER).text for why in STATUS}
     assert [why for why, is_headed in headed.items() if is_headed] == ["moved"]
 
@@ -209,7 +209,7 @@ def test_a_database_that_is_away_is_a_503_that_says_so(database_url: str) -> Non
         answer = client.get("/account")
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "5"
-    assert "database does not answer" in answer.text
+    assert "database does not respond" in answer.text
 
 
 def test_an_address_that_does_not_exist_shows_the_way_on(

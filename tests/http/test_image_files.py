@@ -111,7 +111,7 @@ def test_a_store_that_became_read_only_shows_what_it_has_and_says_so_for_the_res
         assert owner.get(f"/images/{sha256}/320.webp").status_code == 200
         answer = owner.get(f"/images/{sha256}/960.webp")
         assert answer.status_code == 503
-        assert "The server cannot read or write its files just now." in answer.text
+        assert "The server cannot read or write its files at the moment." in answer.text
         assert answer.headers["retry-after"] == "60"
         packed = zipped({"s.jsonl": lines(row(images=["a.png"])), "a.png": picture("maroon")})
         answer = admin.post(

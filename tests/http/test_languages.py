@@ -134,7 +134,7 @@ def test_what_a_worker_said_is_found_again_in_the_catalogue(
     )
     run.state, run.finished_at = RunState.FAILED, now()
     run.error = Message(
-        "The model server failed: %(said)s What is written is kept.", said="<b>Full.</b>"
+        "The model server failed: %(said)s The text so far is kept.", said="<b>Full.</b>"
     )
     db.commit()
     page = owner.get(f"/drafts/{world.draft.id}", headers=CHINESE).text

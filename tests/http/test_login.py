@@ -15,7 +15,7 @@ from app.web.pages import local_path
 from tests.http.conftest import Browse, World, log_in
 
 PASSWORD = "correct horse battery"
-WRONG = "The name or the password is not right."
+WRONG = "The name or the password is wrong."
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_the_right_password_logs_in_and_leads_back(visitor: TestClient, user: Us
         "/login", data={"name": "berta", "password": PASSWORD, "next": "/account?done=name"}
     )
     assert (answer.status_code, answer.headers["location"]) == (303, "/account?done=name")
-    assert "Your name is changed." in visitor.get("/account?done=name").text
+    assert "Your name has been changed." in visitor.get("/account?done=name").text
 
 
 def test_the_cookie_is_out_of_reach_of_scripts_and_of_other_sites(

@@ -219,7 +219,7 @@ def test_an_admin_takes_home_what_was_accepted(
     assert all(f"kto/{file}" in archive.namelist() for file in rows[0]["images_file_names"])
     refused = admin.get(address(world, "export?format=kto&min_edit=3"))
     assert refused.status_code == 422
-    assert "Judgements cannot be asked for by min_edit" in refused.text
+    assert "Judgements cannot be filtered by min_edit" in refused.text
     none = admin.get(address(world, "export?format=sft"))
     assert none.status_code == 409
     assert "has no outputs yet" in none.text

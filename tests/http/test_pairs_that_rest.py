@@ -44,7 +44,7 @@ def test_a_deleted_correction_leaves_the_feed_and_the_page_says_so(
     assert "1 earlier change no longer counts for training, because its text is gone." in said
     assert rows(feed.get(address(world)).content) == []
     page = admin.get(f"/projects/{world.project.id}/pairs/{sent['pair_id']}")
-    assert "It leaves in no export until that text comes back." in page.text
+    assert "It is not exported until that text comes back." in page.text
     said = send(owner, desk, 2, "acceptance")
     assert "no longer count" not in said
     (follower,) = rows(feed.get(address(world, after=sent["cursor"])).content)

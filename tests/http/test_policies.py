@@ -31,7 +31,7 @@ def test_an_admin_activates_an_adapter_and_sees_what_becomes_of_it(
     answer = admin.post(f"/policies/{policy.id}/activation")
     assert (answer.status_code, answer.headers["location"]) == (303, "/policies")
     page = admin.get("/policies").text
-    assert "being loaded" in page
+    assert ">loading<" in page
     assert "every 1s" in page
     said = Report("openai", "/m", "lecturer", refused_id=policy.id, problem="Its rank is <64>.")
     loading.report(db, worker="gpu1:7", said=said)
@@ -45,7 +45,7 @@ def test_an_admin_activates_an_adapter_and_sees_what_becomes_of_it(
     said = Report("openai", "/m", "lecturer", policy_id=policy.id)
     loading.report(db, worker="gpu1:7", said=said)
     db.commit()
-    assert "writes now" in admin.get("/policies").text
+    assert ">in use<" in admin.get("/policies").text
     assert admin.post(f"/policies/{policy.id}/deactivation").status_code == 303
     done = db.scalars(select(AuditEvent).order_by(AuditEvent.id.desc()).limit(2)).all()
     assert [one.action for one in done] == ["deactivated_policy", "activated_policy"]

@@ -92,7 +92,7 @@ def test_a_name_stands_for_one_adapter(add: Add, fields: dict[str, object]) -> N
     answer = add(**({"round": 1} | fields))
     assert answer.status_code == 409
     assert answer.headers["content-type"] == "application/problem+json"
-    assert "stands for another adapter" in answer.json()["detail"]
+    assert "already belongs to another adapter" in answer.json()["detail"]
     (value,) = fields.values()
     assert str(value) in answer.json()["detail"]
 

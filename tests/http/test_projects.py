@@ -92,7 +92,7 @@ def test_a_name_is_taken_once(admin: TestClient, db: Session) -> None:
     admin.post("/projects", data=FORM)
     response = admin.post("/projects", data=FORM)
     assert response.status_code == 422
-    assert "There is a project named lectures already." in response.text
+    assert "A project named lectures already exists." in response.text
 
 
 def test_settings_are_changed_and_the_name_stays(
@@ -139,7 +139,7 @@ def test_a_new_project_says_what_to_do_next(admin: TestClient, db: Session) -> N
     admin.post("/projects", data=FORM)
     url = f"/projects/{added(db).id}"
     assert "Import the first samples" in admin.get(url).text
-    assert "Nobody works here yet" in admin.get(f"{url}/members").text
+    assert "No members yet" in admin.get(f"{url}/members").text
 
 
 def test_members_come_and_go(admin: TestClient, db: Session, world: World) -> None:
@@ -212,7 +212,7 @@ def test_no_projects_says_how_to_begin(admin: TestClient, db: Session) -> None:
     for project in db.scalars(select(Project)):
         project.archived_at = now()
     db.commit()
-    assert "Begin with a project" in admin.get("/projects").text
+    assert "Create your first project" in admin.get("/projects").text
 
 
 def test_people_are_listed_by_what_they_did(admin: TestClient, db: Session, world: World) -> None:

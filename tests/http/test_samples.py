@@ -30,7 +30,7 @@ def test_the_list_is_searched_by_title_and_id(admin: TestClient, world: World, d
         assert "of_it" in text
         assert world.sample.title not in text
     # A percent sign is a character, not a pattern.
-    assert "No sample fits" in admin.get(address(world), params={"search": "1%0"}).text
+    assert "No samples found" in admin.get(address(world), params={"search": "1%0"}).text
 
 
 def test_the_list_is_filtered_by_state(admin: TestClient, world: World, db: Session) -> None:

@@ -54,7 +54,7 @@ def test_a_file_that_is_lost_is_said_to_be(
     store.drop(made.id)
     answer = trainer.get(f"/snapshots/{made.id}/archive")
     assert answer.status_code == 404
-    assert "make it again" in answer.text.replace("\n", " ")
+    assert "create it again" in answer.text.replace("\n", " ")
 
 
 def downloads(db: Session, snapshot: Snapshot) -> list[int | None]:

@@ -34,20 +34,20 @@ def test_an_admin_asks_for_a_snapshot(
     assert row.split == {"validation": 0.125, "test": 0.0, "separate_images": True}
     assert row.gate["allowed"] == ["language"]
     assert row.created_by == world.admin.id
-    assert "Waits for a worker" in admin.get(url).text
+    assert "Waiting for a worker" in admin.get(url).text
 
 
 @pytest.mark.parametrize(
     ("wrong", "word"),
     [
-        ({"name": "Round 2"}, "small letters"),
-        ({"validation": "60", "test": "40"}, "Nothing is left"),
-        ({"validation": "x"}, "A number is needed"),
+        ({"name": "Round 2"}, "lowercase letters"),
+        ({"validation": "60", "test": "40"}, "No samples are left"),
+        ({"validation": "x"}, "must be a number"),
         ({"seed": "-1"}, "whole number"),
-        ({"format": "csv"}, "There are:"),
+        ({"format": "csv"}, "Formats:"),
         ({"min_share": "3"}, "share from 0 to 1"),
-        ({"allow": "empty"}, "ever leave"),
-        ({"min_edit": "9", "max_edit": "3"}, "no pair can meet both"),
+        ({"allow": "empty"}, "never exported"),
+        ({"min_edit": "9", "max_edit": "3"}, "no pair can match both"),
     ],
 )
 def test_a_form_that_is_wrong_comes_back(
@@ -70,10 +70,10 @@ def field_of(page: str, name: str) -> str:
 @pytest.mark.parametrize(
     ("wrong", "word"),
     [
-        ({"max_edit": "3"}, "no pair can meet both"),
-        ({"until": "2026-13-01"}, "A day such as"),
-        ({"language": "Klingon!"}, "A language code"),
-        ({"kind": "insert", "format": "kto"}, "cannot be asked for by kind"),
+        ({"max_edit": "3"}, "no pair can match both"),
+        ({"until": "2026-13-01"}, "a day such as"),
+        ({"language": "Klingon!"}, "a language code"),
+        ({"kind": "insert", "format": "kto"}, "cannot be filtered by kind"),
     ],
 )
 def test_a_filter_that_is_wrong_loses_nothing_that_was_typed(
@@ -96,7 +96,7 @@ def test_a_filter_that_is_wrong_loses_nothing_that_was_typed(
 
 def test_an_address_with_a_wrong_filter_fills_the_form_too(admin: TestClient, world: World) -> None:
     page = admin.get(f"/projects/{world.project.id}/snapshots?min_edit=9&max_edit=3&name=kept").text
-    assert "no pair can meet both" in field_of(page, "max_edit")
+    assert "no pair can match both" in field_of(page, "max_edit")
     assert 'value="kept"' in field_of(page, "name")
 
 
@@ -115,7 +115,7 @@ def test_the_preview_counts_and_moves_the_address(
     none = admin.get(f"{url}/preview?kind=insert", headers=HTMX)
     assert '<strong class="big">0</strong>' in none.text
     wrong = admin.get(f"{url}/preview?min_edit=9&max_edit=3", headers=HTMX)
-    assert "no pair can meet both" in wrong.text
+    assert "no pair can match both" in wrong.text
     # The address of the page fills its form.
     assert 'value="rewrite" selected' in admin.get(f"{url}?kind=rewrite").text
 
@@ -153,8 +153,8 @@ def test_a_snapshot_has_a_page(admin: TestClient, trainer: TestClient, make: Mak
         page = browser.get(f"/snapshots/{made.id}").text
         assert made.content_hash in page
         assert "metadata.jsonl" in page
-    assert "Delete it" in admin.get(f"/snapshots/{made.id}").text
-    assert "Delete it" not in trainer.get(f"/snapshots/{made.id}").text
+    assert "Delete snapshot" in admin.get(f"/snapshots/{made.id}").text
+    assert "Delete snapshot" not in trainer.get(f"/snapshots/{made.id}").text
 
 
 def test_its_page_shows_a_command_that_curl_takes(admin: TestClient, make: Make) -> None:
@@ -352,15 +352,15 @@ def test_the_form_knows_what_a_format_is_made_of(
     db.commit()
     page = f"/projects/{world.project.id}/snapshots"
     asked = f"{page}/preview?format="
-    assert "texts are looked through" in admin.get(f"{asked}kto", headers=HTMX).text
-    assert "finished text meets" in admin.get(f"{asked}sft", headers=HTMX).text
-    assert "pairs meet the filter" in admin.get(f"{asked}trl", headers=HTMX).text
+    assert "texts are searched" in admin.get(f"{asked}kto", headers=HTMX).text
+    assert "finished text matches" in admin.get(f"{asked}sft", headers=HTMX).text
+    assert "pairs match the filters" in admin.get(f"{asked}trl", headers=HTMX).text
     refused = admin.get(f"{asked}kto&kind=insert", headers=HTMX).text
-    assert "cannot be asked for by kind" in refused
+    assert "cannot be filtered by kind" in refused
     form = {"name": "judged", "format": "kto", "kind": "insert"}
     again = admin.post(page, data=form)
     assert again.status_code == 422
-    assert "cannot be asked for by kind" in html.unescape(again.text)
+    assert "cannot be filtered by kind" in html.unescape(again.text)
     assert 'value="judged"' in again.text
     assert admin.post(page, data={"name": "judged", "format": "csv"}).status_code == 422
     assert db.scalar(select(Snapshot)) is None

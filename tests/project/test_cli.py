@@ -173,9 +173,13 @@ def test_an_export_takes_filters_says_what_it_leaves_out_and_streams(
     (line,) = rows.stdout.splitlines()
     assert json.loads(line)["chosen"] == "Better one.\n\n"
 
-    assert "--since: A day such as" in studio.refused("export", "leaving", "x", "--since", "now")
-    assert "--since: There is no value" in studio.refused("export", "leaving", "x", "--since", "")
-    assert "No pair meets the filters" in studio.refused("export", "leaving", "x", "--tag", "no")
+    assert "--since: It must be a day such as" in studio.refused(
+        "export", "leaving", "x", "--since", "now"
+    )
+    assert "--since: The value is missing" in studio.refused(
+        "export", "leaving", "x", "--since", ""
+    )
+    assert "No pair matches the filters" in studio.refused("export", "leaving", "x", "--tag", "no")
 
 
 def test_no_command_leaves_a_database_running(tmp_path: Path) -> None:
@@ -188,7 +192,7 @@ def test_what_cannot_be_done_is_a_sentence_and_status_1(studio: Studio, tmp_path
     assert "no project named nowhere" in studio.refused("import", "nowhere", str(tmp_path))
     assert "does not exist" in studio.refused("backup", str(tmp_path / "none" / "b.tar"))
     studio.ok("user", "add", "twice")
-    assert "an account named twice already" in studio.refused("user", "add", "twice")
+    assert "An account named twice already exists" in studio.refused("user", "add", "twice")
     assert "10 characters" in studio.run("user", "add", "x", "--password", stdin="short\n").stderr
 
 
@@ -234,7 +238,7 @@ def test_a_backup_moves_a_studio_to_another_directory(studio: Studio, tmp_path: 
     assert studio.ok("backup", str(file)).startswith("Saved the database, ")
     other = Studio(tmp_path / "other")
     assert other.ok("restore", str(file)).startswith("Restored the database, ")
-    assert "an account named kept already" in other.refused("user", "add", "kept")
+    assert "An account named kept already exists" in other.refused("user", "add", "kept")
     assert "--force" in other.refused("restore", str(file))
     assert "no intact backup" in other.refused("restore", str(ROOT / "LICENSE"), "--force")
 
@@ -283,12 +287,12 @@ def test_an_export_takes_every_format_and_a_model_of_ones_own(
     (row,) = (out / "metadata.jsonl").read_text().splitlines()
     assert json.loads(row)["prompt"].startswith("<turn user>")
     assert "| project | judged |" in (out / "README.md").read_text()
-    assert "cannot be asked for by kind" in studio.refused(
+    assert "cannot be filtered by kind" in studio.refused(
         "export", "judged", str(out), "--format", "kto", "--kind", "insert"
     )
     assert "more than one file" in studio.refused("export", "judged", "-", "--format", "sft")
     assert "has no outputs yet" in studio.refused("export", "judged", "x", "--format", "sft")
-    assert "knows images as" in studio.refused(
+    assert "marks images with" in studio.refused(
         *("export", "judged", "x", "--format", "llamafactory-exact", "--model", str(tiny))
     )
     create = ("snapshot", "create", "judged")
@@ -305,8 +309,8 @@ def test_help_needs_no_database(studio: Studio) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--where", "on_policy", "--where on_policy: There is no value"),
-        ("--where", "since=", "--where since: There is no value"),
+        ("--where", "on_policy", "--where on_policy: The value is missing"),
+        ("--where", "since=", "--where since: The value is missing"),
         ("--allow", "retracted", "--allow: What the check"),
     ],
 )
@@ -355,8 +359,8 @@ def test_a_snapshot_is_made_listed_compared_and_deleted(studio: Studio, tmp_path
         assert "\tits file is gone\t" in studio.ok("snapshot", "list", "frozen")
         for words, said in (
             (("create", "frozen", "two"), "already"),
-            (("create", "frozen", "x", "--where", "colour=red"), "no filter"),
-            (("create", "frozen", "x", "--where", "kind=insert"), "No pair meets"),
+            (("create", "frozen", "x", "--where", "colour=red"), "no such filter"),
+            (("create", "frozen", "x", "--where", "kind=insert"), "No pair matches"),
             (("create", "frozen", "y", "--test", "1.5"), "below 1"),
             (("diff", "frozen", "two", "four"), "not ready"),
             (("delete", "frozen", "nothing"), "no snapshot named"),

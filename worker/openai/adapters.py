@@ -23,13 +23,13 @@ _LOADED = "has already been loaded"
 _KNOWN: tuple[tuple[str, Message], ...] = (
     (
         r"LoRA is not enabled",
-        Message("The model server takes no adapters: %(flags)s.", flags=_FLAGS),
+        Message("The model server does not accept adapters: %(flags)s.", flags=_FLAGS),
     ),
     (
         r"LoRA rank (?P<rank>\d+) is greater than max_lora_rank (?P<most>\d+)",
         Message(
-            "The adapter's rank is %(rank)s, and the model server was started for ranks up to "
-            "%(most)s: start it with --max-lora-rank %(rank)s."
+            "The adapter's rank is %(rank)s, but the model server accepts ranks up to "
+            "%(most)s. Start it with --max-lora-rank %(rank)s."
         ),
     ),
     (
@@ -42,8 +42,8 @@ _KNOWN: tuple[tuple[str, Message], ...] = (
     (
         r"expected target modules|unsupported LoRA weight",
         Message(
-            "The adapter changes parts that the served model does not have, or that the server "
-            "does not adapt: it was trained on another model."
+            "The adapter changes parts that the served model does not have or that the server "
+            "cannot adapt. It was trained on another model."
         ),
     ),
 )
@@ -67,9 +67,7 @@ async def load_adapter(connection: Connection, adapter: Adapter) -> str:
         return notice
     if answer.status_code in (404, 405) and "No adapter found" not in said:
         raise AdapterError(
-            Message(
-                "The model server does not load adapters while it runs: %(flags)s.", flags=_FLAGS
-            )
+            Message("The model server cannot load adapters while it runs: %(flags)s.", flags=_FLAGS)
         )
     if answer.status_code in (401, 403):
         raise AdapterError("The model server does not let the worker's key load adapters.")
@@ -86,7 +84,7 @@ def plain(said: str, adapter: Adapter) -> str:
         match = re.search(pattern, said)
         if match:
             return Message(words, **match.groupdict(), path=adapter.path)
-    return Message("The model server does not take the adapter. It says: %(said)s", said=said)
+    return Message("The model server refuses the adapter. It says: %(said)s", said=said)
 
 
 def _checked(adapter: Adapter) -> str:
@@ -98,8 +96,8 @@ def _checked(adapter: Adapter) -> str:
         visible = False
     if not visible:
         return Message(
-            "The worker does not see %(path)s: that its files are those that were "
-            "added could not be checked.",
+            "The worker cannot see %(path)s, so it cannot check that the files are those that "
+            "were added.",
             path=adapter.path,
         )
     try:
@@ -109,9 +107,8 @@ def _checked(adapter: Adapter) -> str:
     if found != adapter.sha256:
         raise AdapterError(
             Message(
-                "The files in %(path)s are not those that were added as “%(name)s”: they "
-                "have been changed since. Add them as another policy, or bring the old "
-                "ones back.",
+                "The files in %(path)s have changed since they were added as “%(name)s”. Add "
+                "them as another policy, or restore the old files.",
                 path=adapter.path,
                 name=adapter.name,
             )

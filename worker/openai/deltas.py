@@ -165,8 +165,8 @@ class Reader:
         delta = choice.get("delta") or {}
         if delta.get("reasoning_content") or delta.get("reasoning"):
             raise EngineError(
-                "The model server splits its text into thoughts and answer: it must be started "
-                "without a reasoning parser. Tell your admin.",
+                "The model server splits its output into reasoning and answer. It must be "
+                "started without a reasoning parser. Tell your admin.",
                 temporary=False,
             )
         self._text += delta.get("content") or choice.get("text") or ""
@@ -181,7 +181,7 @@ class Reader:
         reason = str(choice["finish_reason"])
         if reason in ("abort", "error"):
             raise EngineError(
-                "The model server broke off in the middle of the text. What is written is kept.",
+                "The model server stopped in the middle of the text. The text so far is kept.",
                 temporary=True,
             )
         if reason != "stop" or not self._stop:
@@ -223,7 +223,7 @@ class Reader:
     def _verify(self, prompt: str) -> None:
         if not prompt.endswith(self._prefix):
             raise EngineError(
-                "The model server does not go on from the text as it stands: its chat template "
+                "The model server does not continue the existing text: its chat template "
                 "changes or closes it. Tell your admin.",
                 temporary=False,
             )

@@ -234,8 +234,8 @@ class OpenAIEngine:
                     if self._policy is not None and policy != self._policy:
                         raise EngineError(
                             Message(
-                                "The model server now serves “%(name)s” instead of “%(before)s”: "
-                                "the worker must be started again.",
+                                "The model server now serves “%(name)s” instead of "
+                                "“%(before)s”. Restart the worker.",
                                 name=policy.name,
                                 before=self._policy.name,
                             ),

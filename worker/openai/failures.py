@@ -38,7 +38,7 @@ def refusal(status: int, body: bytes, *, model: str) -> EngineError | CacheMiss:
     if status == 404:
         return NotServedError(
             Message(
-                "The model server does not have the model “%(model)s”, or is no such "
+                "The model server does not have the model “%(model)s”, or it is not a model "
                 "server. It says: %(said)s Tell your admin.",
                 model=model,
                 said=said,
@@ -47,14 +47,14 @@ def refusal(status: int, body: bytes, *, model: str) -> EngineError | CacheMiss:
         )
     if status in (408, 409, 425, 429):
         return EngineError(
-            "The model server has too much to do. What is written is kept.",
+            "The model server is too busy. The text so far is kept.",
             temporary=True,
             reason=Failure.BUSY,
         )
     if status >= 500:
         return EngineError(
             Message(
-                "The model server failed (HTTP %(status)s): %(said)s What is written is kept.",
+                "The model server failed (HTTP %(status)s): %(said)s The text so far is kept.",
                 status=status,
                 said=said,
             ),
@@ -76,11 +76,12 @@ def too_long(said: str) -> EngineError:
     """The prompt does not fit into the model."""
     found = _LIMIT.search(said)
     message = Message(
-        "Images, instruction and text together are longer than the model's limit. Tell your admin."
+        "The images, the instruction and the text together exceed the model's limit. Tell your "
+        "admin."
     )
     if found:
         message = Message(
-            "Images, instruction and text together are longer than the model's limit of "
+            "The images, the instruction and the text together exceed the model's limit of "
             "%(limit)s tokens. Tell your admin.",
             limit=next(filter(None, found.groups())),
         )
@@ -95,27 +96,27 @@ def broken(error: httpx.HTTPError, *, begun: bool) -> EngineError:
     """The connection failed. begun: text had come already."""
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
         return EngineError(
-            "The model server does not answer. What is written is kept.", temporary=True
+            "The model server does not answer. The text so far is kept.", temporary=True
         )
     if isinstance(error, httpx.TimeoutException):
         return silent(begun=begun)
     if begun:
         return EngineError(
-            "The connection to the model server broke in the middle of the text. "
-            "What is written is kept.",
+            "The connection to the model server broke in the middle of the text. The text so "
+            "far is kept.",
             temporary=True,
         )
     return EngineError(
-        "The connection to the model server broke. What is written is kept.", temporary=True
+        "The connection to the model server broke. The text so far is kept.", temporary=True
     )
 
 
 def silent(*, begun: bool) -> EngineError:
     """The server holds the connection and says nothing."""
-    message = Message("The model server did not begin to write. What is written is kept.")
+    message = Message("The model server did not begin to write. The text so far is kept.")
     if begun:
         message = Message(
-            "The model server stopped writing in the middle of the text. What is written is kept."
+            "The model server stopped writing in the middle of the text. The text so far is kept."
         )
     # A server that is away as a whole does not answer the check either, and that costs nothing.
     return EngineError(message, temporary=True, counts=True)
@@ -131,7 +132,7 @@ def said_in_stream(error: object) -> EngineError:
             temporary=False,
         )
     return EngineError(
-        Message("The model server failed: %(said)s What is written is kept.", said=said),
+        Message("The model server failed: %(said)s The text so far is kept.", said=said),
         temporary=True,
     )
 

@@ -24,8 +24,8 @@ def no_stream(body: bytes) -> EngineError:
         title = _TITLE.search(body.decode(errors="replace"))
         return _malformed(
             Message(
-                "A web page answered instead of the model server: “%(title)s”. Is a proxy before "
-                "it? What is written is kept. Tell your admin.",
+                "A web page answered instead of the model server: “%(title)s”. Is there a "
+                "proxy in front of it? The text so far is kept. Tell your admin.",
                 title=_short(html.unescape(title[1])) if title else _quoted(body),
             )
         )
@@ -38,14 +38,14 @@ def no_stream(body: bytes) -> EngineError:
     if isinstance(parsed, dict) and "choices" in parsed:
         return _malformed(
             Message(
-                "The model server does not stream: it answered in one piece. What is written is "
-                "kept. Tell your admin."
+                "The model server does not stream: it answered in one piece. The text so far "
+                "is kept. Tell your admin."
             )
         )
     return _malformed(
         Message(
-            "The model server's answer is no event stream. It begins “%(beginning)s”. What is "
-            "written is kept. Tell your admin.",
+            "The model server's answer is not an event stream. It begins with “%(beginning)s”. "
+            "The text so far is kept. Tell your admin.",
             beginning=_quoted(body),
         )
     )
@@ -62,8 +62,8 @@ def line_too_long(limit: int) -> EngineError:
     """One event is longer than any piece of text."""
     return _malformed(
         Message(
-            "The model server sent a line of more than %(limit)s MB without an end. What is "
-            "written is kept. Tell your admin.",
+            "The model server sent a line of more than %(limit)s MB without an end. The text "
+            "so far is kept. Tell your admin.",
             limit=limit // 2**20,
         )
     )
@@ -73,8 +73,8 @@ def no_utf8() -> EngineError:
     """Bytes that are no text."""
     return _malformed(
         Message(
-            "The model server sent bytes that are not UTF-8 text. What is written is kept. Tell "
-            "your admin."
+            "The model server sent bytes that are not UTF-8 text. The text so far is kept. "
+            "Tell your admin."
         )
     )
 
@@ -83,8 +83,8 @@ def no_json(event: bytes) -> EngineError:
     """An event that is text, but not JSON."""
     return _malformed(
         Message(
-            "The model server sent an event that is not JSON: “%(beginning)s”. What is written is "
-            "kept. Tell your admin.",
+            "The model server sent an event that is not JSON: “%(beginning)s”. The text so far "
+            "is kept. Tell your admin.",
             beginning=_quoted(event),
         )
     )
@@ -94,8 +94,8 @@ def another_form(event: bytes, place: str) -> EngineError:
     """JSON in which a place (a field's name) holds a value of the wrong type."""
     return _malformed(
         Message(
-            "The model server sent JSON of another form than a chat completion has: “%(place)s” "
-            "is not what it must be in “%(beginning)s”. What is written is kept. Tell your admin.",
+            "The model server sent JSON that is not a chat completion: “%(place)s” is wrong in "
+            "“%(beginning)s”. The text so far is kept. Tell your admin.",
             place=place,
             beginning=_quoted(event),
         )
@@ -106,8 +106,8 @@ def no_choice() -> EngineError:
     """The stream came to its end, and no chunk in it had a choice."""
     return _malformed(
         Message(
-            "The model server's answer has no text in it: none of its chunks has “choices”. What "
-            "is written is kept. Tell your admin."
+            "The model server's answer contains no text: none of its chunks has “choices”. The "
+            "text so far is kept. Tell your admin."
         )
     )
 
@@ -116,9 +116,9 @@ def no_reason() -> EngineError:
     """The stream came to its end, and it is not known whether the text did."""
     return _malformed(
         Message(
-            "The model server ended the text without a “finish_reason”: whether the text is "
-            "complete is not known. What is written is kept. Retry to go on from there; if it "
-            "happens again, tell your admin."
+            "The model server ended the text without a “finish_reason”, so it is not known "
+            "whether the text is complete. The text so far is kept. Retry to continue from "
+            "there; if it happens again, tell your admin."
         )
     )
 
@@ -140,8 +140,8 @@ def no_answer(path: str, body: bytes) -> EngineError:
         return no_stream(body)
     return _malformed(
         Message(
-            "The model server's answer to %(path)s is not the JSON that it must be: “%(said)s”. "
-            "Tell your admin.",
+            "The model server's answer to %(path)s is not the expected JSON: “%(said)s”. Tell "
+            "your admin.",
             path=path,
             said=_short(message_of(body)),
         )

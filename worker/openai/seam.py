@@ -120,8 +120,8 @@ def _in_common(one: str, other: str) -> int:
 def _repeated() -> EngineError:
     return EngineError(
         Message(
-            "The model server repeated the end of the text instead of continuing it. Nothing of "
-            "that is kept. Retry; if it happens again, tell your admin."
+            "The model server repeated the end of the text instead of continuing it. The "
+            "repetition is not kept. Retry; if it happens again, tell your admin."
         ),
         temporary=False,
         reason=Failure.REPEATED,
@@ -131,8 +131,8 @@ def _repeated() -> EngineError:
 def _begun_again() -> EngineError:
     return EngineError(
         Message(
-            "The model server began the text again instead of continuing it. Nothing of that is "
-            "kept. Retry; if it happens again, tell your admin."
+            "The model server started the text again instead of continuing it. The repetition "
+            "is not kept. Retry; if it happens again, tell your admin."
         ),
         temporary=False,
         reason=Failure.REPEATED,

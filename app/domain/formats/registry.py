@@ -70,8 +70,8 @@ class Format:
         """Why the format cannot be rendered by this renderer, as a sentence; None if it can."""
         if self.placeholder and renderer.image_placeholder != self.placeholder:
             return Message(
-                "The format %(name)s knows images as %(placeholder)s, the template "
-                "%(label)s writes %(image_placeholder)s.",
+                "The format %(name)s marks images with %(placeholder)s, but the template "
+                "%(label)s uses %(image_placeholder)s.",
                 name=self.name,
                 placeholder=self.placeholder,
                 label=renderer.label,
@@ -85,7 +85,9 @@ FORMATS: Mapping[str, Format] = {
     for format in (
         Format(
             "trl",
-            Message("A directory for an unmodified TRL DPOTrainer: rows, and images beside them."),
+            Message(
+                "A directory for an unmodified TRL DPOTrainer, with rows and images side by side."
+            ),
             (Stream(trl.FILE, Pair, trl.rows),),
             trl.companions,
             reader=Reader.DATASETS,
@@ -101,7 +103,7 @@ FORMATS: Mapping[str, Format] = {
         Format(
             "llamafactory",
             Message(
-                "For LLaMA-Factory as it is installed; it learns end-of-turn after every segment."
+                "For an unmodified LLaMA-Factory. It learns the end of turn after every segment."
             ),
             (Stream(llamafactory.FILE, Pair, llamafactory.rows),),
             llamafactory.companions,
@@ -111,8 +113,8 @@ FORMATS: Mapping[str, Format] = {
         Format(
             "llamafactory-exact",
             Message(
-                "For LLaMA-Factory with the launcher beside the rows: the loss on exactly the "
-                "segment."
+                "For LLaMA-Factory with the launcher that comes with the rows. The loss covers "
+                "exactly the segment."
             ),
             (Stream(llamafactory.FILE, Pair, llamafactory_exact.rows),),
             llamafactory_exact.companions,
@@ -123,7 +125,7 @@ FORMATS: Mapping[str, Format] = {
         Format(
             "ms-swift",
             Message(
-                "Messages with a loss flag each, for ms-swift: the loss on exactly the segment."
+                "For ms-swift: messages with a loss flag each. The loss covers exactly the segment."
             ),
             (Stream(ms_swift.FILE, Pair, ms_swift.rows),),
             ms_swift.companions,
@@ -133,7 +135,7 @@ FORMATS: Mapping[str, Format] = {
         Format(
             "kto",
             Message(
-                "A directory for TRL's KTOTrainer: accepted segments true, deleted ones false."
+                "A directory for TRL's KTOTrainer: accepted segments are true, deleted ones false."
             ),
             (Stream(trl.FILE, Judgement, kto.rows),),
             kto.companions,
@@ -142,7 +144,10 @@ FORMATS: Mapping[str, Format] = {
         ),
         Format(
             "sft",
-            Message("Finished texts to imitate: whole, by segment, and as messages."),
+            Message(
+                "For supervised fine-tuning (SFT): finished texts as a whole, by segment, "
+                "and as messages."
+            ),
             (
                 Stream(sft.OUTPUTS, WholeOutput, sft.output_rows),
                 Stream(sft.SEGMENTS, WholeOutput, sft.segment_rows),
@@ -153,14 +158,16 @@ FORMATS: Mapping[str, Format] = {
         ),
         Format(
             "raw",
-            Message("JSON Lines as stored, without any model's template."),
+            Message("JSON Lines as stored, without a model's template."),
             (Stream(raw.FILE, Pair, raw.rows),),
             raw.companions,
             images_first=False,
         ),
         Format(
             "parquet",
-            Message("The raw rows as a Parquet table, each image once in a table of its own."),
+            Message(
+                "The raw rows as a Parquet table. Each image is stored once, in a table of its own."
+            ),
             (Stream(parquet.FILE, Pair, parquet.rows),),
             parquet.companions,
             images_first=False,

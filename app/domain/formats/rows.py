@@ -70,7 +70,8 @@ def without_tags(text: str) -> str:
             if tag in text:
                 raise Unheld(
                     Message(
-                        "The text holds %(tag)s, which the trainer takes for a place of one.",
+                        "The text contains %(tag)s, which trainers read as a placeholder for "
+                        "media.",
                         tag=tag,
                     )
                 )

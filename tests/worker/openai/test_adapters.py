@@ -136,8 +136,8 @@ DISABLED = {"error": {"message": "LoRA is not enabled. Use --enable-lora to enab
     ("status", "body", "words"),
     [
         (404, NOT_FOUND, "start it with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1"),
-        (500, DISABLED, "The model server takes no adapters: start it with --enable-lora"),
-        (500, RANK, "started for ranks up to 16: start it with --max-lora-rank 64"),
+        (500, DISABLED, "The model server does not accept adapters: start it with --enable-lora"),
+        (500, RANK, "accepts ranks up to 16. Start it with --max-lora-rank 64"),
         (404, MISSING, "/round-2. The directory must have the same path"),
         (500, OTHER, "It says: The sky fell."),
     ],
@@ -212,7 +212,7 @@ def test_files_that_were_changed_are_not_loaded(studio: Studio, tmp_path: Path) 
         async with serving(server) as (engine, asked), studio.worker(engine):
             activated(studio, policy)
             await until(is_used(studio, policy, Use.REFUSED))
-            assert "have been changed since" in next(iter(use(studio, policy).refusals.values()))
+            assert "have changed since" in next(iter(use(studio, policy).refusals.values()))
             assert asked.bodies(LOAD) == []
             assert (await done(studio, corrected(studio))).startswith("lecturer@")
 
@@ -232,7 +232,7 @@ def test_files_that_the_worker_does_not_see_are_loaded_and_said_to_be_unchecked(
             with studio.sessions() as db:
                 (worker,) = queries.workers(db)
             assert worker.problem is not None
-            assert "could not be checked" in worker.problem
+            assert "cannot check that the files" in worker.problem
 
     play(scenario)
 

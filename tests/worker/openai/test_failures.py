@@ -24,7 +24,7 @@ def said(message: str, code: int = 400) -> bytes:
             "does not have the model “lecturer”",
             False,
         ),
-        (429, b"", "too much to do", True),
+        (429, b"", "too busy", True),
         (500, said("EngineCore encountered an issue.", 500), "EngineCore encountered", True),
         (502, b"<html>Bad Gateway</html>", "HTTP 502", True),
         (503, b"", "HTTP 503", True),
@@ -40,7 +40,7 @@ def said(message: str, code: int = 400) -> bytes:
         (
             400,
             b'{"error":{"code":400,"message":"the request exceeds the available context size"}}',
-            "longer than the model's limit",
+            "exceed the model's limit",
             False,
         ),
         (400, said("Failed to load image: cannot identify image file"), "cannot identify", False),

@@ -103,22 +103,22 @@ PAGE = b"<!DOCTYPE html>\n<html><head><title>502 &amp; all that</title></head><b
     ("chat", "words", "kept"),
     [
         (after_good(b"data: {'content': 1}\n\n"), "an event that is not JSON: “{'content'", GOOD),
-        (after_good(data([1, 2])), "“chunk” is not what it must be in “[1, 2]”", GOOD),
-        (after_good(data("text")), "“chunk” is not what it must be", GOOD),
-        (after_good(data({"choices": "text"})), "“choices” is not what it must be", GOOD),
-        (after_good(data({"choices": [None]})), "“choices” is not what it must be", GOOD),
-        (after_good(data({"choices": [{"delta": "x"}]})), "“delta” is not what it must", GOOD),
+        (after_good(data([1, 2])), "“chunk” is wrong in “[1, 2]”", GOOD),
+        (after_good(data("text")), "“chunk” is wrong", GOOD),
+        (after_good(data({"choices": "text"})), "“choices” is wrong", GOOD),
+        (after_good(data({"choices": [None]})), "“choices” is wrong", GOOD),
+        (after_good(data({"choices": [{"delta": "x"}]})), "“delta” is wrong", GOOD),
         (
             after_good(data({"choices": [{"delta": {"content": ["x"]}}]})),
-            "“content” is not what it must be",
+            "“content” is wrong",
             GOOD,
         ),
         (
             after_good(data({"choices": [{"delta": {"content": "x"}, "logprobs": [1]}]})),
-            "“logprobs” is not what it must be",
+            "“logprobs” is wrong",
             GOOD,
         ),
-        (after_good(data({"choices": [], "usage": 7})), "“usage” is not what it must be", GOOD),
+        (after_good(data({"choices": [], "usage": 7})), "“usage” is wrong", GOOD),
         (after_good(b'data: {"choices": [{"delta": {"content": "\xff"}}]}\n\n'), "UTF-8", GOOD),
         (
             after_good(data({"error": {"message": "No.", "code": 400}})),
@@ -138,7 +138,7 @@ PAGE = b"<!DOCTYPE html>\n<html><head><title>502 &amp; all that</title></head><b
         (whole(b"<html>no title"), "A web page answered instead of the model", ""),
         (whole(json.dumps(content("Hi", "stop"), indent=1).encode()), "does not stream", ""),
         (whole(b'{"error": {"message": "No.", "code": 422}}'), "refuses this text: No.", ""),
-        (whole(b"Hello there"), "no event stream. It begins “Hello there”", ""),
+        (whole(b"Hello there"), "not an event stream. It begins with “Hello there”", ""),
     ],
 )
 def test_each_kind_is_one_failure_with_its_sentence(
@@ -228,7 +228,7 @@ def test_a_server_that_stops_continuing_after_the_probe_is_not_believed(
         await answer.end()
 
     run, text, asked = written_by(studio, chat)
-    assert "began the text again instead of continuing it" in (run.error or "")
+    assert "started the text again instead of continuing it" in (run.error or "")
     assert (text, run.written, asked) == ("", 0, 1)
     assert studio.segments(run.id) == []
 
@@ -260,8 +260,8 @@ def test_the_time_before_the_first_text_grows_with_the_prompt() -> None:
     ("body", "words"),
     [
         (PAGE, "A web page answered"),
-        (b"[]", "/v1/chat/completions is not the JSON that it must be: “.*”"),
-        (b"oops", "is not the JSON that it must be: “oops.”"),
+        (b"[]", "/v1/chat/completions is not the expected JSON: “.*”"),
+        (b"oops", "is not the expected JSON: “oops.”"),
         (b"x" * (17 * 2**20), "longer than 16 MB"),
     ],
 )

@@ -12,7 +12,7 @@ from worker.openai.seam import LONG, WHOLE, Seam
 
 SLIDES = lecture(8)
 TEXT = "".join(SLIDES)
-AGAIN = "began the text again"
+AGAIN = "started the text again"
 END = "repeated the end of the text"
 
 
