@@ -32,7 +32,7 @@ def refused(*words: str, cwd: Path = ROOT, status: int = 2, **environment: str) 
 
 def test_a_model_server_needs_an_address(tmp_path: Path) -> None:
     said = refused(cwd=tmp_path, ITERDPO_ENGINE="openai", ITERDPO_ENGINE_KEY=SECRET)
-    assert "ITERDPO_ENGINE is openai, so ITERDPO_ENGINE_URL must say where" in said
+    assert "ITERDPO_ENGINE=openai needs ITERDPO_ENGINE_URL" in said
     assert "Value error" not in said
 
 
