@@ -42,7 +42,7 @@ def test_an_adapter_from_its_directory_to_its_use(studio: Studio, tmp_path: Path
     )
     assert late.returncode == 1
     assert late.stdout == "round-2 is round 2 of /m.\n"
-    assert "not all workers have loaded it in this time" in late.stderr
+    assert "not all workers loaded it in time" in late.stderr
     listed = [line.split("\t") for line in studio.ok("policy", "list").splitlines()]
     assert listed[0] == ["name", "round", "state", "segments", "pairs", "model"]
     assert listed[1] == ["round-2", "2", "loading", "0", "0", "/m"]

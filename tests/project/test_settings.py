@@ -62,7 +62,7 @@ def test_the_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.engine_key.get_secret_value() == SECRET
     assert SECRET not in f"{settings!r} {settings} {settings.model_dump_json()}"
     monkeypatch.setenv("ITERDPO_ENGINE_KEY", f"{SECRET}\n")
-    with pytest.raises(ValidationError, match="without blanks or line ends") as error:
+    with pytest.raises(ValidationError, match="without spaces or line breaks") as error:
         Settings()
     assert SECRET not in str(error.value)
 
