@@ -1,4 +1,4 @@
-"""iterdpo project, user, token: who works on what."""
+"""iterdpo project, user, token: projects and their members, accounts, API tokens."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -20,9 +20,11 @@ from app.refusals import NotFound
 from app.settings import Settings
 
 commands = typer.Typer()
-project_commands = typer.Typer(no_args_is_help=True, help="Add projects and who works in them.")
-user_commands = typer.Typer(no_args_is_help=True, help="Add people and let them in or out.")
-token_commands = typer.Typer(no_args_is_help=True, help="API tokens for training scripts.")
+project_commands = typer.Typer(no_args_is_help=True, help="Add projects and their members.")
+user_commands = typer.Typer(
+    no_args_is_help=True, help="Add accounts, invite their owners, disable and enable them."
+)
+token_commands = typer.Typer(no_args_is_help=True, help="Create API tokens for training scripts.")
 commands.add_typer(project_commands, name="project")
 commands.add_typer(user_commands, name="user")
 commands.add_typer(token_commands, name="token")
@@ -38,13 +40,13 @@ class RuleChoice(StrEnum):
     SENTENCES = RuleKind.SENTENCES
 
 
-Name = Annotated[str, typer.Argument(help="The account's name, as it is typed at log-in.")]
+Name = Annotated[str, typer.Argument(help="The account's log-in name.")]
 Password = Annotated[
     bool,
     typer.Option(
         "--password",
-        help="Ask for a password now (or read one line from a pipe) instead of making an "
-        "invitation.",
+        help="Ask for a password (or read one line from a pipe) instead of printing "
+        "an invitation link.",
     ),
 ]
 
@@ -54,29 +56,32 @@ def add_project(
     name: Annotated[
         str,
         typer.Argument(
-            help="Small letters, digits, dots, dashes, _; addresses and exports use it."
+            help="Lowercase letters, digits, dots, dashes and underscores. Appears in "
+            "addresses and exports."
         ),
     ],
-    title: Annotated[str, typer.Option(help="What people see [the name].")] = "",
+    title: Annotated[str, typer.Option(help="Title shown on pages. Default: the name.")] = "",
     rule: Annotated[
         RuleChoice,
         typer.Option(
-            help="Where outputs are cut into segments; auto: by what fits the first file that is "
-            "imported; sentences: groups of --words."
+            help="How outputs are cut into segments. auto: the rule that fits the first "
+            "imported file. sentences: groups of about --words words."
         ),
     ] = RuleChoice.AUTO,
-    words: Annotated[int, typer.Option(help="Words of a group of sentences, about.")] = 120,
-    annotators: Annotated[int, typer.Option(help="Annotators that each sample gets.")] = 1,
+    words: Annotated[
+        int, typer.Option(help="Approximate words per segment. Used only by the rule `sentences`.")
+    ] = 120,
+    annotators: Annotated[int, typer.Option(help="Number of annotators per sample.")] = 1,
     guidelines: Annotated[
         Path | None,
-        typer.Option(help="A text file with the guidelines for annotators.", exists=True),
+        typer.Option(help="Text file with the guidelines for annotators.", exists=True),
     ] = None,
     member: Annotated[
-        list[str] | None, typer.Option(help="An account that may work in it. Repeatable.")
+        list[str] | None, typer.Option(help="Account to add as a member. Repeatable.")
     ] = None,
     data: Data = None,
 ) -> None:
-    """Add a project: how outputs are cut, how many correct each sample, who may.
+    """Add a project: its segmentation rule, annotators per sample, and members.
 
     Examples:
 
@@ -103,10 +108,10 @@ def add_project(
 @project_commands.command("join")
 def join_project(
     project: Annotated[str, typer.Argument(help="The project's name.")],
-    user: Annotated[list[str], typer.Argument(help="The accounts that may work in it.")],
+    user: Annotated[list[str], typer.Argument(help="Accounts to add.")],
     data: Data = None,
 ) -> None:
-    """Let people work in a project, or pull its pairs; who is in it already stays.
+    """Add members to a project. Existing members stay.
 
     Examples:
 
@@ -118,24 +123,31 @@ def join_project(
             raise NotFound(f"There is no project named {project}.")
         for account in user:
             projects.add_member(db, project=found, name=account)
-    say(f"{project} is open to {', '.join(user)}.")
+    say(f"Added to {project}: {', '.join(user)}.")
 
 
 @user_commands.command("add")
 def add_user(
-    name: Annotated[str, typer.Argument(help="1 to 64 letters, digits, dots, dashes, _ or @.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Log-in name: 1 to 64 letters, digits, dots, dashes, underscores or @."
+        ),
+    ],
     role: Annotated[
         Role,
         typer.Option(
-            help="annotator: corrects samples. admin: projects, people, exports. "
-            "trainer: pulls pairs by API token."
+            help="annotator: corrects samples. admin: manages projects, people and "
+            "exports. trainer: pulls pairs with an API token."
         ),
     ] = Role.ANNOTATOR,
-    display_name: Annotated[str, typer.Option(help="The name others see.")] = "",
+    display_name: Annotated[
+        str, typer.Option(help="Name shown to other people. Default: the log-in name.")
+    ] = "",
     password: Password = False,
     data: Data = None,
 ) -> None:
-    """Add an account; prints an invitation link, good for a week, to set a password with.
+    """Add an account and print an invitation link, valid for a week, to set a password.
 
     Examples:
 
@@ -158,7 +170,7 @@ def add_user(
 
 @user_commands.command("invite")
 def invite(name: Name, data: Data = None) -> None:
-    """Make a new invitation link, for who lost the first or forgot the password.
+    """Print a new invitation link, for a lost link or a forgotten password.
 
     Examples:
 
@@ -172,7 +184,7 @@ def invite(name: Name, data: Data = None) -> None:
 
 @user_commands.command("disable")
 def disable(name: Name, data: Data = None) -> None:
-    """Keep an account from logging in, and its tokens from working; its work stays.
+    """Disable an account: its owner cannot log in and its tokens stop working. Their work stays.
 
     Examples:
 
@@ -185,7 +197,7 @@ def disable(name: Name, data: Data = None) -> None:
 
 @user_commands.command("enable")
 def enable(name: Name, data: Data = None) -> None:
-    """Let a disabled account log in again.
+    """Enable a disabled account. Its owner can log in again with the old password.
 
     Examples:
 
@@ -198,23 +210,21 @@ def enable(name: Name, data: Data = None) -> None:
 
 @token_commands.command("create")
 def create_token(
-    user: Annotated[str, typer.Argument(help="The trainer's or admin's account.")],
+    user: Annotated[str, typer.Argument(help="Account of a trainer or an admin.")],
     scope: Annotated[
         list[str],
         typer.Option(
-            help="What it may do: pairs:read, projects:read, imports:write, policies:read, "
-            "policies:write. Repeatable."
+            help="Permission: pairs:read, projects:read, imports:write, policies:read "
+            "or policies:write. Repeatable."
         ),
     ],
-    name: Annotated[str, typer.Option(help="What it is for, shown in the list of tokens.")] = (
-        "command line"
-    ),
+    name: Annotated[str, typer.Option(help="Name shown in the list of tokens.")] = ("command line"),
     days: Annotated[
-        int, typer.Option(help="It works this many days; 0: until it is revoked.", min=0)
+        int, typer.Option(help="Days until the token expires. 0: it never expires.", min=0)
     ] = 365,
     data: Data = None,
 ) -> None:
-    """Make an API token and print it, once, alone on standard output.
+    """Create an API token and print it on standard output. It is shown only once.
 
     Examples:
 
@@ -228,7 +238,7 @@ def create_token(
         secret = accounts.create_token(
             db, user_id=_user_id(db, user), name=name, scopes=scope, days=days or None
         )
-    note("This token is shown only now; keep it like a password.")
+    note("This token is shown only once. Keep it like a password.")
     say(secret)
 
 
@@ -248,4 +258,4 @@ def _read_password() -> str:
 
 def _say_invitation(settings: Settings, invitation: accounts.Invitation) -> None:
     say(f"{address.of_studio(settings)}/invitation/{invitation.secret}")
-    note(f"With this link {invitation.name} sets a password, until {invitation.expires_at:%F}.")
+    note(f"{invitation.name} can set a password with this link until {invitation.expires_at:%F}.")

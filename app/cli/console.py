@@ -15,8 +15,8 @@ Data = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        help="Directory of the embedded database, the images and the logs "
-        "[ITERDPO_DATA, else ./data].",
+        help="Directory of the embedded database, images and logs. Default: "
+        "ITERDPO_DATA or ./data.",
         file_okay=False,
         show_default=False,
     ),

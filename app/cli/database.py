@@ -1,4 +1,4 @@
-"""iterdpo migrate, backup, restore: the database as a whole."""
+"""iterdpo migrate, backup, restore: schema and backups."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,15 +20,16 @@ commands = typer.Typer()
 def migrate(
     check: Annotated[
         bool,
-        typer.Option("--check", help="Afterwards fail if the code's tables differ from these."),
+        typer.Option(
+            "--check", help="Fail if the tables of the code differ from the migrated schema."
+        ),
     ] = False,
     data: Data = None,
 ) -> None:
-    """Bring the database to the schema of this version; running it again changes nothing.
+    """Upgrade the database to the schema of this version. Running it again changes nothing.
 
-    The embedded database is migrated by every command that uses it. One of your own, named by
-    DATABASE_URL, is changed by this command only: run it before `serve` and `worker` of a new
-    version.
+    Every command upgrades the embedded database by itself. Your own database (DATABASE_URL) is
+    upgraded by this command only: run it before `serve` and `worker` of a new version.
 
     Examples:
 
@@ -46,14 +47,16 @@ def migrate(
 
 @commands.command()
 def backup(
-    file: Annotated[Path, typer.Argument(help="The file to write; an old one is replaced.")],
+    file: Annotated[Path, typer.Argument(help="File to write; replaces an existing one.")],
     without_snapshots: Annotated[
         bool,
-        typer.Option("--without-snapshots", help="Leave the snapshots' files out, for its size."),
+        typer.Option(
+            "--without-snapshots", help="Leave out the files of snapshots, for a smaller backup."
+        ),
     ] = False,
     data: Data = None,
 ) -> None:
-    """Save everything, database, images and snapshots, in one file. The studio may keep running.
+    """Save the database, images and snapshots in one file. The studio can keep running.
 
     Examples:
 
@@ -72,7 +75,7 @@ def backup(
         )
     size = f"{file} ({saved.bytes / 1e6:.1f} MB)"
     if without_snapshots:
-        say(f"Saved the database and {saved.images} images, no snapshot's files, in {size}.")
+        say(f"Saved the database and {saved.images} images, without snapshot files, in {size}.")
     else:
         say(f"Saved the database, {saved.images} images and {saved.snapshots} snapshots in {size}.")
     _say_lost(saved)
@@ -80,16 +83,16 @@ def backup(
 
 @commands.command()
 def restore(
-    file: Annotated[Path, typer.Argument(help="A file that `backup` wrote.", exists=True)],
+    file: Annotated[Path, typer.Argument(help="File that `iterdpo backup` wrote.", exists=True)],
     force: Annotated[
-        bool, typer.Option("--force", help="Replace what the database holds now.")
+        bool, typer.Option("--force", help="Replace the contents of the database.")
     ] = False,
     data: Data = None,
 ) -> None:
-    """Bring a backup back, into an empty database or, with --force, in place of what is there.
+    """Restore a backup into an empty database or, with --force, replace what the database contains.
 
-    Every part is checked before anything changes, and the database changes all at once or not
-    at all. Stop `serve` and `worker` first.
+    Every part is checked before anything changes, and the database is replaced in one transaction.
+    Stop `serve` and `worker` first.
 
     Examples:
 
@@ -109,7 +112,7 @@ def restore(
 
 def _say_lost(contents: backups.Contents) -> None:
     if contents.lost:
-        say(f"{contents.lost} snapshots had no files to save: delete them and make them again.")
+        say(f"{contents.lost} snapshots have no files: delete them and create them again.")
 
 
 def _bar(bars: Progress) -> backups.Advance:

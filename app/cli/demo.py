@@ -1,4 +1,4 @@
-"""iterdpo demo: everything in one process tree, with a project to try."""
+"""iterdpo demo: database, app and worker in one process tree, with a demo project."""
 
 import sys
 from contextlib import ExitStack
@@ -18,26 +18,31 @@ commands = typer.Typer()
 @commands.command()
 def demo(
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on [ITERDPO_HOST].", show_default=False)
+        str | None,
+        typer.Option(
+            help="Address to listen on. Default: ITERDPO_HOST or 127.0.0.1.", show_default=False
+        ),
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port to listen on [ITERDPO_PORT].", show_default=False)
+        int | None,
+        typer.Option(help="Port to listen on. Default: ITERDPO_PORT or 8000.", show_default=False),
     ] = None,
     data: Data = None,
     reload: Annotated[
-        bool, typer.Option("--reload", help="Developing: restart the app when its code changes.")
+        bool,
+        typer.Option("--reload", help="For development: restart the app when its code changes."),
     ] = False,
 ) -> None:
-    """Start database, app and worker with a demo project; Ctrl+C stops them all.
+    """Start the database, the app and a worker with a demo project. Ctrl+C stops them.
 
-    Everything stays in the data directory and is there at the next start. The demo accounts have
-    published passwords: do not put this on a network.
+    The data directory keeps everything for the next start. The passwords of the demo accounts are
+    public: do not expose the demo to a network.
 
     Examples:
 
         iterdpo demo
 
-        iterdpo demo --port 8123 --data "/some/where/to try"
+        iterdpo demo --port 8123 --data /srv/demo
     """
     settings = settings_for(host=host, port=port, data=data, demo=True)
     require_free_port(settings.host, settings.port)
@@ -77,7 +82,7 @@ def _welcome(settings: Settings, accounts: str) -> None:
 
 
 def _tend(settings: Settings, rejoined: ExitStack) -> None:
-    """See that the embedded server answers; start it again when even its keeper was killed."""
+    """Check that the embedded server answers; restart it if its keeper was killed."""
     if settings.database_url is None and running_url(settings.data) is None:
         note("The database does not answer; starting it again.")
         try:

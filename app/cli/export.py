@@ -1,4 +1,4 @@
-"""iterdpo export: a project's pairs out, as files for a trainer."""
+"""iterdpo export: write a project's pairs as files for a trainer."""
 
 import sys
 from collections import Counter
@@ -34,11 +34,11 @@ _FORMATS = "; ".join(f"{form.name}: {form.title}" for form in FORMATS.values())
 
 
 def _filter(name: str, *flags: str, **rest: Any) -> Any:
-    """An option that asks for pairs: every filter of app/domain/filters.py is one."""
+    """An option for one filter of app/domain/filters.py."""
     return typer.Option(
         *(flags or (f"--{name.replace('_', '-')}",)),
         help=FILTERS[name],
-        rich_help_panel="Which pairs",
+        rich_help_panel="Filters",
         show_default=False,
         **rest,
     )
@@ -54,25 +54,30 @@ def export(
     out: Annotated[
         str,
         typer.Argument(
-            help="The directory to write; an earlier export is replaced. A dash (-): the rows "
-            "alone, to standard output. Not needed with --dry-run.",
+            help="Directory to write; replaces an earlier export. A dash (-) writes "
+            "only the rows, to standard output. Not needed with --dry-run.",
             show_default=False,
         ),
     ] = "",
     format: Annotated[str, typer.Option(help=f"{_FORMATS}.")] = "trl",
     template: Annotated[
-        Template, typer.Option(help="The chat template of the model that is to be trained.")
+        Template, typer.Option(help="Chat template of the model to train.")
     ] = Template.QWEN2_5_VL,
     model: Annotated[
         Path | None,
         typer.Option(
-            help="A model's directory: its own chat template renders the rows, and --template says "
-            "only how tokens are estimated.",
+            help="Directory of a model. Its own chat template renders the rows; "
+            "--template then only affects the token estimate.",
             show_default=False,
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Write nothing; say what would be, and what not.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Write nothing. Print how many rows would be written and what the "
+            "quality gate leaves out.",
+        ),
     ] = False,
     more: Annotated[list[str] | None, _filter("project")] = None,
     policy: Annotated[list[str] | None, _filter("policy")] = None,
@@ -93,22 +98,33 @@ def export(
     limit_per_sample: Annotated[int | None, _filter("limit_per_sample", min=1)] = None,
     allowed: Annotated[
         list[str] | None,
-        _gate("--allow", f"Let pass what this check finds: {_ALLOWABLE}.", show_default=False),
+        _gate("--allow", f"Do not apply this check: {_ALLOWABLE}. Repeatable.", show_default=False),
     ] = None,
     min_share: Annotated[
         float,
-        _gate("--min-share", "Of `shorter`: the least share of the rejected side.", min=0, max=1),
+        _gate(
+            "--min-share",
+            "For the check `shorter`: minimum length of the chosen side, as a "
+            "share of the rejected side.",
+            min=0,
+            max=1,
+        ),
     ] = MIN_SHARE,
     max_tokens: Annotated[
-        int, _gate("--max-tokens", "Of `tokens`: a row's budget; 0: what the model reads.", min=0)
+        int,
+        _gate(
+            "--max-tokens",
+            "For the check `tokens`: maximum tokens per row. 0: the model's context length.",
+            min=0,
+        ),
     ] = 0,
     data: Data = None,
 ) -> None:
-    """Write a project's preference pairs as files that a trainer loads as they are.
+    """Write a project's preference pairs as files that a trainer loads without changes.
 
-    The directory appears whole or not at all, with a README.md that says how to train with it and a
-    manifest of what was written and what the quality gate has left out. Nothing is left out
-    silently. Options that name what is wanted may be repeated: any of the values will do.
+    The directory appears complete or not at all. It contains a README.md that explains how to train
+    with it and a manifest of what was written and what the quality gate left out. A filter with
+    names or numbers can be repeated; a pair then needs to match one of its values.
 
     Examples:
 
@@ -144,7 +160,7 @@ def export(
     gate = gate_wanted(template, allowed or [], min_share, max_tokens)
     form = format_named(format)
     if not out and not dry_run:
-        raise Invalid("Name the directory to write, or ask what it would hold with --dry-run.")
+        raise Invalid("Name the directory to write, or use --dry-run.")
     folder = Path(out).name if out not in ("", "-") else form.name
     renderer = load_template(model) if model else template
     order = Order(wanted, form, Rendering(renderer, folder=folder, project=project), gate)
@@ -192,14 +208,14 @@ def _look(db: Session, order: Order) -> None:
         lambda one: unheld.update(order.format.unheld(one.item, order.rendering)),
     )
     asked = found.passed + sum(found.found.values()) - len(selection.taken_back)
-    say(f"{found.passed} {kind.nouns} would be written, of {asked} that were asked for.")
+    say(f"{found.passed} of {asked} matching {kind.nouns} would be written.")
     for check in Check:
         if count := found.found.get(check, 0):
             first = ", ".join(found.examples[check][:10])
             say(f"{count} left out by {check.value}: {CHECKS[check][1]}\n  {kind.nouns} {first}")
     _tell_unheld(unheld)
     if found.found.keys() - NEVER_ALLOWED:
-        note("A check that is too strict here can be allowed: --allow NAME")
+        note("To include what a check finds, add --allow CHECK.")
 
 
 def _write(db: Session, order: Order, out: Path, settings: Settings) -> None:
@@ -221,9 +237,7 @@ def _write(db: Session, order: Order, out: Path, settings: Settings) -> None:
 
 def _stream(db: Session, order: Order, settings: Settings) -> None:
     if len(order.format.files) > 1 or order.format.table:
-        raise Invalid(
-            f"The format {order.format.name} is more than one file of lines: name a directory."
-        )
+        raise Invalid(f"The format {order.format.name} needs more than one file: name a directory.")
     selection = order.kind.select(db, order.wanted, project_ids(db, order.wanted))
     steps = exporting(
         lambda: nullcontext(db),
@@ -248,4 +262,4 @@ def _tell(tally: Tally) -> None:
 
 def _tell_unheld(unheld: Mapping[str, int]) -> None:
     for file, count in unheld.items():
-        note(f"Left out of {file} alone {count}: {UNHELD}")
+        note(f"Left out of {file} only: {count}. {UNHELD}")

@@ -1,4 +1,4 @@
-"""iterdpo import: samples in."""
+"""iterdpo import: add samples to a project."""
 
 from pathlib import Path
 from typing import Annotated
@@ -29,38 +29,38 @@ def import_samples(
     path: Annotated[
         Path,
         typer.Argument(
-            help="A data file (.jsonl, .json, .parquet, .arrow), a folder or a .zip of such files "
-            "with their images, a folder of slides and scripts, or a PDF deck.",
+            help="Data file (.jsonl, .json, .parquet, .arrow), folder or .zip of such "
+            "files with their images, folder of slides and scripts, or PDF deck.",
             exists=True,
         ),
     ],
     policy: Annotated[
-        str, typer.Option(help="The model that wrote the outputs, with its revision.")
+        str, typer.Option(help="Model that wrote the outputs, with its revision.")
     ] = "imported",
     instruction: Annotated[
         str | None,
         typer.Option(
-            help="What the model was asked, where the files do not say it.", show_default=False
+            help="Instruction for files that contain none, such as PDF decks.", show_default=False
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="A text file with the model's output for a PDF deck.", exists=True),
+        typer.Option(help="Text file with the model's output for a PDF deck.", exists=True),
     ] = None,
     mapped: Annotated[
         list[str] | None,
         typer.Option(
             "--map",
             metavar="FIELD=COLUMN",
-            help="Which column of the file is which field, where names differ; may be repeated.",
+            help="Read FIELD from COLUMN, where their names differ. Repeatable.",
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what the file holds; write nothing.")
+        bool, typer.Option("--dry-run", help="Write nothing. Print what the file contains.")
     ] = False,
     data: Data = None,
 ) -> None:
-    """Add samples to a project: all of them, or none and a list of what is wrong.
+    """Add samples to a project. If anything is wrong, add none and list the errors.
 
     Importing the same files again changes nothing. Formats: docs/importing.md.
 
@@ -109,16 +109,16 @@ def import_samples(
         )
     say(
         f"Added {report.added} samples with {report.segments} segments and {report.images} images; "
-        f"{report.unchanged} were there already."
+        f"{report.unchanged} existed already."
     )
     for notice in report.notices:
         note(notice)
     if report.recut:
-        note(f"{report.recut} of them were cut by another rule, as the project's found no place.")
+        note(f"{report.recut} of them were cut by another rule: the project's found no boundary.")
 
 
 def _say_preview(found: Preview) -> None:
-    """What the file holds, then each of the first samples."""
+    """Print what the file contains, then each of the first samples."""
     say(f"{found.kind}: {found.samples:,} samples, {found.images:,} images, {found.files} files.")
     if found.mapped:
         say("Columns: " + ", ".join(f"{field}={column}" for field, column in found.mapped))

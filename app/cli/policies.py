@@ -1,4 +1,4 @@
-"""iterdpo policy: which model or adapter writes the texts."""
+"""iterdpo policy: the models and adapters that write texts."""
 
 import time
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from app.refusals import Conflict, Invalid, NotFound
 
 commands = typer.Typer()
 policy_commands = typer.Typer(
-    no_args_is_help=True, help="Add adapters, and choose which one writes the texts."
+    no_args_is_help=True, help="Add LoRA adapters and choose the one that writes new texts."
 )
 commands.add_typer(policy_commands, name="policy")
 
@@ -27,7 +27,7 @@ _LOOK_S = 0.1
 Name = Annotated[str, typer.Argument(help="The policy's name.")]
 Wait = Annotated[
     float,
-    typer.Option(help="So long, in seconds, to wait for the workers to load it.", min=0),
+    typer.Option(help="Seconds to wait for the workers to load the adapter.", min=0),
 ]
 
 
@@ -35,13 +35,15 @@ Wait = Annotated[
 def add(
     name: Annotated[
         str,
-        typer.Argument(help="1 to 64 letters, digits, dots, dashes, _; pairs name their policy."),
+        typer.Argument(
+            help="1 to 64 letters, digits, dots, dashes or underscores. Appears in pairs."
+        ),
     ],
     adapter: Annotated[
         Path,
         typer.Option(
-            help="Directory of a LoRA adapter in PEFT's form; the model server must see it under "
-            "the same path.",
+            help="Directory of a LoRA adapter in PEFT format. The model server must see "
+            "it under the same path.",
             exists=True,
             file_okay=False,
         ),
@@ -50,15 +52,15 @@ def add(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="The model that it belongs to, as the model server names it [the adapter's own "
-            "configuration says it].",
+            help="Base model, as the model server names it. Default: from the adapter's "
+            "configuration.",
             show_default=False,
         ),
     ] = None,
     round: Annotated[
         int | None,
         typer.Option(
-            help="Round of training [one after the latest of its model].",
+            help="Round of training. Default: one more than the latest of its base model.",
             min=0,
             show_default=False,
         ),
@@ -67,14 +69,14 @@ def add(
         str | None, typer.Option(help="Revision of the base model.", show_default=False)
     ] = None,
     activate: Annotated[
-        bool, typer.Option("--activate", help="New regenerations are written with it.")
+        bool, typer.Option("--activate", help="Use the adapter for new regenerations.")
     ] = False,
     wait: Wait = 30.0,
     data: Data = None,
 ) -> None:
-    """Add a LoRA adapter as a policy. What it is never changes: a hash of its files is kept.
+    """Add a LoRA adapter as a policy. The studio stores a hash of its files.
 
-    Adding the same again changes nothing; another adapter needs another name.
+    Adding the same adapter again changes nothing. A different adapter needs a different name.
 
     Examples:
 
@@ -85,7 +87,7 @@ def add(
     directory = adapter.absolute()
     found = read_adapter(directory)
     if not base and not found.base_model:
-        raise Invalid("The adapter does not say which model it belongs to: give --base MODEL.")
+        raise Invalid("The adapter does not name its base model. Add --base MODEL.")
     with _sessions(data) as sessions:
         with sessions.begin() as db:
             policy = service.register(
@@ -105,7 +107,7 @@ def add(
 
 @policy_commands.command("list")
 def list_policies(data: Data = None) -> None:
-    """List the policies: name, round, state, base model, how many segments and pairs each wrote.
+    """List policies with name, round, state, numbers of segments and pairs, and base model.
 
     Examples:
 
@@ -121,14 +123,14 @@ def list_policies(data: Data = None) -> None:
             f"{policy.base_model or policy.engine}"
         )
         for worker, reason in policy.refusals.items():
-            note(f"{policy.name} is not loaded by {worker}: {reason}")
+            note(f"{worker} did not load {policy.name}: {reason}")
 
 
 @policy_commands.command("activate")
 def activate(name: Name, wait: Wait = 30.0, data: Data = None) -> None:
-    """Have new regenerations written with an adapter; those that run finish as they began.
+    """Use an adapter for new regenerations. Running ones finish with their own policy.
 
-    Exit status 1 when a worker's model server does not take it: what was used before goes on.
+    Exit status 1 if a model server does not load it; workers then keep the previous policy.
 
     Examples:
 
@@ -144,11 +146,11 @@ def activate(name: Name, wait: Wait = 30.0, data: Data = None) -> None:
 def deactivate(
     name: Annotated[
         str | None,
-        typer.Argument(help="The active policy [the only one there is].", show_default=False),
+        typer.Argument(help="The active policy. Default: the only active one.", show_default=False),
     ] = None,
     data: Data = None,
 ) -> None:
-    """Have new regenerations written with the base model alone again.
+    """Use the base model without an adapter for new regenerations.
 
     Examples:
 
@@ -160,17 +162,19 @@ def deactivate(
         else:
             active = [one for one in queries.policies(db) if one.active]
             if not active:
-                raise NotFound("No adapter is active: the base models write already.")
+                raise NotFound(
+                    "No adapter is active. New regenerations already use the base models."
+                )
             if len(active) > 1:
                 names = ", ".join(one.name for one in active)
-                raise Conflict(f"Several adapters are active, of several models: choose {names}.")
+                raise Conflict(f"Several adapters are active. Name one of them: {names}.")
             policy_id = active[0].id
         policy = service.deactivate(db, policy_id=policy_id)
-        say(f"{policy.name} is not active any more; {policy.base_model} writes.")
+        say(f"{policy.name} is no longer active. New regenerations use {policy.base_model}.")
 
 
 def _activate(sessions: Sessions, policy_id: int, wait_s: float) -> None:
-    """Activate it and say what the workers make of it. Raises Conflict when one refuses it."""
+    """Activate it and report each worker. Raises Conflict when a worker refuses it."""
     with sessions.begin() as db:
         service.activate(db, policy_id=policy_id)
     deadline = time.monotonic() + wait_s
@@ -182,7 +186,7 @@ def _activate(sessions: Sessions, policy_id: int, wait_s: float) -> None:
             break
         time.sleep(_LOOK_S)
     for worker in policy.workers:
-        say(f"{worker} writes with it.")
+        say(f"{worker} uses it.")
     for one in workers:
         if one.problem and one.policy_id == policy_id:
             note(f"{one.name}: {one.problem}")
@@ -193,18 +197,18 @@ def _refuse_unless_used(policy: PolicyView, served: set[str]) -> None:
     if policy.use is Use.REFUSED:
         reasons = "\n".join(f"{worker}: {reason}" for worker, reason in policy.refusals.items())
         raise Conflict(
-            f"{policy.name} is active and was not loaded everywhere; where it was not, what was "
-            f"used before goes on.\n{reasons}"
+            f"{policy.name} is active, but some workers did not load it. They keep their previous "
+            f"policy.\n{reasons}"
         )
     if policy.use is Use.UNSERVED:
-        others = f" They serve {', '.join(sorted(served))}." if served else ""
+        others = f" Workers serve {', '.join(sorted(served))}." if served else ""
         note(
-            f"{policy.name} is active. No worker serves {policy.base_model} now: it is loaded by "
-            f"the next that does.{others}"
+            f"{policy.name} is active, but no worker serves {policy.base_model}. The next worker "
+            f"that serves it loads the adapter.{others}"
         )
     if policy.use is Use.LOADING:
         raise Conflict(
-            f"{policy.name} is active, but not all workers have loaded it in this time. See: "
+            f"{policy.name} is active, but not all workers loaded it in time. See: "
             "iterdpo policy list"
         )
 

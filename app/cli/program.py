@@ -1,8 +1,7 @@
-"""The command line put together: it starts, fills, empties and keeps an IterDPO Studio.
+"""The command `iterdpo`, composed of the modules of its commands.
 
-Each command's module is imported only when that command is asked for: `iterdpo serve` must not
-wait for what reads PDF decks, and the whole tree costs a second of CPU. The name on the command
-line says which module is needed; help and mistyped names load all of them.
+A command imports only its own module: `iterdpo serve` must not wait for the PDF reader, and
+importing all of them takes a second of CPU. Help and mistyped names load all modules.
 """
 
 import gc
@@ -41,19 +40,19 @@ MODULES = {
 # Lines that are indented, with the blank lines between them.
 _INDENTED = re.compile(r"(?:^ {4,}\S.*\n?\n*)+", re.MULTILINE)
 
-ABOUT = """Correct long vision-language outputs segment by segment; keep every correction as a pair.
+ABOUT = """Correct long vision-language outputs by segment; every correction is a preference pair.
 
 Settings come from the environment: ITERDPO_DATA, ITERDPO_PORT and others (docs/configuration.md),
-and DATABASE_URL. Without DATABASE_URL a PostgreSQL of its own runs inside the data directory for as
-long as a command needs it.
+and DATABASE_URL. Without DATABASE_URL, iterdpo runs its own PostgreSQL in the data directory while
+a command needs it.
 
-Exit status: 0 done, 1 refused with a message, 2 wrong usage, 130 interrupted.
+Exit status: 0 success, 1 error with a message, 2 wrong usage, 130 interrupted.
 
-A first start:
+To try it:
 
     iterdpo demo
 
-or, for your own work:
+With your own data:
 
     iterdpo user add ada --role admin
 
@@ -66,7 +65,7 @@ or, for your own work:
 
 
 def command_line(words: Sequence[str]) -> typer.Typer:
-    """The commands that `words` need: one module's when they name a command, else all."""
+    """The commands of the module that `words` name; all commands if they name none."""
     app = typer.Typer(
         help=_with_examples(ABOUT),
         no_args_is_help=True,
@@ -78,7 +77,7 @@ def command_line(words: Sequence[str]) -> typer.Typer:
     app.callback()(lambda: None)
     asked = next((word for word in words if not word.startswith("-")), "")
     names = [MODULES[asked]] if asked in MODULES else dict.fromkeys(MODULES.values())
-    # Loading makes no garbage; looking for it costs a tenth of the time.
+    # Imports leave no garbage; collecting takes a tenth of the time.
     gc.disable()
     for name in names:
         app.add_typer(_tidied(importlib.import_module(f"app.cli.{name}").commands))
@@ -108,7 +107,7 @@ def _one_under_the_other(lines: str) -> str:
 
 
 def run(words: Sequence[str]) -> int:
-    """Run the command line; the exit status. An expected error is a message, not a trace."""
+    """Run the command line and return the exit status. Expected errors print a message."""
     message = ""
     try:
         commands = command_line(words)
@@ -124,9 +123,9 @@ def run(words: Sequence[str]) -> int:
         status, message = 1, str(refusal)
     except ValidationError as error:
         wrong = [_complaint(it["loc"], it["msg"]) for it in error.errors()]
-        status, message = 2, "\n".join(["A setting cannot be used.", *wrong])
+        status, message = 2, "\n".join(["A setting is invalid.", *wrong])
     except BaseException as error:
-        # After an interrupt, what failed to clean up is not what is to be told.
+        # After an interrupt, a failed clean-up is not worth a message.
         if not interrupts.came() and (not isinstance(error, OSError) or error.filename is None):
             raise
         status = 1
@@ -142,7 +141,7 @@ def run(words: Sequence[str]) -> int:
 def _complaint(where: tuple[int | str, ...], message: str) -> str:
     message = message.removeprefix("Value error, ")
     if not where:
-        # It is about several settings and names them itself.
+        # The message names the settings itself.
         return message
     name = str(where[0])
     return f"{name if name.isupper() else f'ITERDPO_{name.upper()}'}: {message}"

@@ -38,25 +38,29 @@ NOT_STARTED = 3
 @commands.command()
 def serve(
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on [ITERDPO_HOST].", show_default=False)
+        str | None,
+        typer.Option(
+            help="Address to listen on. Default: ITERDPO_HOST or 127.0.0.1.", show_default=False
+        ),
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port to listen on [ITERDPO_PORT].", show_default=False)
+        int | None,
+        typer.Option(help="Port to listen on. Default: ITERDPO_PORT or 8000.", show_default=False),
     ] = None,
     data: Data = None,
     reload: Annotated[
-        bool, typer.Option("--reload", help="Developing: restart when the code changes.")
+        bool, typer.Option("--reload", help="For development: restart when the code changes.")
     ] = False,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Allow demo accounts, whose passwords are published.")
+        bool, typer.Option("--demo", help="Allow the demo accounts, whose passwords are public.")
     ] = False,
     supervised: Annotated[
-        bool, typer.Option("--supervised", hidden=True, help="End when standard input ends.")
+        bool, typer.Option("--supervised", hidden=True, help="Exit when standard input closes.")
     ] = False,
 ) -> None:
-    """Serve the pages and the API; a worker must run beside it.
+    """Serve the pages and the API. Run `iterdpo worker` beside it to regenerate texts.
 
-    Behind a proxy set ITERDPO_PUBLIC_URL to the address that users type.
+    Behind a proxy, set ITERDPO_PUBLIC_URL to the address that users type.
 
     Examples:
 

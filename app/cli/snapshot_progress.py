@@ -34,7 +34,7 @@ def made_here(
         with interrupts.held(), sessions() as db:
             return queries.snapshot_view(db, snapshot_id=snapshot_id)
 
-    # What a builder says while it goes well is not for who waits for it.
+    # The builder's log lines are not shown while the build succeeds.
     logs.configure(json=settings.log_json, level="WARNING")
     name = f"command line:{os.getpid()}"
     built: Future[bool] = Future()

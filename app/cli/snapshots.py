@@ -28,7 +28,9 @@ from app.snapshots import hub, queries, service
 from app.snapshots.queries import SnapshotView
 
 commands = typer.Typer()
-snapshot_commands = typer.Typer(no_args_is_help=True, help="Freeze pairs under a name, for good.")
+snapshot_commands = typer.Typer(
+    no_args_is_help=True, help="Freeze pairs as named, immutable exports."
+)
 commands.add_typer(snapshot_commands, name="snapshot")
 
 ProjectName = Annotated[str, typer.Argument(help="The project's name, as in its address.")]
@@ -38,53 +40,74 @@ SnapshotName = Annotated[str, typer.Argument(help="The snapshot's name.")]
 @snapshot_commands.command("create")
 def create(
     project: ProjectName,
-    name: Annotated[str, typer.Argument(help="Small letters, digits, dots, dashes and _.")],
+    name: Annotated[
+        str, typer.Argument(help="Lowercase letters, digits, dots, dashes and underscores.")
+    ],
     where: Annotated[
         list[str] | None,
         typer.Option(
             metavar="FILTER=VALUE",
-            help=f"Which pairs; repeatable. Filters: {', '.join(FILTERS)}.",
+            help=f"Include only matching pairs. Repeatable. Filters: {', '.join(FILTERS)}.",
             show_default=False,
         ),
     ] = None,
-    format: Annotated[str, typer.Option(help="Of its rows (docs/formats.md).")] = "trl",
+    format: Annotated[str, typer.Option(help="Format of the rows (docs/formats.md).")] = "trl",
     template: Annotated[
-        Template, typer.Option(help="The chat template of the model that is to be trained.")
+        Template, typer.Option(help="Chat template of the model to train.")
     ] = Template.QWEN2_5_VL,
     model: Annotated[
         Path | None,
         typer.Option(
-            help="A model's directory: its own chat template renders the rows, and --template says "
-            "only how tokens are estimated.",
+            help="Directory of a model. Its own chat template renders the rows; "
+            "--template then only affects the token estimate.",
             show_default=False,
         ),
     ] = None,
     allowed: Annotated[
         list[str] | None,
         typer.Option(
-            "--allow", help="A check of the quality gate that lets all pass.", show_default=False
+            "--allow",
+            help="Do not apply this check of the quality gate. Repeatable.",
+            show_default=False,
         ),
     ] = None,
     min_share: Annotated[
-        float, typer.Option(help="Least share of the rejected side's length.", min=0, max=1)
+        float,
+        typer.Option(
+            help="For the check `shorter`: minimum length of the chosen side, as a "
+            "share of the rejected side.",
+            min=0,
+            max=1,
+        ),
     ] = MIN_SHARE,
     max_tokens: Annotated[
-        int, typer.Option(help="Token budget of a row; 0: what the model reads.", min=0)
+        int,
+        typer.Option(
+            help="For the check `tokens`: maximum tokens per row. 0: the model's context length.",
+            min=0,
+        ),
     ] = 0,
-    validation: Annotated[float, typer.Option(help="Share of the samples, such as 0.1.")] = 0.0,
-    test: Annotated[float, typer.Option(help="Share of the samples.")] = 0.0,
+    validation: Annotated[
+        float, typer.Option(help="Share of the samples in the validation split, such as 0.1.")
+    ] = 0.0,
+    test: Annotated[float, typer.Option(help="Share of the samples in the test split.")] = 0.0,
     separate_images: Annotated[
-        bool, typer.Option("--separate-images", help="No image in two splits.")
+        bool,
+        typer.Option(
+            "--separate-images", help="Keep samples that share an image in the same split."
+        ),
     ] = False,
-    seed: Annotated[int, typer.Option(help="Another one divides differently.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the splits. A different seed gives different splits.")
+    ] = 0,
     wait: Annotated[
-        bool, typer.Option(help="Build it here and now; otherwise a worker does.")
+        bool, typer.Option(help="Build the snapshot now, or let a worker build it.")
     ] = True,
     data: Data = None,
 ) -> None:
-    """Make a snapshot: the pairs as they stand now, in splits, as one zip file that never changes.
+    """Create a snapshot: the current pairs, in splits, as one zip file that never changes.
 
-    The same filter on the same data gives the same content hash, which is printed.
+    Prints the content hash. The same filter on the same data gives the same hash.
 
     Examples:
 
@@ -118,16 +141,16 @@ def create(
                 model=renderer,
             )
         if not wait:
-            say(f"{name} waits for a worker.")
+            say(f"{name} is queued. A worker will build it.")
             return
         _say_made(made_here(settings, sessions, store, made.id), store)
 
 
 @snapshot_commands.command("list")
 def list_snapshots(project: ProjectName, data: Data = None) -> None:
-    """List a project's snapshots, the newest first, a line each with tabs between.
+    """List a project's snapshots, newest first, as lines of tab-separated fields.
 
-    Name, state, pairs, format, content hash, file, who and when.
+    Fields: name, state, pairs, format, content hash, file, creator, time.
 
     Examples:
 
@@ -156,11 +179,14 @@ def diff(
     before: SnapshotName,
     after: SnapshotName,
     ids: Annotated[
-        int, typer.Option(help="Name so many pairs of each kind.", min=0, show_default=True)
+        int,
+        typer.Option(
+            help="Number of pair ids to print for each kind of change.", min=0, show_default=True
+        ),
     ] = 20,
     data: Data = None,
 ) -> None:
-    """Say what changed from one snapshot to another, pair by pair, whatever their formats.
+    """Compare two snapshots pair by pair. Their formats may differ.
 
     Examples:
 
@@ -184,7 +210,7 @@ def diff(
 
 @snapshot_commands.command("delete")
 def delete(project: ProjectName, name: SnapshotName, data: Data = None) -> None:
-    """Delete a snapshot and its file; the audit log keeps its name and content hash.
+    """Delete a snapshot and its file. The audit log keeps its name and content hash.
 
     Examples:
 
@@ -194,26 +220,26 @@ def delete(project: ProjectName, name: SnapshotName, data: Data = None) -> None:
     with transaction(settings) as db:
         found = queries.snapshot_named(db, project_id=_project(db, project).id, name=name)
         service.delete(db, store=SnapshotStore(settings.snapshots), snapshot=found, actor_id=None)
-    say(f"{name} is deleted.")
+    say(f"Deleted the snapshot {name}.")
 
 
 @snapshot_commands.command("push")
 def push(
     project: ProjectName,
     name: SnapshotName,
-    repo: Annotated[str, typer.Argument(help="The dataset repository, as OWNER/NAME.")],
+    repo: Annotated[str, typer.Argument(help="Dataset repository, as OWNER/NAME.")],
     license: Annotated[
-        str, typer.Option(help="Its licence, as the hub calls it, such as cc-by-4.0.")
+        str, typer.Option(help="Licence identifier of the hub, such as cc-by-4.0.")
     ] = "",
     public: Annotated[
-        bool, typer.Option("--public", help="Everybody may read it; otherwise only you.")
+        bool, typer.Option("--public", help="Create a public repository. Default: private.")
     ] = False,
     data: Data = None,
 ) -> None:
-    """Upload a snapshot to the Hugging Face Hub as a dataset with a card.
+    """Upload a snapshot to the Hugging Face Hub as a dataset with a dataset card.
 
-    Needs huggingface_hub (pip install "iterdpo-studio[hub]") and a log-in there: hf auth login, or
-    the variable HF_TOKEN.
+    Needs huggingface_hub (pip install "iterdpo-studio[hub]") and a log-in: run `hf auth login`
+    or set HF_TOKEN.
 
     Examples:
 
@@ -246,7 +272,7 @@ def _place(store: SnapshotStore, view: SnapshotView) -> str:
     try:
         return str(store.archive(view.id, view.attempt))
     except NotFound:
-        return "its file is gone"
+        return "file missing"
 
 
 def _say_made(view: SnapshotView, store: SnapshotStore) -> None:

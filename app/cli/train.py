@@ -1,4 +1,4 @@
-"""iterdpo train: a policy from preference pairs."""
+"""iterdpo train: train an adapter on preference pairs."""
 
 import importlib
 from importlib.util import find_spec
@@ -19,19 +19,22 @@ _INTERRUPTED = 130
 
 @commands.command()
 def train(
-    config: Annotated[Path, typer.Argument(help="What to train on what, as YAML.")],
+    config: Annotated[Path, typer.Argument(help="Configuration file in YAML (docs/training.md).")],
     check: Annotated[
-        bool, typer.Option("--check", help="Do everything up to the first step, and say it.")
+        bool,
+        typer.Option(
+            "--check", help="Check configuration and data, and stop before the first step."
+        ),
     ] = False,
     register: Annotated[
-        bool, typer.Option("--register", help="Make the adapter known to the studio as a policy.")
+        bool, typer.Option("--register", help="Add the trained adapter to the studio as a policy.")
     ] = False,
 ) -> None:
-    """Train an adapter on preference pairs with TRL: from a studio over REST, or from an export.
+    """Train a LoRA adapter with TRL on preference pairs from a studio (REST API) or an export.
 
-    Needs what `pip install "iterdpo-studio[train]"` brings. Pairs are rendered for the model and
-    checked one by one before anything is trained. Ctrl+C saves after the step that is running; the
-    same command goes on from there. docs/training.md describes the file.
+    Needs `pip install "iterdpo-studio[train]"`. Before training, every pair is rendered for the
+    model and checked. Ctrl+C saves after the current step; run the same command again to resume.
+    docs/training.md describes the configuration file.
 
     Examples:
 
@@ -44,7 +47,7 @@ def train(
             f'Training needs {", ".join(missing)}. Install it: pip install "iterdpo-studio[train]"',
             1,
         )
-    # By name and only now: the application must run, and its help be read, without all of that.
+    # Imported late: the application and its help must work without these packages.
     refusals: Any = importlib.import_module("iterdpo.refusals")
     run = importlib.import_module("iterdpo.train").run
     try:

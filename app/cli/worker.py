@@ -1,4 +1,4 @@
-"""iterdpo worker: the process that regenerates."""
+"""iterdpo worker: the process that regenerates continuations."""
 
 from typing import Annotated
 
@@ -19,15 +19,15 @@ def worker(
     flags: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="-- VLLM OPTIONS", help="With --vllm: more options for vllm serve, after “--”."
+            metavar="-- VLLM OPTIONS", help="With --vllm: options for `vllm serve`, after “--”."
         ),
     ] = None,
     vllm: Annotated[
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Start vLLM on this machine with a directory or a name at the model hub, and "
-            "keep it running. Wins over ITERDPO_ENGINE.",
+            help="Start vLLM on this machine with this model (a directory or a name on "
+            "the model hub) and keep it running. Overrides ITERDPO_ENGINE.",
             show_default=False,
         ),
     ] = None,
@@ -35,16 +35,16 @@ def worker(
         bool,
         typer.Option(
             "--adapters",
-            help="With --vllm: let LoRA adapters be loaded while it runs (iterdpo policy). Ranks "
-            "over 16 need -- --max-lora-rank N.",
+            help="With --vllm: allow loading LoRA adapters while it runs (iterdpo "
+            "policy). Ranks above 16 need -- --max-lora-rank N.",
         ),
     ] = False,
     data: Data = None,
 ) -> None:
-    """Regenerate continuations; run as many as you like, on any host that reaches the database.
+    """Regenerate continuations. Run any number of workers, on any host that reaches the database.
 
-    Without a model it replays the samples' own texts. ITERDPO_ENGINE=openai continues them on a
-    model server that runs already, --vllm on one that the worker starts (docs/engines.md).
+    Without a model, the worker replays the samples' own texts. ITERDPO_ENGINE=openai uses a running
+    model server; --vllm starts one (docs/engines.md).
 
     Examples:
 
@@ -61,7 +61,7 @@ def worker(
         iterdpo worker --vllm /srv/models/ours --adapters -- --max-lora-rank 64
     """
     if (flags or adapters) and vllm is None:
-        raise typer.BadParameter("Options for vLLM need --vllm MODEL before them.")
+        raise typer.BadParameter("--adapters and options after -- need --vllm MODEL.")
     settings = settings_for(data=data)
     launch = None
     if vllm is not None:

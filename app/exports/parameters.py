@@ -83,18 +83,18 @@ def filter_parameters(*, required: str = "") -> list[dict[str, Any]]:
 
 
 def gate_words() -> str:
-    """The checks with what each finds, as a sentence for the API's description."""
+    """The checks and what each finds, for the API's description."""
     found = "; ".join(
         f"{check.value}: {CHECKS[check][1]}" for check in Check if check not in NEVER_ALLOWED
     )
-    return f"Checks that let everything pass; may be repeated. {found}"
+    return f"Checks of the quality gate to skip. Repeatable. {found}"
 
 
 def _parameter(name: str, words: str, required: str) -> dict[str, Any]:
     schema: dict[str, Any] = _TYPES.get(name, {"type": "string", "maxLength": 200})
     if name in MANY:
         schema = {"type": "array", "items": schema}
-        words = f"{words} May be repeated: any of them will do."
+        words = f"{words} Repeatable: a pair must match one of the values."
     parameter = {
         "name": name,
         "in": "query",

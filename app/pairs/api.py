@@ -43,18 +43,26 @@ Reader = Annotated[Actor, Depends(token_user("pairs:read"))]
 Format_ = Annotated[
     str, Query(alias="format", description=f"The rows' format: {', '.join(PAIR_FORMATS)}.")
 ]
-Template_ = Annotated[
-    Template, Query(description="The chat template of the model that is to be trained.")
-]
+Template_ = Annotated[Template, Query(description="Chat template of the model to train.")]
 Allowed = Annotated[Sequence[str], Query(alias="allow", description=gate_words())]
 MinShare = Annotated[
-    float, Query(description="Of the check `shorter`: the least share of the rejected side.")
+    float,
+    Query(
+        description="For the check `shorter`: minimum length of the chosen side, as a "
+        "share of the rejected side."
+    ),
 ]
 MaxTokens = Annotated[
-    int, Query(ge=0, description="Of the check `tokens`: the budget; 0: what the model reads.")
+    int,
+    Query(
+        ge=0,
+        description="For the check `tokens`: maximum tokens per row. 0: the model's "
+        "context length.",
+    ),
 ]
 IfNoneMatch = Annotated[
-    str | None, Header(description="The ETag of an earlier answer: 304 when nothing has changed.")
+    str | None,
+    Header(description="ETag of an earlier response. The response is 304 if nothing has changed."),
 ]
 
 
@@ -71,9 +79,9 @@ def pairs(
     actor: Reader,
     after: Annotated[
         int,
-        Query(ge=0, le=_LARGEST, description="A cursor: what stands behind it. 0: everything."),
+        Query(ge=0, le=_LARGEST, description="Cursor. Only pairs after it are sent. 0: all pairs."),
     ] = 0,
-    limit: Annotated[int, Query(ge=1, le=100_000, description="At most so many pairs.")] = 1000,
+    limit: Annotated[int, Query(ge=1, le=100_000, description="Maximum number of pairs.")] = 1000,
     form: Format_ = "raw",
     template: Template_ = Template.QWEN2_5_VL,
     allowed: Allowed = (),
@@ -82,17 +90,17 @@ def pairs(
     accept_encoding: Annotated[str, Header(include_in_schema=False)] = "",
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """One row a line. Read on from `X-Next-Cursor`, or follow `Link: …; rel="next"` until there
-    is none: an answer may hold fewer pairs than `limit` though more follow, since one request gives
-    at most 10,000 new pairs their places in the feed. Every line has its own `cursor` too: after a
-    broken download go on from the last one.
+    """Stream pairs, one JSON object per line. Continue with `X-Next-Cursor`, or follow `Link: …;
+    rel="next"` until it is missing. A response can hold fewer pairs than `limit` although more
+    follow, because one request numbers at most 10,000 new pairs. Every line has its own `cursor`:
+    after a broken download, continue from the last one.
 
-    Pairs stand in the order in which the feed first showed them; a cursor never skips one. A pair
-    that its annotator took back is no longer sent; one that comes back stands at the end again,
-    under its old `pair_id`.
+    Pairs come in the order in which the feed first showed them, so a cursor never skips a pair. The
+    feed no longer sends a pair that its annotator took back. A pair that returns gets a new place
+    at the end and keeps its `pair_id`.
 
-    What a check of the quality gate finds is left out; `GET /pairs/gate` counts it. (The check
-    `duplicate` needs to see all pairs, so the feed lets duplicates pass.)
+    The feed leaves out what the quality gate finds; `GET /pairs/gate` counts it. The feed does not
+    apply the check `duplicate`, which needs all pairs at once.
     """
     wanted, projects = _wanted(request, db, actor)
     claim(request, project_ids=projects)
@@ -132,7 +140,7 @@ def pairs(
 
 @router.get(
     "/pairs/gate",
-    summary="What the quality gate finds in a project's pairs",
+    summary="Counts of the quality gate for a project's pairs",
     responses=GATE_RESPONSES,
     openapi_extra={"parameters": filter_parameters(required="project")},
 )
@@ -146,8 +154,8 @@ def findings(
     min_share: MinShare = MIN_SHARE,
     max_tokens: MaxTokens = 0,
 ) -> dict[str, object]:
-    """How many pairs would leave, how many each check keeps back and which those are (the first
-    hundred). Every pair that the filters ask for is read for this."""
+    """Count the pairs that pass the quality gate and the pairs that each check leaves out, with the
+    first hundred ids. The request reads every pair that matches the filters."""
     wanted, projects = _wanted(request, db, actor)
     gate = replace(
         gate_of(template, allowed, min_share, max_tokens),
@@ -168,7 +176,7 @@ def findings(
 @router.head("/images/{sha256}", include_in_schema=False)
 @router.get(
     "/images/{sha256}",
-    summary="An image, byte for byte as it was imported",
+    summary="Original bytes of an image",
     response_class=FileResponse,
     responses=IMAGE_RESPONSES,
 )
@@ -176,10 +184,10 @@ def image(
     request: Request,
     db: SessionDep,
     actor: Reader,
-    sha256: Annotated[str, Path(description="Its SHA-256, as pairs name it.")],
+    sha256: Annotated[str, Path(description="SHA-256 of the image, as in a pair's `images`.")],
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """The bytes that were imported. They never change: keep them."""
+    """The bytes as they were imported. They never change, so you can cache them forever."""
     found = access.image_of(db, actor, sha256)
     kind = found.format.lower()
     headers = {

@@ -1,4 +1,4 @@
-"""What OpenAPI says of the answers: the fields of a pair, with an example."""
+"""OpenAPI descriptions of the responses of app/pairs/api.py, with an example pair."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from app.web.problem_documents import NOT_FOUND, refusals
 
 
 class Turn(BaseModel):
-    """An earlier message; it shows the sample's first images."""
+    """An earlier message of the conversation."""
 
     role: str = Field(description="user or assistant.")
     content: str
     image_places: list[int] = Field(
-        description="For each of its images, how many characters of content come before."
+        description="For each image, the number of characters of `content` before it."
     )
 
 
@@ -21,31 +21,34 @@ class PairLine(BaseModel):
     """A line of GET /pairs."""
 
     pair_id: str = Field(
-        description="A text of digits; the same for ever, also when the pair comes back."
+        description="String of digits. It never changes, even if the pair is taken back "
+        "and returns."
     )
     project: str = Field(description="The project's name.")
-    sample: str = Field(description="The sample's own id, as it was imported.")
+    sample: str = Field(description="The sample's imported id.")
     images: list[str] = Field(description="Addresses of the original images, in order.")
-    system: str = Field(description='The system message; "" where there is none.')
+    system: str = Field(description='The system message, or "".')
     turns: list[Turn] = Field(description="The conversation before the instruction.")
     image_places: list[int] = Field(
-        description="For each image of the instruction, how many of its characters come before; "
-        "empty where the images come first."
+        description="For each image of the instruction, the number of characters before "
+        "it. Empty if all images come first."
     )
     instruction: str
     prefix: str = Field(description="The text before the segment; both sides continue it.")
-    chosen: str = Field(description="The segment as the annotator wants it.")
-    rejected: str = Field(description="The segment as the model wrote it.")
-    ends_output: bool = Field(description="Both sides end the output: only then add end-of-turn.")
-    on_policy: bool = Field(
-        description="The model wrote the rejected side itself, under this very prefix."
+    chosen: str = Field(description="The preferred segment.")
+    rejected: str = Field(description="The model's segment.")
+    ends_output: bool = Field(
+        description="True if both sides end the output. Add end-of-turn only then."
     )
-    position: int = Field(description="0-based, in segments.")
+    on_policy: bool = Field(
+        description="True if one model wrote the whole rejected side after exactly this prefix."
+    )
+    position: int = Field(description="Position of the segment in the output, counted from 0.")
     kind: str = Field(description="rewrite, insert, delete or choice (among candidates).")
     annotator: str
-    policy: str | None = Field(description="The model of the rejected side; null if unknown.")
+    policy: str | None = Field(description="Policy that wrote the rejected side; null if unknown.")
     created_at: str = Field(description="ISO 8601, UTC.")
-    cursor: int = Field(description="Pass it as `after` to go on behind this pair.")
+    cursor: int = Field(description="Pass it as `after` to continue after this pair.")
 
 
 EXAMPLE: dict[str, Any] = {
@@ -74,22 +77,22 @@ _REFUSALS = refusals(NOT_FOUND)
 
 PAIR_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "One JSON object a line, in the order of the feed.",
+        "description": "One JSON object per line, in the order of the feed.",
         "headers": {
             "X-Next-Cursor": {
-                "description": "Pass it as `after` to read on, now or tomorrow.",
+                "description": "Pass it as `after` to continue, now or later.",
                 "schema": {"type": "integer"},
             },
             "Link": {
-                "description": 'rel="next": the address of what follows; missing at the end.',
+                "description": 'rel="next": address of the next pairs; missing at the end.',
                 "schema": {"type": "string"},
             },
             "ETag": {
-                "description": "Changes when any pair of this stretch does.",
+                "description": "Changes when any pair of this response changes.",
                 "schema": {"type": "string"},
             },
             "Last-Modified": {
-                "description": "When the newest of these pairs was made.",
+                "description": "Creation time of the newest of these pairs.",
                 "schema": {"type": "string"},
             },
         },
@@ -100,7 +103,7 @@ PAIR_RESPONSES: dict[int | str, dict[str, Any]] = {
             }
         },
     },
-    304: {"description": "Nothing has changed since the ETag sent in If-None-Match."},
+    304: {"description": "Not modified since the ETag in If-None-Match."},
     **_REFUSALS,
 }
 
@@ -127,6 +130,6 @@ IMAGE_RESPONSES: dict[int | str, dict[str, Any]] = {
             for kind in ("png", "jpeg", "webp", "gif", "bmp")
         },
     },
-    304: {"description": "You have it already."},
+    304: {"description": "Not modified."},
     **_REFUSALS,
 }

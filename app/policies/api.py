@@ -18,22 +18,24 @@ router = APIRouter(prefix="/api/v1", tags=["policies"])
 
 
 class PolicyIn(BaseModel):
-    """A trained adapter."""
+    """A trained adapter to add as a policy."""
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(description="Its name for ever.", examples=["lectures-round1"])
+    name: str = Field(
+        description="Name of the policy. It cannot be changed later.", examples=["lectures-round1"]
+    )
     project: str = Field(
-        description="The project whose pairs it learned from; you must be a member.",
+        description="Project whose pairs the adapter was trained on. You must be a member.",
         examples=["lectures"],
     )
     base_model: str = Field(
-        description="The model that it belongs to, as the workers or their servers name it.",
+        description="Base model, as the workers or model servers name it.",
         examples=["Qwen/Qwen2.5-VL-7B-Instruct"],
     )
-    revision: str = Field("", description="The revision of the base model.", examples=["main"])
+    revision: str = Field("", description="Revision of the base model.", examples=["main"])
     adapter: str = Field(
-        description="Its directory, as the model server sees it.",
+        description="Directory of the adapter, as the model server sees it.",
         examples=["/srv/adapters/lectures-round1"],
     )
     adapter_hash: str = Field(
@@ -42,19 +44,22 @@ class PolicyIn(BaseModel):
         pattern="^[0-9a-f]{64}$",
     )
     round: int | None = Field(
-        None, ge=0, lt=2**31, description="By default one more than its base model's latest."
+        None,
+        ge=0,
+        lt=2**31,
+        description="Round of training. Default: one more than the latest of the base model.",
     )
 
 
 class PolicyOut(BaseModel):
-    """A policy: what model texts are written with."""
+    """A policy: a model, or a model with an adapter, that writes texts."""
 
     name: str
     engine: str = Field(description="import, replay or openai.")
     base_model: str
     revision: str
     adapter: str = Field(description="Empty for a base model.")
-    adapter_hash: str = Field(description="Of an adapter that was added; else empty.")
+    adapter_hash: str = Field(description="SHA-256 of the adapter's files; empty for a base model.")
     round: int
     created_at: datetime
 
@@ -74,18 +79,16 @@ class PolicyOut(BaseModel):
 
 
 class PoliciesOut(BaseModel):
-    """All policies, the newest first."""
+    """All policies, newest first."""
 
     policies: list[PolicyOut]
 
 
-@router.get(
-    "/policies", summary="The models and adapters that write texts here", responses=refusals()
-)
+@router.get("/policies", summary="List the policies", responses=refusals())
 def policies(
     db: SessionDep, _actor: Annotated[Actor, Depends(token_user("policies:read"))]
 ) -> PoliciesOut:
-    """The newest first. They belong to the installation: every trainer sees all of them."""
+    """List all policies, newest first. They belong to no project: every trainer sees them."""
     rows = db.scalars(select(Policy).order_by(Policy.id.desc())).all()
     return PoliciesOut(policies=[PolicyOut.of(row) for row in rows])
 
@@ -95,11 +98,11 @@ def policies(
     summary="Add a trained adapter as a policy",
     status_code=201,
     responses={
-        200: {"model": PolicyOut, "description": "It was there already, the same."},
+        200: {"model": PolicyOut, "description": "The same policy existed already."},
         **refusals(
             {
-                404: "There is no such project, or not for you.",
-                409: "The name stands for another adapter.",
+                404: "The project does not exist or you are not a member.",
+                409: "Another adapter has this name.",
             }
         ),
     },
@@ -110,7 +113,7 @@ def add_policy(
     actor: Annotated[Actor, Depends(token_user("policies:write"))],
     policy: PolicyIn,
 ) -> PolicyOut:
-    """Sending the same again changes nothing. Nothing is written with it until an admin says so."""
+    """Add an adapter. Adding it again changes nothing. It is used once an admin activates it."""
     project = access.project_named(db, actor, policy.project)
     newest = db.scalar(select(Policy.id).where(Policy.name == policy.name))
     added = service.register(db, actor_id=actor.id, **policy.model_dump(exclude={"project"}))

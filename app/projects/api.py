@@ -14,7 +14,7 @@ router = APIRouter(prefix="/api/v1", tags=["projects"])
 
 
 class ProjectOut(BaseModel):
-    """A project with its figures."""
+    """A project and its progress."""
 
     name: str = Field(examples=["lectures"])
     title: str = Field(examples=["Lecture scripts"])
@@ -30,13 +30,11 @@ class ProjectsOut(BaseModel):
     projects: list[ProjectOut]
 
 
-@router.get(
-    "/projects", summary="Your projects, with how many pairs each has", responses=refusals()
-)
+@router.get("/projects", summary="List your projects with their progress", responses=refusals())
 def projects(
     db: SessionDep, actor: Annotated[Actor, Depends(token_user("projects:read"))]
 ) -> ProjectsOut:
-    """By title, archived ones left out. Admins get all."""
+    """List your projects by title, without archived ones. Admins get all projects."""
     cards = project_cards(db, member_id=None if actor.is_admin else actor.id)
     return ProjectsOut(
         projects=[

@@ -40,7 +40,7 @@ Wait = Annotated[
         alias="wait",
         ge=0,
         le=LONGEST_WAIT_S,
-        description="Answer when the import has ended, or after so many seconds.",
+        description="Seconds to wait for the import to end before the response is sent.",
     ),
 ]
 ProjectName = Annotated[str, Path(description="The project's name.")]

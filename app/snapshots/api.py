@@ -44,16 +44,16 @@ _ARCHIVE: dict[int | str, dict[str, Any]] = {
             },
         },
     },
-    206: {"description": "The part that Range asked for."},
-    304: {"description": "If-None-Match names this file."},
-    416: {"description": "There is no such part.", "content": _PROBLEM},
+    206: {"description": "The requested range."},
+    304: {"description": "Not modified."},
+    416: {"description": "The file does not contain this range.", "content": _PROBLEM},
     **_NOT_READY,
     **_REFUSALS,
 }
 
 
 class SnapshotOut(BaseModel):
-    """A snapshot. What follows `finished_at` is null until it is ready."""
+    """A snapshot. The fields after `finished_at` are null until it is ready."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -70,8 +70,10 @@ class SnapshotOut(BaseModel):
     )
     state: SnapshotState
     progress: float = Field(description="0 to 1.", examples=[1.0])
-    error: str | None = Field(description="Why it failed; null unless it has.")
-    created_by: str | None = Field(description="Null: the command line.", examples=["Ada"])
+    error: str | None = Field(description="Reason of a failed build, else null.")
+    created_by: str | None = Field(
+        description="Account name; null if created on the command line.", examples=["Ada"]
+    )
     created_at: datetime
     finished_at: datetime | None
     counts: dict[str, Any] | None = Field(
@@ -87,10 +89,10 @@ class SnapshotOut(BaseModel):
         ]
     )
     content_hash: str | None = Field(
-        description="SHA-256 of SHA256SUMS: the same filter on the same data gives the same."
+        description="SHA-256 of SHA256SUMS. The same filter on the same data gives the same hash."
     )
-    archive_sha256: str | None = Field(description="SHA-256 of the zip file; its ETag.")
-    size: int | None = Field(description="Of the zip file, in bytes.")
+    archive_sha256: str | None = Field(description="SHA-256 of the zip file, also its ETag.")
+    size: int | None = Field(description="Size of the zip file in bytes.")
 
 
 class SnapshotsOut(BaseModel):
@@ -105,34 +107,34 @@ class ChangesOut(BaseModel):
     same: int
     added: int
     removed: int
-    changed: int = Field(description="Another content under the same pair id.")
-    moved: int = Field(description="The same content in another split.")
+    changed: int = Field(description="Pairs with the same id and different content.")
+    moved: int = Field(description="Pairs with the same content in a different split.")
     pairs: dict[str, list[str]] = Field(
-        description="The first ids of each kind.", examples=[{"added": ["41", "57"]}]
+        description="First ids of each kind of change.", examples=[{"added": ["41", "57"]}]
     )
 
 
-@router.get("/snapshots", summary="Snapshots of a project", responses=_REFUSALS)
+@router.get("/snapshots", summary="List the snapshots of a project", responses=_REFUSALS)
 def snapshots(
     db: SessionDep,
     actor: Reader,
     project: Annotated[str, Query(description="The project's name.", examples=["lectures"])],
 ) -> SnapshotsOut:
-    """The newest first, those that are being built included."""
+    """List the snapshots, newest first, including unfinished ones."""
     found = access.project_named(db, actor, project)
     views = queries.snapshots_of(db, project_id=found.id)
     return SnapshotsOut(snapshots=[_out(view) for view in views])
 
 
-@router.get("/snapshots/{snapshot_id}", summary="One snapshot", responses=_REFUSALS)
+@router.get("/snapshots/{snapshot_id}", summary="Get a snapshot", responses=_REFUSALS)
 def snapshot(db: SessionDep, actor: Reader, snapshot_id: Id) -> SnapshotOut:
-    """Its counts and hashes; ask again while `state` is `queued` or `building`."""
+    """Get state, counts and hashes. Poll while `state` is `queued` or `building`."""
     return _out(_view(db, actor, snapshot_id))
 
 
 @router.get(
     "/snapshots/{snapshot_id}/changes",
-    summary="What changed since another snapshot",
+    summary="Compare with another snapshot",
     responses={**_NOT_READY, **_REFUSALS},
 )
 def changes(
@@ -140,10 +142,14 @@ def changes(
     db: SessionDep,
     actor: Reader,
     snapshot_id: Id,
-    since: Annotated[int, Query(ge=1, le=2**63 - 1, description="The id of the other one.")],
-    limit: Annotated[int, Query(ge=0, le=100_000, description="Ids of each kind at most.")] = 1000,
+    since: Annotated[
+        int, Query(ge=1, le=2**63 - 1, description="Id of the snapshot to compare with.")
+    ],
+    limit: Annotated[
+        int, Query(ge=0, le=100_000, description="Maximum number of ids for each kind of change.")
+    ] = 1000,
 ) -> ChangesOut:
-    """Pair by pair, by id and content; the formats of the two do not matter."""
+    """Compare two snapshots of a project pair by pair. Their formats may differ."""
     after, before = _view(db, actor, snapshot_id), _view(db, actor, since)
     if before.project_id != after.project_id:
         raise Conflict("You can compare only snapshots of the same project.")
@@ -161,7 +167,7 @@ def changes(
 @router.head("/snapshots/{snapshot_id}/archive", include_in_schema=False)
 @router.get(
     "/snapshots/{snapshot_id}/archive",
-    summary="The zip file of a snapshot",
+    summary="Download the zip file of a snapshot",
     response_class=FileResponse,
     responses=_ARCHIVE,
 )
@@ -171,11 +177,14 @@ def archive(
     actor: Reader,
     snapshot_id: Id,
     _if_none_match: Annotated[
-        str | None, Header(description="The ETag of a file that you have: 304 when it is this one.")
+        str | None,
+        Header(
+            description="ETag of the file that you have. The response is 304 if it is the same."
+        ),
     ] = None,
 ) -> Response:
-    """With ranges: a download that broke off goes on with `Range: bytes=N-` and, so that the
-    halves belong together, `If-Range` with the ETag. The file never changes."""
+    """Download the file. It never changes. To resume a broken download, send `Range: bytes=N-` and
+    `If-Range` with the ETag."""
     view = _view(db, actor, snapshot_id)
     return archive_response(request, db, store=_store(request), snapshot=view, actor_id=actor.id)
 

@@ -122,14 +122,14 @@ def test_from_nothing_to_a_project_with_samples_people_and_a_token(
     looked = studio.ok("import", "lectures", str(jsonl), "--dry-run")
     assert looked.startswith("JSON Lines: 2 samples, ")
     said = studio.ok("import", "lectures", str(jsonl), "--policy", "model@1")
-    assert said.startswith("Added 2 samples with 4 segments and 1 images; 0 were there")
+    assert said.startswith("Added 2 samples with 4 segments and 1 images; 0 existed")
     again = studio.ok("import", "lectures", str(jsonl), "--policy", "model@1")
     assert again.startswith("Added 0 samples with 0 segments")
-    assert "2 were there already" in again
+    assert "2 existed already" in again
 
     done = studio.run("token", "create", "theo", "--scope", "pairs:read")
     assert done.stdout.count("\n") == 1
-    assert "only now" in done.stderr
+    assert "only once" in done.stderr
     with embedded(studio.data) as url, psycopg.connect(url) as db:
         members = db.execute(
             "SELECT name FROM users JOIN memberships ON user_id = users.id ORDER BY name"
@@ -158,7 +158,7 @@ def test_an_export_takes_filters_says_what_it_leaves_out_and_streams(
         engine.dispose()
 
     looked = studio.ok("export", "leaving", "--dry-run")
-    assert looked.startswith("1 pairs would be written, of 2 that were asked for.")
+    assert looked.startswith("1 of 2 matching pairs would be written.")
     assert "1 left out by control" in looked
 
     out = tmp_path / "out"
@@ -281,7 +281,7 @@ def test_an_export_takes_every_format_and_a_model_of_ones_own(
     tiny = model(tmp_path / "tiny", SMALL)
     out = tmp_path / "kto"
     looked = studio.ok("export", "judged", "--format", "kto", "--dry-run")
-    assert looked == "1 judgements would be written, of 1 that were asked for.\n"
+    assert looked == "1 of 1 matching judgements would be written.\n"
     done = studio.ok("export", "judged", str(out), "--format", "kto", "--model", str(tiny))
     assert done == f"Wrote 1 judgements and 1 images to {out}.\n"
     (row,) = (out / "metadata.jsonl").read_text().splitlines()
@@ -350,13 +350,13 @@ def test_a_snapshot_is_made_listed_compared_and_deleted(studio: Studio, tmp_path
             ["added", "2"],
             ["removed", "0"],
         ]
-        assert "waits for a worker" in studio.ok(
+        assert "A worker will build it" in studio.ok(
             "snapshot", "create", "frozen", "four", "--no-wait"
         )
-        assert studio.ok("snapshot", "delete", "frozen", "one") == "one is deleted.\n"
+        assert studio.ok("snapshot", "delete", "frozen", "one") == "Deleted the snapshot one.\n"
         assert not Path(listed[1][5]).exists()
         Path(listed[0][5]).unlink()
-        assert "\tits file is gone\t" in studio.ok("snapshot", "list", "frozen")
+        assert "\tfile missing\t" in studio.ok("snapshot", "list", "frozen")
         for words, said in (
             (("create", "frozen", "two"), "already"),
             (("create", "frozen", "x", "--where", "colour=red"), "no such filter"),

@@ -32,7 +32,7 @@ def test_an_adapter_from_its_directory_to_its_use(studio: Studio, tmp_path: Path
     assert studio.ok("policy", "add", "round-1", "--adapter", str(one)) == added
     done = studio.run("policy", "activate", "round-1")
     assert done.returncode == 0
-    assert "No worker serves /m now: it is loaded by the next that does." in done.stderr
+    assert "no worker serves /m. The next worker that serves it loads the adapter." in done.stderr
     two = make_adapter(tmp_path / "two", weights=b"2")
     changed = studio.refused("policy", "add", "round-1", "--adapter", str(two))
     assert "already belongs to another adapter" in changed
@@ -42,12 +42,13 @@ def test_an_adapter_from_its_directory_to_its_use(studio: Studio, tmp_path: Path
     )
     assert late.returncode == 1
     assert late.stdout == "round-2 is round 2 of /m.\n"
-    assert "not all workers have loaded it in this time" in late.stderr
+    assert "not all workers loaded it in time" in late.stderr
     listed = [line.split("\t") for line in studio.ok("policy", "list").splitlines()]
     assert listed[0] == ["name", "round", "state", "segments", "pairs", "model"]
     assert listed[1] == ["round-2", "2", "loading", "0", "0", "/m"]
     assert listed[2] == ["round-1", "1", "idle", "0", "0", "/m"]
-    assert studio.ok("policy", "deactivate") == "round-2 is not active any more; /m writes.\n"
+    said = studio.ok("policy", "deactivate")
+    assert said == "round-2 is no longer active. New regenerations use /m.\n"
     assert "No adapter is active" in studio.refused("policy", "deactivate")
     says(studio, engine="replay", base_model="")
     assert "no effect" in studio.refused("policy", "activate", "round-1")
