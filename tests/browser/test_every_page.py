@@ -255,7 +255,7 @@ def test_the_page_of_a_snapshot_follows_what_becomes_of_it(
 def test_the_hint_speaks_of_the_format_that_is_chosen(made: House, open_window: OpenWindow) -> None:
     page = open_window(made.admin).page
     page.goto(f"{made.full}/pairs/gate")
-    choice = page.get_by_label("Format")
+    choice = page.get_by_role("combobox", name="Format")
     hint = page.locator("#format-hint")
     expect(hint).to_contain_text("DPOTrainer")
     choice.select_option("kto")

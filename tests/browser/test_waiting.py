@@ -14,6 +14,7 @@ from sqlalchemy import select
 import worker
 from app.domain.corrections import Kind
 from app.models import Correction, Draft, Project
+from app.models.live import is_live_pair
 from app.regenerations import Work
 from app.settings import Settings
 from tests.browser.conftest import OpenWindow
@@ -157,9 +158,7 @@ def test_one_chooses_and_reads_on_by_keyboard_alone(house: Studio, open_window: 
     with house.sessions() as db:
         draft = db.get_one(Draft, task.draft.id)
         live = db.scalars(
-            select(Correction).where(
-                Correction.draft_id == draft.id, Correction.retracted_at.is_(None)
-            )
+            select(Correction).where(Correction.draft_id == draft.id, is_live_pair())
         ).all()
         assert [pair.kind for pair in live] == [Kind.REWRITE, Kind.CHOICE, Kind.CHOICE]
 

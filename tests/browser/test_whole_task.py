@@ -5,6 +5,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
 from app.models import Correction, Draft, Membership, User
+from app.models.live import is_live_pair
 from app.security import hash_password
 from tests.browser.conftest import OpenWindow
 from tests.browser.desk import LECTURE, Desk, add_task
@@ -120,8 +121,6 @@ def test_a_task_is_done_by_keyboard_alone(house: Studio, open_window: OpenWindow
     with house.sessions() as db:
         assert db.get_one(Draft, task.draft.id).finished_at is not None
         live_pairs = db.scalars(
-            select(Correction).where(
-                Correction.draft_id == task.draft.id, Correction.retracted_at.is_(None)
-            )
+            select(Correction).where(Correction.draft_id == task.draft.id, is_live_pair())
         ).all()
         assert len(live_pairs) == 3

@@ -295,7 +295,7 @@ def test_a_snapshot_whose_builders_keep_dying_fails(kept: Vault) -> None:
         with kept.sessions.begin() as db:
             found = attempts.recover(db)
     assert found.failed == (snapshot_id,)
-    assert "died, 3 times" in (kept.row(snapshot_id).error or "")
+    assert "died 3 times" in (kept.row(snapshot_id).error or "")
 
 
 def test_a_snapshot_whose_builders_die_before_they_take_it_fails(kept: Vault) -> None:
@@ -306,7 +306,7 @@ def test_a_snapshot_whose_builders_die_before_they_take_it_fails(kept: Vault) ->
             assert attempts.died(db, snapshot_id=snapshot_id, worker="never started")
     row = kept.row(snapshot_id)
     assert row.state is SnapshotState.FAILED
-    assert "died, 3 times" in (row.error or "")
+    assert "died 3 times" in (row.error or "")
 
 
 def test_a_death_is_not_counted_against_another_builder(kept: Vault) -> None:

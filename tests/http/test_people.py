@@ -96,7 +96,7 @@ def test_a_password_set_otherwise_ends_an_open_invitation(
     ("password", "repeated", "fault"),
     [
         ("short", "short", "at least 10 characters"),
-        (PASSWORD, "another", "differ"),
+        (PASSWORD, "another", "do not match"),
         ("x" * 257, "x" * 257, "at most 256"),
     ],
 )
