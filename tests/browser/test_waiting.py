@@ -158,7 +158,9 @@ def test_one_chooses_and_reads_on_by_keyboard_alone(house: Studio, open_window: 
     with house.sessions() as db:
         draft = db.get_one(Draft, task.draft.id)
         live = db.scalars(
-            select(Correction).where(Correction.draft_id == draft.id, is_live_pair())
+            select(Correction)
+            .where(Correction.draft_id == draft.id, is_live_pair())
+            .order_by(Correction.id)
         ).all()
         assert [pair.kind for pair in live] == [Kind.REWRITE, Kind.CHOICE, Kind.CHOICE]
 

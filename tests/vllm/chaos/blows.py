@@ -130,7 +130,10 @@ class Storm:
 def server_of(parent: psutil.Process, port: int | None = None) -> psutil.Process:
     """The vLLM server that a process supervises, on this port if one is named."""
     for process in parent.children():
-        words = process.cmdline()
+        try:
+            words = process.cmdline()
+        except psutil.NoSuchProcess:
+            continue  # One that was killed and is not reaped yet.
         keeps = any(word.endswith("worker/vllm/keeper.py") for word in words)
         if keeps and (port is None or str(port) in words):
             return process.children()[0]
