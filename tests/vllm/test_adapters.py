@@ -152,7 +152,7 @@ def of(directory: Path) -> Adapter:
 def test_a_rank_that_is_too_large_is_said_plainly(vllm: Running, adapter: Path) -> None:
     config = json.loads((adapter / "adapter_config.json").read_text())
     (adapter / "adapter_config.json").write_text(json.dumps(config | {"r": 64}))
-    refused(vllm, of(adapter), "The adapter's rank is 64, and .* up to 16.* --max-lora-rank 64")
+    refused(vllm, of(adapter), "The adapter's rank is 64, .* up to 16.* --max-lora-rank 64")
 
 
 def test_a_path_that_the_server_does_not_have_is_said_plainly(vllm: Running, adapter: Path) -> None:

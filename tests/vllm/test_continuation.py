@@ -212,7 +212,7 @@ def test_what_is_urgent_overtakes_the_queue(vllm: Running, by_ids: bool) -> None
 def test_what_the_server_refuses_is_said_plainly(vllm: Running) -> None:
     async def scenario() -> None:
         async with engine_at(vllm.url) as engine:
-            with pytest.raises(EngineError, match="longer than the model's limit of 16384 tokens"):
+            with pytest.raises(EngineError, match="exceed the model's limit of 16384 tokens"):
                 await tell(engine, ask("the result of " * 9000))
             # More than there is room for is not asked for.
             assert await tell(engine, ask("Look:\n", max_tokens=99_999, logit_bias={END: 100.0}))
